@@ -1,7 +1,6 @@
-"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack's behaviour, and the tests
-that hold it.
+"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack, and its tests.
 
-The rules stand in conformance_rules.py beside this file; a test says by ``@pytest.mark.rule("5.3")`` which it holds.
+conformance_rules.py contains the rules. A test names its rules with ``@pytest.mark.rule("5.3")``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ PAGE = ROOT / "docs" / "reference" / "buildpack-conformance.md"
 
 
 def markers() -> dict[str, list[tuple[str, str]]]:
-    """rule -> [(test file, test)], as the markers of the test files say."""
+    """rule -> [(test file, test)], from the markers in the test files."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -37,16 +36,16 @@ def page() -> str:
         "# Conformance with Heroku's Python buildpack",
         "",
         (
-            "Written by `python scripts/conformance.py` from the markers of the tests; a test keeps it up to date. The"
-            " rules are those of"
+            "`python scripts/conformance.py` generates this page from the markers of the tests; a test keeps it up to"
+            " date."
         ),
         (
-            "heroku/heroku-buildpack-python v351 and of the platform around it. *Differs*: on purpose, for the reason"
-            " given."
+            "The rules are those of heroku/heroku-buildpack-python v351 and of the platform around it. *Differs*: on"
+            " purpose."
         ),
     ]
     for section, title in SECTIONS.items():
-        lines += ["", f"## {section}. {title}", "", "| rule | what Heroku does | here | held by |", "|--|--|--|--|"]
+        lines += ["", f"## {section}. {title}", "", "| rule | Heroku | Greenroom | tested by |", "|--|--|--|--|"]
         for rule, (text, difference) in RULES.items():
             if rule.split(".")[0] == section:
                 tests = "<br>".join(f"`{name}` ({path.removeprefix('tests/')})" for path, name in held.get(rule, []))
@@ -54,7 +53,7 @@ def page() -> str:
                     f"| {rule} | {text} | {'differs: ' + difference if difference else 'the same'} | {tests or '-'} |"
                 )
     count = sum(1 for rule in RULES if rule in held)
-    return "\n".join([*lines, "", f"{count} of {len(RULES)} rules are held by a test.", ""])
+    return "\n".join([*lines, "", f"{count} of {len(RULES)} rules have a test.", ""])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
-"""Writes docs/reference/heroku-cli.md: every command of the Heroku CLI, whether it works here, and the tests that hold
-it.
+"""Writes docs/reference/heroku-cli.md: every command of the Heroku CLI, whether it works here, and its tests.
 
-The list of commands is the CLI's own (tests/contracts/heroku_cli/commands.json, written anew by ``--commands`` from the
-installed CLI); which
-are tested is read from the command lines in the tests; the reasons stand in heroku_cli_reasons.py beside this file.
+The list of commands is the CLI's own (tests/contracts/heroku_cli/commands.json; ``--commands`` updates it from the
+installed CLI). Tested commands are those in the command lines of the tests. heroku_cli_reasons.py contains the reasons.
 """
 
 from __future__ import annotations
@@ -27,23 +25,23 @@ PLACES = [
 ]
 INTRODUCTION = """# The Heroku CLI
 
-`eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) at an installation; `greenroom env --token-file
-FILE` takes your own token. `heroku login`, by browser or with `-i`, works as well: `greenroom accounts:password` sets a
-password. A host that the CLI would not accept is refused by `greenroom env --host`, since the CLI would send the token
-to Heroku; a tunnel (`ssh -L`) or a name that contains `localhost` does
+`eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) to an installation;
+`greenroom env --token-file FILE` uses your own token. `heroku login`, by browser or with `-i`, works as well:
+`greenroom accounts:password` sets a password. `greenroom env --host` refuses a host that the CLI does not accept,
+because the CLI would then send the token to Heroku. A tunnel (`ssh -L`) or a name that contains `localhost` works
 ([from another computer](../howto/another-computer.md)).
 
-Written by `python scripts/heroku_cli.py` from the CLI's list of commands and the command lines in the tests; a test
-keeps it up to date. Each command that works has a test with the real CLI, judged by its effect. What is left out and
-asks this installation answers with a text that names what is there instead.
+`python scripts/heroku_cli.py` generates this page from the CLI's list of commands and the command lines in the tests; a
+test keeps it up to date. Each command that works has a test with the real CLI that checks its effect. If a command is
+not available and calls this installation, the error message names the alternative.
 
-**Fixed hosts.** A few commands ask a host of Heroku's whatever the variables say, and send the token there, with the
+**Fixed hosts.** A few commands call a host of Heroku whatever the variables are, and send the token there, with the
 protocol of HEROKU_HOST: `apps:favorites`, `apps:favorites:add`, `notifications`, `dashboard`
 (particleboard.heroku.com, telex.heroku.com), `apps:errors`, `ci:debug`, `pipelines:connect` and the others marked
-below. `greenroom env` sets HEROKU_HOST to the port with TLS, so that the token never leaves in clear: such a command
-ends with ENOTFOUND, a refused connection or a certificate error. With a HEROKU_HOST of your own that begins with
-`http://` it would leave in clear; do not set one. Use `heroku apps`, `heroku logs --tail`, `heroku ps` and `heroku
-run bash` instead.
+below. `greenroom env` sets HEROKU_HOST to the TLS port, so that the token is never sent in clear: such a command
+ends with ENOTFOUND, a refused connection or a certificate error. Do not set a HEROKU_HOST that begins with
+`http://`: the token would then be sent in clear. Use `heroku apps`, `heroku logs --tail`, `heroku ps` and
+`heroku run bash` instead.
 """
 
 
@@ -53,7 +51,7 @@ def commands() -> dict[str, list[str]]:
 
 
 def tested() -> dict[str, list[str]]:
-    """command -> ``file: test`` of the tests that type it, by whichever of its names."""
+    """command -> ``file: test`` of the tests that run it, under any of its names."""
     names = {name: command for command, others in commands().items() for name in (command, *others)}
     found: dict[str, list[str]] = defaultdict(list)
     for path in PLACES:
@@ -68,7 +66,7 @@ def tested() -> dict[str, list[str]]:
 
 
 def _tests(module: ast.Module, *, with_steps: bool) -> dict[str, list[ast.FunctionDef]]:
-    """Name of a test -> itself and, for a long story, its steps: the functions of its module that it calls."""
+    """Name of a test -> the test and, for a long story, its steps: the functions of its module that it calls."""
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef) and with_steps}
     tests = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     return {
@@ -83,7 +81,7 @@ def _called(function: ast.FunctionDef) -> set[str]:
 
 
 def _words(function: ast.FunctionDef) -> set[str]:
-    """The words that may be commands: first in what a test hands to a call, after ``heroku``, or with a colon."""
+    """Words that may be commands: the first word of an argument, the word after ``heroku``, or a word with a colon."""
     words = set()
     handed = {id(part) for call in ast.walk(function) if isinstance(call, ast.Call) for part in _handed(call)}
     for part in ast.walk(function):
@@ -97,7 +95,7 @@ def _words(function: ast.FunctionDef) -> set[str]:
 
 
 def _handed(call: ast.Call) -> list[ast.AST]:
-    """What stands in a call's first argument; in every one of a call that starts the CLI at a terminal."""
+    """The first argument of a call; all arguments of a call that starts the CLI at a terminal."""
     terminal = isinstance(call.func, ast.Name) and call.func.id == "Terminal"
     return [part for argument in (call.args if terminal else call.args[:1]) for part in ast.walk(argument)]
 
@@ -108,14 +106,14 @@ def _reason(table: dict[str, str], command: str) -> str:
 
 
 def row(command: str, tests: dict[str, list[str]]) -> tuple[str, str]:
-    """(works, partly, local or not; why). ValueError for a command of which nothing is known."""
+    """(works, partly, local or not; the reason). ValueError for a command without a test and without a reason."""
     reason, held = _reason(NOT, command), command in tests
     if reason:
         return ("local" if reason == LOCAL else "not"), reason
     if held:
         partly = _reason(PARTLY, command)
         return ("partly", partly) if partly else ("works", "")
-    raise ValueError(f"{command}: neither a test types it, nor does heroku_cli_reasons.py say why it does not work")
+    raise ValueError(f"{command}: no test runs it, and heroku_cli_reasons.py has no reason why it does not work")
 
 
 def page() -> str:
@@ -126,7 +124,7 @@ def page() -> str:
     for command, others in commands().items():
         if command.partition(":")[0] != topic:
             topic = command.partition(":")[0]
-            lines += ["", f"## {topic}", "", "| command | | why | held by |", "|--|--|--|--|"]
+            lines += ["", f"## {topic}", "", "| command | state | note | tested by |", "|--|--|--|--|"]
         state, why = row(command, tests)
         counts[state] += 1
         also = f" ({', '.join(f'`{name}`' for name in others)})" if others else ""
@@ -139,7 +137,7 @@ def page() -> str:
 
 
 def write_list() -> None:
-    """The list of commands anew, from the CLI that is installed."""
+    """Update the list of commands from the installed CLI."""
     manifest = json.loads(MANIFEST.read_text())
     rows = {
         name: sorted({*(row.get("aliases") or []), *(row.get("hiddenAliases") or [])})

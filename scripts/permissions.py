@@ -1,5 +1,5 @@
 """Writes docs/reference/permissions.md: each route of the API with the role and the scope that it needs, from the route
-table itself.
+table.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "permissions.md"
 
-HEAD = """# Who may do what over the API
+HEAD = """# Permissions of the API
 
-This page is written by `scripts/permissions.py` from the route table and from `apps/rules.py`; a test compares it with
-them, and another one calls each route as each role and with each scope.
+`scripts/permissions.py` generates this page from the route table and from `apps/rules.py`. A test compares it with
+them, and another test calls each route as each role and with each scope.
 
-* **Role**: the lowest one that may. Each may what those before it may: `viewer`, `developer`, `operator`, `owner` (of
-  the app), and an administrator of the installation, who may do all. `anybody` needs no credential, `account` is every
-  account, about itself or about the apps that it can see.
-* **Scope**: what the token has to grant. `global` grants all. A token of a scope that grants too little gets 403.
-* An app that somebody has no role in answers **404**, in the same words as one that is not there.
-* Where the path names no app, the role is asked of the app to which the thing belongs.
+* **Role**: the lowest role that may call the route. Each role includes the ones before it: `viewer`, `developer`,
+  `operator`, `owner` (of the app), and administrator of the installation. `anybody` needs no credentials. `account` is
+  every account, for itself or for the apps that it can see.
+* **Scope**: the permission that the token must grant. `global` grants all. A token with a narrower scope gets 403.
+* Without a role in an app, the response is **404**, with the same text as for an app that does not exist.
+* If the path names no app, the role in the app that owns the resource counts.
 
 ## Scopes
 
@@ -33,8 +33,8 @@ them, and another one calls each route as each role and with each scope.
 
 
 def need(row: Any) -> tuple[str, str]:
-    """(lowest role, what the token must grant) of a route; of several permissions the strictest role and the widest
-    grant.
+    """(lowest role, permission that the token must grant) of a route. For several permissions, the strictest role and
+    the widest permission.
     """
     from greenroom.apps.rules import ACCOUNT_SCOPES, ADMIN_SCOPES, PERMISSIONS, RANK
 
@@ -53,7 +53,7 @@ def need(row: Any) -> tuple[str, str]:
 
 
 def granting(needed: str) -> list[str]:
-    """The scopes whose tokens grant it, in the order of their list."""
+    """The scopes that grant it, in the order of their list."""
     from greenroom.accounts.rules import GRANTS, SCOPES
 
     return [scope for scope in SCOPES if not needed or needed in GRANTS[scope]]

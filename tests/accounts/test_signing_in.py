@@ -38,7 +38,7 @@ def test_the_person_says_yes_with_a_password_and_the_command_gets_a_token_once(b
     assert "10.1.2.3" in shown.content.decode()
     assert "frame-ancestors 'none'" in shown["Content-Security-Policy"]
     answer = submit(client, url, email="bob@example.com", password="correct horse")
-    assert "goes on as bob@example.com" in answer.content.decode()
+    assert "is signed in as bob@example.com" in answer.content.decode()
     token = collect()
     assert by_token(token).email == "bob@example.com"
     assert Token.objects.get().session

@@ -179,7 +179,7 @@ def test_who_attaches_a_database_while_it_is_destroyed_is_seen_or_waits(alice, s
         resources.attach(actor=alice, addon=addon, app=other, home=home, wanted="SHARED", confirmed=False)
         aside = Aside(lambda: resources.destroy(actor=alice, addon=Addon.objects.get(), home=home, force=False))
         assert aside.waits()
-    with pytest.raises(ConflictError, match="is attached to other too"):
+    with pytest.raises(ConflictError, match="is also attached to other"):
         aside.end()
     assert Addon.objects.get().state == "provisioned"
 

@@ -41,7 +41,7 @@ def copy(client, home):
 @pytest.mark.parametrize("ask", [reset, restore, restore_snapshot, copy])
 def test_a_migrate_that_begins_after_the_restore_has_looked_is_seen(alice, store, home, monkeypatch, ask):
     if ask is copy:
-        create(actor=alice, app=store, home=home, name="copied", wanted="COPIED", confirmed=False)
+        create(kind="postgres", actor=alice, app=store, home=home, name="copied", wanted="COPIED", confirmed=False)
     dyno = Dyno.objects.create(
         app=store,
         release=Release.objects.filter(app=store).latest("version"),

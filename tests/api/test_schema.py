@@ -106,7 +106,7 @@ def test_words_become_schemas():
     assert schema("[a|b]") == {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}}
     assert schema({"id": "uuid", "?name": "text"})["required"] == ["id"]
     assert schema("#app?")["anyOf"][1] == {"type": "null"}
-    with pytest.raises(ValueError, match="is no word"):
+    with pytest.raises(ValueError, match="unknown schema word"):
         schema("strng")
     with pytest.raises(ValueError, match="declared twice"):
         declare("app", "Again.", {})

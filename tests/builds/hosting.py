@@ -183,7 +183,7 @@ def printed(workshop: Workshop, seen: tuple, *command: str, env: dict[str, str] 
     engine.start(spec)
     while (state := engine.describe(name)) and state.phase not in ("exited", "lost"):
         time.sleep(0.05)
-    text = (workshop.home / "run" / "dynos" / name / "output").read_text()
+    text = engine.output(name, 0, limit=10_000_000).data.decode()
     assert state.exit_code == 0, text
     return text
 

@@ -34,7 +34,7 @@ def end(workshop, spec, command):
     while state.phase not in ("exited", "lost"):
         time.sleep(0.05)
         state = engine.describe(spec.id)
-    text = (workshop.home / "run" / "dynos" / spec.id / "output").read_text()
+    text = workshop.machine.engine.output(spec.id, 0, limit=10_000_000).data.decode()
     return (
         command_end(
             phase=state.phase, exit_code=state.exit_code, reason=state.reason, memory_mb=512, kind=command.kind

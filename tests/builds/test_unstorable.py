@@ -6,7 +6,7 @@ import pytest
 from django.db import DataError
 
 from greenroom.buildpacks.errors import BuildError
-from greenroom.builds import actions
+from greenroom.builds import actions, steps
 from greenroom.builds.steps import Steps
 from greenroom.engine.memory import MemoryEngine
 
@@ -20,7 +20,7 @@ def advanced(shop, home, monkeypatch):
     def advance(take):
         monkeypatch.setattr(Steps, "take", take)
         build = actions.start(app=shop, commit="a" * 40, account=None)
-        advance(build=build, engine=MemoryEngine(), home=home, say=lambda _: None)
+        steps.advance(build=build, engine=MemoryEngine(), home=home, say=lambda _: None)
         build.refresh_from_db()
         return build
 

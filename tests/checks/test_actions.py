@@ -89,15 +89,15 @@ def test_a_late_queued_does_not_turn_a_running_check_back(shop):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"sha": "HEAD"}, "not a commit's SHA"),
-        ({"name": "  "}, "needs a name"),
-        ({"name": "Tests"}, "run by Greenroom itself"),
+        ({"sha": "HEAD"}, "Invalid commit SHA"),
+        ({"name": "  "}, "name is missing"),
+        ({"name": "Tests"}, "built-in check"),
         ({"conclusion": "stale"}, "Only Greenroom"),
         ({"conclusion": "great"}, "does not exist"),
-        ({"conclusion": ""}, "conclusion belongs"),
+        ({"conclusion": ""}, "requires a conclusion"),
         ({"status": "paused"}, "does not exist"),
-        ({"status": "in_progress"}, "conclusion belongs"),
-        ({"status": "queued"}, "conclusion belongs"),
+        ({"status": "in_progress"}, "requires a conclusion"),
+        ({"status": "queued"}, "requires a conclusion"),
     ],
 )
 def test_a_report_that_makes_no_sense_is_refused(shop, bob, change, words):
@@ -109,7 +109,7 @@ def test_a_report_that_makes_no_sense_is_refused(shop, bob, change, words):
 
 def test_nobody_can_report_a_builtin_check_as_passed(shop, alice):
     for actor in (alice, None):
-        with pytest.raises(UserError, match="run by Greenroom itself"):
+        with pytest.raises(UserError, match="built-in check"):
             actions.report(app=shop, sha=SHA, name="tests", status="completed", conclusion="success", actor=actor)
 
 
@@ -178,7 +178,7 @@ def test_an_override_is_recorded_with_the_verdict_that_it_set_aside(shop, alice)
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"reason": "because"}, "10 characters"), ({"checks": ["nope"]}, "no such check"), ({"sha": "abc"}, "40 digits")],
+    [({"reason": "because"}, "10 characters"), ({"checks": ["nope"]}, "no such check"), ({"sha": "abc"}, "40-digit")],
 )
 def test_an_override_without_reason_or_of_nothing_is_refused(shop, alice, change, words):
     wish = {"sha": SHA, "checks": ["scan"], "reason": "known and harmless", **change}
@@ -191,7 +191,7 @@ def test_a_check_that_is_silent_for_two_hours_is_stale(shop):
     CheckRun.objects.update(updated_at=clock.now() - timedelta(hours=3))
     verdict = actions.judge(app=shop, sha=SHA, required=["ci/build"])
     assert verdict.colour == "blocked"
-    assert verdict.reasons == ["`ci/build` has not reported in time and is stale: its provider was silent for 2 hours"]
+    assert verdict.reasons == ["`ci/build` is stale: no report from its provider for 2 hours"]
 
 
 def test_a_judgement_without_news_costs_three_queries(shop):

@@ -125,4 +125,4 @@ def test_an_enabled_scanner_and_squawk_look_at_the_push_inside_their_sandboxes(j
     } <= found, found
     assert "bandit: 1 new finding, first: shop/run.py:5 B605" in run.brief
     assert run.data["scanners"]["bandit"]["version"] == "1.9.4"
-    assert any("Safer: keep the old name in the database with db_column" in text for text in journey.said)
+    assert any("Safer: keep the column name with db_column" in text for text in journey.said)

@@ -65,7 +65,7 @@ def test_a_flaky_test_beside_a_failing_one_leaves_the_failure(tested):
 def test_no_test_at_all_is_a_failure(tested):
     found = tested(DJANGO)
     assert (found["outcome"], found["tests"], found["empty"]) == ("failure", 0, True)
-    assert "no test was found" in found["detail"]
+    assert "no tests found" in found["detail"]
 
 
 def test_only_skipped_tests_are_a_failure(tested):
@@ -121,7 +121,7 @@ def test_a_command_that_was_killed_is_tried_once_more(tested):
 
 def test_a_number_of_failures_without_names_is_told_once(tested):
     found = tested({}, test="echo '1 failed, 2 passed, 1 skipped in 0.2s'; exit 1")
-    assert (found["outcome"], found["detail"]) == ("failure", "1 of 4 tests failed; the output does not name them")
+    assert (found["outcome"], found["detail"]) == ("failure", "1 of 4 tests failed; the output contains no names")
 
 
 def test_no_tests_ran_is_no_success_though_the_command_succeeds(tested):

@@ -161,7 +161,7 @@ def test_a_tool_that_crashes_or_talks_nonsense_is_an_error(scan, tmp_path, name,
 def test_a_tool_that_is_missing_is_an_error_that_names_the_remedy(scan, name):
     answer = scan(name, {"app/run.py": EVAL}, {}, tool=None)
     assert answer["outcome"] == "error"
-    assert ("there are bandit, djlint" if name == "pylint" else f"greenroom scanners:install {name}") in answer[
+    assert ("available: bandit, djlint" if name == "pylint" else f"greenroom scanners:install {name}") in answer[
         "detail"
     ]
 
@@ -326,5 +326,5 @@ def test_without_a_lock_that_fixes_versions_nothing_was_audited(files):
 
 
 def test_an_unknown_scanner_cannot_be_installed(tmp_path):
-    with pytest.raises(UserError, match="is no scanner"):
+    with pytest.raises(UserError, match="Unknown scanner"):
         scanner_tools.install(tmp_path, "pylint")

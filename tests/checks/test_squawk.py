@@ -165,7 +165,7 @@ def test_an_operation_that_needs_a_database_is_told_and_the_others_are_still_loo
     answer = look(
         {**APP, SECOND: asks, "shop/migrations/0003_more.py": migration(RENAME, after="0002_change"), **RENAMED}
     )
-    assert "shop.0002_change could not be written without a database" in answer["squawk"]["note"]
+    assert "cannot generate the SQL of shop.0002_change without a database" in answer["squawk"]["note"]
     assert [rule for rule, _ in squawk(answer)] == ["renaming-column"]
 
 

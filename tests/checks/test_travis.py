@@ -181,28 +181,28 @@ def test_a_file_of_another_language_has_no_say_and_the_log_says_so(language):
 
 # what `branches` says, whether the file is then for `master`, what the table or the line says
 BRANCHES = {
-    "one name": ("{only: master}", True, "only: master is one of them"),
-    "a list": ("{only: [dev, master]}", True, "only: master is one of them"),
-    "in short": ("[dev]", False, "branches.only leaves out master"),
-    "others": ("{only: [dev]}", False, "branches.only leaves out master"),
-    "a pattern": ("{only: [/^mas.*$/]}", True, "only: master is one of them"),
-    "a pattern of others": ("{only: ['/^release-[0-9.]+$/']}", False, "branches.only leaves out master"),
-    "a pattern of Ruby": ("{only: ['/\\AMASTER\\z/i']}", True, "only: master is one of them"),
-    "only before except": ("{only: master, except: master}", True, "only: master is one of them"),
-    "left out": ("{except: [gh-pages, master]}", False, "branches.except leaves out master"),
-    "left out by pattern": ("{except: [/^m/]}", False, "branches.except leaves out master"),
-    "not left out": ("{except: [gh-pages, /^wip/]}", True, "except: master is none of them"),
+    "one name": ("{only: master}", True, "only: includes master"),
+    "a list": ("{only: [dev, master]}", True, "only: includes master"),
+    "in short": ("[dev]", False, "branches.only excludes master"),
+    "others": ("{only: [dev]}", False, "branches.only excludes master"),
+    "a pattern": ("{only: [/^mas.*$/]}", True, "only: includes master"),
+    "a pattern of others": ("{only: ['/^release-[0-9.]+$/']}", False, "branches.only excludes master"),
+    "a pattern of Ruby": ("{only: ['/\\AMASTER\\z/i']}", True, "only: includes master"),
+    "only before except": ("{only: master, except: master}", True, "only: includes master"),
+    "left out": ("{except: [gh-pages, master]}", False, "branches.except excludes master"),
+    "left out by pattern": ("{except: [/^m/]}", False, "branches.except excludes master"),
+    "not left out": ("{except: [gh-pages, /^wip/]}", True, "except: does not list master"),
     "too costly": ("{only: ['/^(a+)+$/']}", True, "only: not evaluated; the tests run"),
     "too many parts": ("{only: ['/^a*a*a*a*a*a*a*a*a*a*b/']}", True, "only: not evaluated; the tests run"),
     "too many choices": ("{only: ['/^%sx/']}" % ("(m|m)" * 30), True, "only: not evaluated; the tests run"),
     "perhaps, thirty times": ("{only: ['/^%sx/']}" % ("m?" * 30), True, "only: not evaluated; the tests run"),
-    "names in a pattern": ("{only: ['/^(dev|staging|master)$/']}", True, "only: master is one of them"),
+    "names in a pattern": ("{only: ['/^(dev|staging|master)$/']}", True, "only: includes master"),
     "looks around": ("{only: ['/(?!x)/']}", True, "only: not evaluated; the tests run"),
     "too long": ("{only: ['/%s/']}" % ("x" * 201), True, "only: not evaluated; the tests run"),
     "no pattern": ("{only: ['/[/']}", True, "only: not evaluated; the tests run"),
-    "costly exception": ("{except: ['/(a+)+/']}", True, "except: master is none of them"),
+    "costly exception": ("{except: ['/(a+)+/']}", True, "except: does not list master"),
     "a map in the list": ("{only: [{a: b}]}", True, "only: not evaluated; the tests run"),
-    "nothing": ("{}", True, "neither only nor except in it; the tests run"),
+    "nothing": ("{}", True, "neither only nor except; the tests run"),
     "an empty list": ("{only: []}", True, "only: not evaluated; the tests run"),
 }
 
@@ -338,7 +338,7 @@ def test_a_job_that_cannot_be_run_here_is_an_error_that_names_it(jobs):
     text = "script: python -m unittest\njobs:\n  include:\n    - {name: front, language: node_js, script: npm test}\n"
     found = jobs(text)
     assert found["outcome"] == "error"
-    assert "front (it is for node_js; a dyno has Linux and Python)" in found["detail"]
+    assert "front (it needs node_js; dynos run Linux and Python)" in found["detail"]
     assert rows(found)[-1] == ("test: front", "cannot run")
 
 
@@ -551,7 +551,7 @@ def test_conditions_are_judged_for_a_push_to_the_branch(condition, answer):
 
 def test_more_jobs_than_can_be_run_are_an_error_and_no_pass():
     text = f"env: [{', '.join(f'A={number}' for number in range(30))}]\nscript: tox\n"
-    assert travis_jobs.read(text, "master").problem == ".travis.yml has 30 jobs; 20 can be run"
+    assert travis_jobs.read(text, "master").problem == ".travis.yml has 30 jobs; the maximum is 20"
 
 
 def test_a_file_whose_condition_leaves_out_the_branch_has_no_say():

@@ -130,28 +130,28 @@ def test_a_message_and_a_level_may_stand_in_the_rule():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"<xml/>", "it is not JSON"),
-        (b"[]", "must be an object"),
-        (b"\x1f\x8bbroken", "gzip data is broken"),
+        (b"<xml/>", "invalid JSON"),
+        (b"[]", "expected an object"),
+        (b"\x1f\x8bbroken", "corrupt gzip data"),
         ({"version": "2.0.0", "runs": []}, 'at version: only "2.1.0"'),
-        ({"version": "2.1.0"}, "at runs: a list is expected, found nothing"),
-        ({"version": "2.1.0", "runs": []}, "there is no tool that has looked"),
-        ({"version": "2.1.0", "runs": [7]}, r"at runs\[0\]: an object is expected, found 7"),
-        ({"version": "2.1.0", "runs": [{"tool": {}}]}, r"at runs\[0\].tool.driver: an object"),
+        ({"version": "2.1.0"}, "at runs: expected a list, found nothing"),
+        ({"version": "2.1.0", "runs": []}, "no tool has run"),
+        ({"version": "2.1.0", "runs": [7]}, r"at runs\[0\]: expected an object, found 7"),
+        ({"version": "2.1.0", "runs": [{"tool": {}}]}, r"at runs\[0\].tool.driver: expected an object"),
         (
             {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}}]},
-            r"at runs\[0\].results: it is missing: the tool has not looked",
+            r"at runs\[0\].results: missing: the tool has not run",
         ),
-        (log({"ruleId": "R1"}), r"at runs\[0\].results\[0\].message: an object is expected"),
-        (log({"message": {}}), "neither text nor a rule"),
+        (log({"ruleId": "R1"}), r"at runs\[0\].results\[0\].message: expected an object"),
+        (log({"message": {}}), "no text, and no text in the rule"),
         (
             log(result(), result(line="7")),
-            r"at runs\[0\].results\[1\].locations\[0\].physicalLocation.region.startLine: a whole number",
+            r"at runs\[0\].results\[1\].locations\[0\].physicalLocation.region.startLine: expected an integer",
         ),
-        (log(result(path="../../etc/passwd")), "leads out of the repository"),
-        (log(result(path="/somewhere/a.py")), "give its folder as --root"),
+        (log(result(path="../../etc/passwd")), "is outside the repository"),
+        (log(result(path="/somewhere/a.py")), "name the checkout with --root"),
         (log(result(path="https://example.com/a.py")), "a path or a file: URI"),
-        (log(*[result()] * 5001), "5001 results of acme scan; at most 5000"),
+        (log(*[result()] * 5001), "5001 results of acme scan; the maximum is 5000"),
     ],
 )
 def test_a_log_that_makes_no_sense_gets_an_error_with_the_place(content, words):
@@ -206,7 +206,7 @@ def test_the_first_report_is_known_and_later_only_what_is_new_counts_wherever_it
     assert (run.name, run.conclusion, run.title) == (
         "scan/acme-scan",
         "success",
-        "2 findings, taken as known: this is the tool's first report",
+        "2 findings, counted as known: first report of this tool",
     )
     (repo.work / "app/old.py").unlink()
     second = repo.commit({"app/a.py": "# moved down\n\n" + BAD, "app/new.py": BAD + "X = 1\n" * 9})
@@ -246,7 +246,7 @@ def test_hints_do_not_block_and_a_tool_that_did_not_end_well_is_an_error(repo, r
     assert report(first, log(result(level="note"))).conclusion == "success"
     assert report(first, log(result(path="gen/b.py"))).conclusion == "success", ".checkignore"
     broken = report(first, log(invocations=[{"executionSuccessful": False, "exitCodeDescription": "out of memory"}]))
-    assert (broken.conclusion, broken.title) == ("error", "acme scan says that it did not end well: out of memory")
+    assert (broken.conclusion, broken.title) == ("error", "acme scan reports that its run failed: out of memory")
 
 
 @pytest.mark.django_db
@@ -321,7 +321,7 @@ def test_an_ignored_finding_passes_until_its_end_and_then_counts_even_where_it_i
     assert (held.new, held.suppressed, "not reachable" in held.justification) == (False, "external", True)
     Ignore.objects.filter(pk=row.pk).update(until=clock.now() - timedelta(minutes=1))
     late = report(second, log(result()), deployed=second)
-    assert (late.conclusion, "its ignore by alice@example.com ended" in late.title) == ("failure", True)
+    assert (late.conclusion, "ignore by alice@example.com expired" in late.title) == ("failure", True)
     policies.unignore(app=shop, fingerprint=mark, actor=alice)
     assert report(second, log(result()), deployed=second).conclusion == "success"
 
@@ -332,9 +332,9 @@ def test_an_ignored_finding_passes_until_its_end_and_then_counts_even_where_it_i
     [
         ({"reason": "because"}, UserError, "10 characters"),
         ({"until": timedelta(days=-1)}, UserError, "in the future"),
-        ({"until": timedelta(days=400)}, UserError, "within a year"),
+        ({"until": timedelta(days=400)}, UserError, "within one year"),
         ({"fingerprint": "abc"}, UserError, "too short"),
-        ({"fingerprint": "0" * 64}, NotFoundError, "has shown a finding"),
+        ({"fingerprint": "0" * 64}, NotFoundError, "No finding 0"),
     ],
 )
 def test_an_ignore_without_reason_end_or_finding_is_refused(shop, alice, change, error, words):
@@ -360,7 +360,7 @@ def test_an_app_may_want_two_people_for_an_override(shop, alice, bob):
     CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion="failure")
     wish = {"app": shop, "sha": sha, "checks": ["scan"], "reason": "known and harmless"}
     policies.change_policy(app=shop, actor=alice, two_people=True)
-    with pytest.raises(ForbiddenError, match="wants two people"):
+    with pytest.raises(ForbiddenError, match="two-person rule"):
         actions.override(actor=alice, **wish)
     actions.override(actor=bob, **wish)
     assert actions.judge(app=shop, sha=sha, required=["scan"]).colour == "green"
@@ -377,7 +377,7 @@ def test_a_required_check_of_which_nothing_is_ever_heard_is_stale_after_the_app_
     verdict = actions.judge(app=shop, sha=sha, required=required)
     assert (verdict.colour, verdict.reasons) == (
         "blocked",
-        ["`ci/build` is stale: its provider is silent, nothing was reported in time."],
+        ["`ci/build` is stale: its provider did not report in time."],
     )
     actions.report(app=shop, sha=sha, name="ci/build", status="completed", conclusion="success")
     assert actions.judge(app=shop, sha=sha, required=required).colour == "green"
@@ -442,7 +442,7 @@ def test_a_push_that_asks_for_less_says_so(repo, shop, home):
     def wish(sha, deployed):
         return scanning.wish_of(app=shop, home=home, sha=sha, deployed_sha=deployed)
 
-    less = ["this push turns off bandit.", "this push lets hazards of migrations pass."]
+    less = ["this push turns off bandit.", "this push sets migration hazards back to warnings."]
     assert wish(second, first) == {"scanners": ["djlint"], "migrations": "warn", "weaker": less}
     assert wish(first, second)["weaker"] == wish(first, "")["weaker"] == []
     assert wish(third, "") == {"scanners": [], "migrations": "warn", "weaker": []}

@@ -105,13 +105,13 @@ class FakeGreenroom:
         self.requests.append(request)
         open_door = request.path.startswith("/streams/") or request.path == "/health"
         if not open_door and request.headers.get("authorization") != f"Bearer {TOKEN}":
-            body = {"id": "unauthorized", "message": "There were no credentials, or they do not hold."}
+            body = {"id": "unauthorized", "message": "Missing, invalid or expired credentials."}
             return Reply(body, 401)
         for method, pattern, answer in self.routes:
             if method == request.method and pattern.match(request.path):
                 data = answer(request)
                 return data if isinstance(data, Reply) else Reply(data)
-        body = {"id": "not_found", "message": f"{request.method} {request.path} does not exist here."}
+        body = {"id": "not_found", "message": f"{request.method} {request.path} does not exist."}
         return Reply(body, 404)
 
     def _handler(fake) -> type[BaseHTTPRequestHandler]:  # noqa: N805

@@ -161,7 +161,7 @@ def test_a_token_that_does_not_hold_says_where_it_came_from(at_server, greenroom
     monkeypatch.setenv("GREENROOM_TOKEN", "grm_revoked")
     result = greenroom("apps")
     assert result.exit_code == 1
-    assert "(token from $GREENROOM_TOKEN)." in result.stderr
+    assert "expired credentials (token from $GREENROOM_TOKEN)" in result.stderr
     assert "grm_revoked" not in result.output
     assert (
         "hint: ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set GREENROOM_TOKEN\n"

@@ -100,8 +100,8 @@ def test_a_push_of_thousands_of_refs_is_refused_before_git_works_on_it(alices, s
     alices.call("update-ref", "--stdin", stdin=lines.encode())
     code, said = alices.push("refs/heads/many*:refs/heads/many*")
     assert code
-    assert "moves more than 500 refs" in said
-    assert "hint: push them in parts" in said
+    assert "updates more than 500 refs" in said
+    assert "hint: push fewer refs at once" in said
     assert size_of(stored) == before
     assert Push.objects.count() == 1
 

@@ -205,7 +205,7 @@ def test_a_failing_report_does_not_spoil_the_push(alices, server):
     server.follow = follow
     code, said = alices.push()
     assert code == 0
-    assert "Recorded; its progress cannot be shown here. hint: greenroom deliveries -a shop" in said
+    assert "Push recorded, but its progress cannot be shown. hint: greenroom deliveries -a shop" in said
 
 
 def test_other_branches_and_tags_are_stored_and_not_deployed(alices, server, shop, home):
@@ -360,7 +360,7 @@ def test_a_removed_repository_is_gone(alices, server, shop, home, stored):
 def test_a_push_may_ask_for_a_build_without_cache_and_no_other_option_is_known(alices, shop, server):
     code, said = alices.push(options=("-o", "no-cache"))
     assert code == 0, said
-    assert "use no cache" in said
+    assert "do not use the previous build cache" in said
     assert BuildCache.objects.get(app=shop).generation == 1
     assert AuditEntry.objects.get(action="build_cache.purge").actor == "alice@example.com"
     alices.commit()

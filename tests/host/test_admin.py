@@ -58,17 +58,17 @@ def test_what_is_not_set_is_what_greenroom_up_gives(place, monkeypatch, given):
 
 def test_an_external_database_is_asked_for(place):
     installed(place, "external")
-    with pytest.raises(PlatformError, match="keeps its data in an external PostgreSQL") as error:
+    with pytest.raises(PlatformError, match="uses an external PostgreSQL") as error:
         admin.variables({"GREENROOM_HOME": str(place)})
     assert "export DATABASE_URL=" in error.value.hint
 
 
 def test_a_home_that_is_none_and_a_key_that_cannot_be_read_are_named(place):
-    with pytest.raises(PlatformError, match="There is no installation in"):
+    with pytest.raises(PlatformError, match="No installation found in"):
         admin.variables({"GREENROOM_HOME": str(place)})
     installed(place, "embedded")
     (place / "keys" / "secret.key").unlink()
-    with pytest.raises(PlatformError, match=r"secret\.key cannot be read"):
+    with pytest.raises(PlatformError, match=r"Cannot read .*secret\.key"):
         admin.variables({"GREENROOM_HOME": str(place)})
 
 
@@ -77,7 +77,7 @@ def test_the_hint_of_a_pending_migration_runs_as_it_stands(place, monkeypatch):
     installed(place, "external")
     migration = type("Migration", (), {"app_label": "apps", "name": "0099_more"})
     monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [(migration, False)])
-    with pytest.raises(PlatformError, match=r"1 migrations of Greenroom itself are pending: apps\.0099_more") as error:
+    with pytest.raises(PlatformError, match=r"1 migrations of Greenroom are pending: apps\.0099_more") as error:
         bootstrap._schema({"postgres": "external"}, place)
     command = re.search(r"GREENROOM_HOME=.* greenroom-admin migrate", error.value.hint)[0]
     (setting, *words) = shlex.split(command)

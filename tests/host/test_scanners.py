@@ -17,6 +17,6 @@ def test_the_scanners_are_listed_with_their_pins_and_an_unknown_one_is_refused(t
     with pytest.raises(HostError) as caught:
         scanners.install(tmp_path, "pylint")
     assert (caught.value.message, caught.value.hint) == (
-        "pylint is no scanner; there are bandit, djlint, pip-audit, semgrep.",
+        "Unknown scanner pylint. Available: bandit, djlint, pip-audit, semgrep.",
         "greenroom scanners",
     )

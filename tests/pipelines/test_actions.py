@@ -51,11 +51,11 @@ def test_a_promotion_that_is_killed_leaves_nothing_or_all(alice, pipe, shop, out
 
 
 def test_there_has_to_be_something_to_promote(alice, pipe, shop, outlet, home, serving):
-    with pytest.raises(ConflictError, match="nothing to promote"):
+    with pytest.raises(ConflictError, match="no live release to promote"):
         actions.promote(actor=alice, pipeline=pipe, source=outlet, targets=[shop], home=home)
     Release.objects.filter(pk=serving.pk).update(slug=None)
     serving.refresh_from_db()
-    with pytest.raises(ConflictError, match="no code"):
+    with pytest.raises(ConflictError, match="no slug"):
         actions.promote(actor=alice, pipeline=pipe, source=shop, targets=[outlet], home=home, release=serving)
 
 
@@ -69,11 +69,11 @@ def test_the_source_may_be_destroyed_afterwards(alice, pipe, shop, outlet, servi
 
 def test_an_app_is_in_one_pipeline(alice, pipe, shop, home):
     other = actions.create(actor=alice, name="other")
-    with pytest.raises(ConflictError, match="pipe already"):
+    with pytest.raises(ConflictError, match="already in pipe"):
         actions.couple(actor=alice, pipeline=other, app=shop, stage="staging", home=home)
-    with pytest.raises(ConflictError, match="exists already"):
+    with pytest.raises(ConflictError, match="already have a pipeline"):
         actions.create(actor=alice, name="pipe")
-    with pytest.raises(UserError, match="stages are"):
+    with pytest.raises(UserError, match="Unknown stage"):
         actions.move(actor=alice, coupling=Coupling.objects.get(app=shop), stage="beta")
 
 

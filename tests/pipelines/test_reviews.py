@@ -222,7 +222,7 @@ def test_why_a_branch_gets_none_by_itself_stands_in_the_list_until_there_is_room
     assert (row.state, row.app, row.app_name) == ("errored", None, "")
     assert (
         row.message
-        == "pipe has 1 review apps already.\nhint: greenroom reviewapps -p pipe; then reviewapps:destroy one"
+        == "Review app limit reached: pipe has 1.\nhint: list them with greenroom reviewapps -p pipe, then destroy one"
     )
     listed = client_of(alice).get("/pipelines/pipe/review-apps").json()
     assert {one["branch"]: (one["status"], one["message"]) for one in listed}["later"] == ("errored", row.message)

@@ -17,7 +17,7 @@ from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git import actions as git
-from greenroom.pipelines import actions, rules
+from greenroom.pipelines import actions, queries, rules
 from greenroom.pipelines.actions import test_runs
 from greenroom.pipelines.models import TestRun
 from tests.git.test_tarball import archive, entry
@@ -65,7 +65,7 @@ def says(driver, run, text):
 
 
 def step(driver):
-    for row in test_runs.open_runs():
+    for row in queries.open_test_runs():
         driver.advance(row)
     return TestRun.objects.get()
 
@@ -84,7 +84,7 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     assert row.state == "running"
     assert not transcript.is_closed(home / row.setup)
     monkeypatch.setattr(
-        test_runs.checks,
+        test_runs.check_steps,
         "advance_tests",
         lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"),
     )
@@ -99,7 +99,7 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     assert transcript.is_closed(home / row.output)
     assert (row.told, row.state) == (True, "ended")
     assert not CheckRun.objects.filter(sha=CLAIMED).exists()
-    assert list(test_runs.open_runs()) == []
+    assert list(queries.open_test_runs()) == []
 
 
 def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_the_app(
@@ -169,22 +169,22 @@ def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, uploa
     monkeypatch.setattr(test_runs.build_steps, "advance", lambda *, build, **_: build)
     row = step(driver)
     assert row.state == "building"
-    stale = test_runs.open_runs().get()
+    stale = queries.open_test_runs().get()
     test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     driver.advance(stale)
     row = step(driver)
-    assert (row.state, row.message, row.told) == ("cancelled", "alice@example.com cancelled it", True)
+    assert (row.state, row.message, row.told) == ("cancelled", "cancelled by alice@example.com", True)
     assert Build.objects.get().status == "cancelled"
     assert rules.test_status(state=row.state, check="", conclusion="") == "cancelled"
     assert transcript.is_closed(home / row.output)
-    with pytest.raises(ConflictError, match="is over"):
+    with pytest.raises(ConflictError, match="has already ended"):
         test_runs.cancel(actor=alice, row=row, engine=driver.engine)
 
 
 def over(driver, home):
     """The run after its next turn, cancelled for everybody; nothing of it is open."""
     row = step(driver)
-    assert (row.state, row.message, row.told) == ("cancelled", "alice@example.com cancelled it", True)
+    assert (row.state, row.message, row.told) == ("cancelled", "cancelled by alice@example.com", True)
     assert transcript.is_closed(home / row.output)
     assert not Build.objects.filter(status="pending").exists()
     assert not CheckRun.objects.exclude(status="completed").exists()
@@ -194,11 +194,11 @@ def over(driver, home):
 
 def test_a_run_that_is_cancelled_before_its_build_begins_gets_none(alice, upload, driver, home, monkeypatch):
     monkeypatch.setattr(test_runs.build_steps, "advance", lambda *, build, **_: build)
-    stale = test_runs.open_runs().get()
+    stale = queries.open_test_runs().get()
     test_runs.cancel(actor=alice, row=upload, engine=driver.engine)
     driver.advance(stale)
     assert not Build.objects.exists()
-    assert read(home, over(driver, home).output) == "-----> alice@example.com cancelled it\n"
+    assert read(home, over(driver, home).output) == "-----> cancelled by alice@example.com\n"
 
 
 def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(
@@ -221,7 +221,7 @@ def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(
 def test_a_run_that_is_cancelled_before_its_tests_begin_starts_none(alice, upload, driver, home, serving, monkeypatch):
     ended(monkeypatch, "succeeded", serving.slug)
     row = step(driver)
-    stale = test_runs.open_runs().get()
+    stale = queries.open_test_runs().get()
     assert stale.check_run.status == "queued"
     test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     driver.advance(stale)
@@ -249,7 +249,7 @@ def test_a_run_whose_tests_end_at_that_moment_is_over_and_not_cancelled(alice, u
     ended(monkeypatch, "succeeded", serving.slug)
     row = step(driver)
     monkeypatch.setattr(test_runs.checks, "cancel", lambda **_: [])
-    with pytest.raises(ConflictError, match="is over"):
+    with pytest.raises(ConflictError, match="has already ended"):
         test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     assert TestRun.objects.get().state == "running"
 
@@ -259,7 +259,7 @@ def test_the_tests_of_a_cancelled_run_are_killed_and_a_pushs_run_is_not_cancelle
 ):
     ended(monkeypatch, "succeeded", serving.slug)
     monkeypatch.setattr(
-        test_runs.checks,
+        test_runs.check_steps,
         "advance_tests",
         lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"),
     )

@@ -58,7 +58,7 @@ def test_a_failing_test_is_named_with_its_output(live):
     name = "payroll.tests.test_calculation.RoundingTests.test_half_a_cent_is_rounded_away_from_zero"
     assert f" !     Tests failed: 1 of 5, first: {name}" in text
     assert "AssertionError: Decimal('0.00') != Decimal('0.01')" in text
-    hint = f"hint: all that `tests` said: greenroom checks:info tests {live.sha[:8]} -a {live.name}"
+    hint = f"hint: full output of `tests`: greenroom checks:info tests {live.sha[:8]} -a {live.name}"
     withheld(live, text, f"`tests` failed: 1 of 5, first: {name}", hint)
     assert "half_a_cent" in live.greenroom("checks:info", "tests", live.sha[:8]).stdout  # the command of the hint
 
@@ -67,7 +67,7 @@ def test_a_finding_is_shown_with_its_line_and_how_to_answer_it(live):
     text = scenario(live, "scan-finding")
     place = "payroll/management/commands/dump_units.py:18"
     assert f"       {place}:9 S602 `subprocess` call with `shell=True`" in text
-    assert " !     hint: mend it; if it is right as it is: `# noqa: S602` with the reason on its line" in text
+    assert " !     hint: fix it, or add `# noqa: S602` with a reason if it is a false positive" in text
     withheld(live, text, f"`scan` failed: 1 new finding, first: {place} S602")
 
 

@@ -1,4 +1,4 @@
-"""Who may see and do what, in one place. The views ask here and nowhere else."""
+"""All permission checks of the app. The views use only these."""
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.db.models import QuerySet

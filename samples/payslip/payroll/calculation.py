@@ -33,7 +33,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What is particular to one person in one month: days, rates and units by code."""
+    """The input for one person in one month: days, rates and units by code."""
 
     days_employed: int
     days_in_month: int

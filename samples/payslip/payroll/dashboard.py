@@ -1,4 +1,4 @@
-"""What the first page after sign-in tells: the current run, what waits for a person, and twelve months as a chart."""
+"""The first page after sign-in: the current run, the user's open tasks, and a chart of twelve months."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Status = PayRun.Status
 
 @dataclass(frozen=True)
 class Task:
-    """One thing that waits for somebody, with where to do it."""
+    """One open task, with its URL."""
 
     text: str
     address: str

@@ -1,4 +1,4 @@
-"""Reads units of a month from a CSV file. Either every row is right, or all that is wrong is told and nothing is taken."""
+"""Imports the units of a month from a CSV file. If any row is invalid, it reports all errors and imports nothing."""
 
 import csv
 import datetime as dt
@@ -25,7 +25,7 @@ class Problem:
 
 @dataclass
 class Reading:
-    """What a file says: the cells when all is well, the problems otherwise."""
+    """The result of reading a file: the cells, or the errors."""
 
     cells: dict[Cell, Decimal] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

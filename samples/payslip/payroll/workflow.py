@@ -63,7 +63,7 @@ def create(month: dt.date, user, at=None) -> PayRun:
 
 @transaction.atomic
 def calculate(run: PayRun, user, at=None) -> PayRun:
-    """Work out every payslip anew from what is entered now."""
+    """Recalculate all payslips from the current data."""
     need(user, MANAGE, "calculate a pay run")
     run = locked(run, (Status.DRAFT, Status.CALCULATED), "calculated")
     corrected = correction_targets(run)
@@ -146,7 +146,7 @@ def lines_of(payslip: Payslip, result: Result) -> list[PayslipLine]:
 
 @transaction.atomic
 def approve(run: PayRun, user, at=None) -> PayRun:
-    """Freeze and number the payslips; only for somebody else than the one who calculated."""
+    """Freeze and number the payslips. The user who calculated the run cannot approve it."""
     need(user, APPROVE, "approve a pay run")
     run = locked(run, (Status.CALCULATED,), "approved")
     if run.calculated_by_id == user.pk:
@@ -175,7 +175,7 @@ def refuse_negative(payslips: list[Payslip]) -> None:
 
 
 def refuse_stale(run: PayRun, payslips: list[Payslip]) -> None:
-    """What is approved has to be what the entered data give now."""
+    """Refuse an approval if a calculation with the current data gives a different result."""
     now = {
         (one.staff.pk, line.code, line.name, line.kind, line.basis, line.amount)
         for one, result in computed(run, correction_targets(run))

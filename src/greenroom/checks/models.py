@@ -16,14 +16,14 @@ class CheckRun(models.Model):
 
     status: queued, in_progress, completed; conclusion (when completed): success, failure, error, cancelled, timed_out,
     skipped,
-    neutral, stale, action_required. brief: what the verdict says of it; notes: what the verdict mentions although it
-    passed.
-    dyno: the engine's id of the dyno that runs it, for builtin checks; empty once it has been forgotten.
-    number: counts the runs of the app; the whole number by which GitHub's clients call a run.
-    reporter: the id of the token that reported the attempt first; None for builtin checks and for people's passwords.
+    neutral, stale, action_required. brief: text for the verdict; notes: remarks on a success, for
+    the verdict.
+    dyno: the engine's id of a built-in check's dyno; empty once it has been forgotten.
+    number: sequence number in the app, the integer id for GitHub's clients.
+    reporter: the id of the token that reported the attempt first; None for built-in checks and password sign-ins.
     data: of tests {tests, skipped, seconds, wall, runs, flaky[], failures[{name, kind, output}], slowest[]}; of scan
     {ruff, models};
-    of a check run from outside {text, external_id}.
+    of an external check run {text, external_id}.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -64,12 +64,12 @@ class CheckRun(models.Model):
 
 
 class Annotation(models.Model):
-    """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in what is
-    deployed.
+    """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in the deployed
+    commit.
 
-    column, end_line, end_column: 0 where the reporter did not say. raw_details: of the reporter, as it came.
-    suppressed: ``inSource`` (noqa and the like) or ``external`` (an Ignore, whose words are the justification); empty
-    for what counts.
+    column, end_line, end_column: 0 if not reported. raw_details: the reporter's, unchanged.
+    suppressed: ``inSource`` (noqa and the like) or ``external`` (an Ignore, with its reason as justification); empty if
+    the finding counts.
     """
 
     check_run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="annotations")
@@ -90,11 +90,9 @@ class Annotation(models.Model):
 
 
 class Ignore(models.Model):
-    """A person lets one finding pass until a moment; afterwards it counts as new again, also where it is deployed
-    already.
+    """A user's decision to ignore one finding until a given time. Then it counts as new again, even if it is deployed.
 
-    fingerprint: ``greenroom/v1``; tool, rule, path: of the finding when it was ignored. ended_at: somebody took it
-    back.
+    fingerprint: ``greenroom/v1``; tool, rule, path: of the finding when it was ignored. ended_at: time of revocation.
     """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="ignores")
@@ -118,10 +116,10 @@ class Ignore(models.Model):
 
 
 class GatePolicy(models.Model):
-    """How strict the gate of an app is; without a row the defaults hold.
+    """The gate policy of an app; without a row the defaults apply.
 
-    two_people: who pushed a commit may not override its checks. stale_after: minutes of silence after which a check is
-    stale.
+    two_people: the author of a push may not override its checks. stale_after: minutes without a report until a check
+    is stale.
     """
 
     app = models.OneToOneField(App, on_delete=models.CASCADE, related_name="gate_policy")
@@ -130,9 +128,7 @@ class GatePolicy(models.Model):
 
 
 class Verdict(models.Model):
-    """The gate's answer for a commit, as it was decided: colour (green, pending, red, blocked) with reasons. The newest
-    counts.
-    """
+    """A verdict on a commit: colour (green, pending, red, blocked) with reasons. The newest counts."""
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="verdicts")
     sha = models.CharField(max_length=40)
@@ -143,9 +139,7 @@ class Verdict(models.Model):
 
 
 class Override(models.Model):
-    """A person lets one commit through in spite of named checks; void when one of the runs it saw has a newer
-    attempt.
-    """
+    """A user's override of named checks for one commit. A newer attempt of a recorded check voids it."""
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="overrides")
     sha = models.CharField(max_length=40)
@@ -158,9 +152,7 @@ class Override(models.Model):
 
 
 class Status(models.Model):
-    """A commit status as it was reported, in GitHub's words: state is error, failure, pending or success. Rows are
-    added, never changed.
-    """
+    """A commit status in GitHub's terms: state is error, failure, pending or success. Append-only."""
 
     id = models.BigAutoField(primary_key=True)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="statuses")
@@ -177,7 +169,7 @@ class Status(models.Model):
 
 
 class Pin(models.Model):
-    """A check that counts only when this token reported it. ``name`` is as ``rules.key`` gives it."""
+    """Pins a check to the only token that may report it. ``name`` is normalised by ``rules.key``."""
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="pins")
     name = models.CharField(max_length=100)

@@ -1,4 +1,4 @@
-"""Reads check runs, and gathers the facts that the gate judges."""
+"""Reads check runs, and collects the facts for the verdict."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 def latest(app: App, sha: str) -> list[CheckRun]:
-    """The newest attempt of each check of the commit, builtin ones first, then by name. Their long columns are read
-    when asked for.
-    """
+    """The newest attempt of each check of the commit: built-in checks first, then by name. Defers long columns."""
     return latest_of_all(app, [sha]).get(sha, [])
 
 
@@ -31,12 +29,12 @@ def _rank(name: str) -> int:
 
 
 def latest_of(app: App, sha: str, name: str) -> CheckRun | None:
-    """The newest attempt of one check of the commit; the name's case does not count."""
+    """The newest attempt of one check of the commit. The name is case-insensitive."""
     return CheckRun.objects.filter(app=app, sha=sha, name__iexact=name.strip()).order_by("-attempt").first()
 
 
 def history(app: App, *, sha: str = "", name: str = "", limit: int = 50) -> list[CheckRun]:
-    """Runs, newest first, all attempts; of one commit or one check if given."""
+    """All attempts, newest first, optionally of one commit or one check."""
     runs = CheckRun.objects.filter(app=app).order_by("-created_at", "-attempt")
     if sha:
         runs = runs.filter(sha=sha)
@@ -46,25 +44,25 @@ def history(app: App, *, sha: str = "", name: str = "", limit: int = 50) -> list
 
 
 def findings(run: CheckRun, *, new_only: bool = False, limit: int = 200) -> list[Annotation]:
-    """Findings of a run: new ones first, then by severity, path and line."""
+    """Findings of a run: new findings first, then by severity, path and line."""
     rows = Annotation.objects.filter(check_run=run).order_by("-new", "severity", "path", "line")
     return list((rows.filter(new=True) if new_only else rows)[:limit])
 
 
 def ranked(run: CheckRun) -> QuerySet[Annotation]:
-    """All findings of a run, with their place in that order."""
+    """All findings of a run, annotated with their rank in that order."""
     place = Window(RowNumber(), order_by=[F("new").desc(), "severity", "path", "line", "id"])
     return Annotation.objects.filter(check_run=run).annotate(place=place)
 
 
 def counts(runs: Iterable[CheckRun]) -> dict[UUID, int]:
-    """Run -> how many findings it has, of those that have any."""
+    """Run id -> number of findings. Runs without findings are omitted."""
     rows = Annotation.objects.filter(check_run__in=list(runs)).values_list("check_run_id")
     return dict(rows.annotate(count=Count("id")).order_by())
 
 
 def latest_of_all(app: App, shas: Iterable[str]) -> dict[str, list[CheckRun]]:
-    """``latest`` of several commits, by one query."""
+    """``latest`` for several commits in one query."""
     newest: dict[str, dict[str, CheckRun]] = {}
     for run in CheckRun.objects.filter(app=app, sha__in=set(shas)).defer("summary", "data").order_by("attempt"):
         newest.setdefault(run.sha, {})[rules.key(run.name)] = run
@@ -72,7 +70,7 @@ def latest_of_all(app: App, shas: Iterable[str]) -> dict[str, list[CheckRun]]:
 
 
 def newest_verdicts(app: App, shas: Iterable[str]) -> dict[str, Verdict]:
-    """``newest_verdict`` of several commits, by one query."""
+    """``newest_verdict`` for several commits in one query."""
     return {
         row.sha: row
         for row in Verdict.objects.filter(app=app, sha__in=set(shas)).order_by("sha", "-id").distinct("sha")
@@ -80,12 +78,12 @@ def newest_verdicts(app: App, shas: Iterable[str]) -> dict[str, Verdict]:
 
 
 def newest_verdict(app: App, sha: str) -> Verdict | None:
-    """The gate's last answer for the commit, or None before the first."""
+    """The newest verdict for the commit, or None."""
     return Verdict.objects.filter(app=app, sha=sha).order_by("-id").first()
 
 
 def as_rule(run: CheckRun) -> rules.Run:
-    """The row as the gate sees it."""
+    """Convert the row to the rules' dataclass."""
     return rules.Run(
         name=run.name,
         attempt=run.attempt,
@@ -98,9 +96,7 @@ def as_rule(run: CheckRun) -> rules.Run:
 
 
 def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRun] | None = None) -> rules.Facts:
-    """What the gate judges: the newest attempts (``runs`` if they were read already), and the overrides of exactly this
-    commit.
-    """
+    """The facts for the verdict: the newest attempts (``runs`` if already loaded) and the overrides of this commit."""
     known = latest(app, sha) if runs is None else list(runs)
     return rules.Facts(
         sha=sha,
@@ -120,7 +116,7 @@ def _as_leave(row: Override) -> rules.Override:
 
 
 def overrides(app: App, sha: str) -> list[tuple[Override, bool]]:
-    """All overrides of a commit, oldest first, and whether each still holds."""
+    """All overrides of a commit, oldest first, and whether each is still valid."""
     newest = rules.latest([as_rule(run) for run in latest(app, sha)])
     return [
         (row, rules.holds(_as_leave(row), newest)) for row in Override.objects.filter(app=app, sha=sha).order_by("id")
@@ -128,9 +124,9 @@ def overrides(app: App, sha: str) -> list[tuple[Override, bool]]:
 
 
 def silent(app: App, sha: str, required: Iterable[str], known: Iterable[CheckRun]) -> frozenset[str]:
-    """``rules.key`` of the required checks of which nothing was ever reported within the time that the app gives them.
+    """``rules.key`` of each required check without any report within the app's timeout.
 
-    It counts from the newest attempt of a builtin check: with a re-run the others get their time anew.
+    The timeout starts with the newest attempt of a built-in check, so a re-run restarts it for all checks.
     """
     runs = list(known)
     missing = {rules.key(name) for name in required} - {rules.key(run.name) for run in runs}
@@ -141,13 +137,13 @@ def silent(app: App, sha: str, required: Iterable[str], known: Iterable[CheckRun
 
 
 def unfinished() -> list[tuple[UUID, str]]:
-    """(app, commit) of the builtin checks that have not ended."""
+    """(app id, commit) of the built-in checks that have not ended."""
     rows = CheckRun.objects.filter(builtin=True).exclude(status="completed")
     return list(rows.order_by("app_id", "sha").values_list("app_id", "sha").distinct())
 
 
 def ignores(app: App) -> list[rules.Ignore]:
-    """The app's ignores that nobody has taken back, those that have run out included."""
+    """The app's ignores that were not revoked, including expired ones."""
     rows = Ignore.objects.filter(app=app, ended_at=None).order_by("id")
     return [
         rules.Ignore(fingerprint=row.fingerprint, reason=row.reason, actor=row.actor, until=row.until) for row in rows
@@ -155,17 +151,17 @@ def ignores(app: App) -> list[rules.Ignore]:
 
 
 def policy(app: App) -> GatePolicy:
-    """How strict the app's gate is; the defaults when nobody has said."""
+    """The app's gate policy, or the defaults."""
     return GatePolicy.objects.filter(app=app).first() or GatePolicy(app=app)
 
 
 def pins(app: App) -> dict[str, str]:
-    """``rules.key`` of each pinned check -> the id of the token that it is pinned to."""
+    """``rules.key`` of each pinned check -> the id of its token."""
     return {pin.name: str(pin.token_id) for pin in Pin.objects.filter(app=app)}
 
 
 def of_number(app: App, number: str) -> CheckRun:
-    """The check run of that number. NotFoundError if the app has none."""
+    """The check run with that number. Raises NotFoundError."""
     run = CheckRun.objects.filter(app=app, number=int(number)).first() if NUMBER.match(number) else None
     if run is None:
         raise NotFoundError("Couldn't find that check run.", resource="check")
@@ -173,12 +169,12 @@ def of_number(app: App, number: str) -> CheckRun:
 
 
 def statuses(app: App, sha: str) -> QuerySet[Status]:
-    """All statuses that were reported of the commit, newest first."""
+    """All statuses reported for the commit, newest first."""
     return Status.objects.select_related("account").filter(app=app, sha=sha).order_by("-id")
 
 
 def newest_statuses(app: App, sha: str) -> list[Status]:
-    """The newest status of each context of the commit, newest first; the case of a context does not count."""
+    """The newest status of each context of the commit, newest first. Contexts are case-insensitive."""
     newest: dict[str, Status] = {}
     for row in statuses(app, sha):
         newest.setdefault(rules.key(row.context), row)

@@ -1,7 +1,6 @@
-"""Drives the builtin checks one step at a time: starts their dynos, looks at them, and records how they ended.
+"""Runs the built-in checks one step at a time: starts their dynos, polls them and records the results.
 
-Rows are written before side effects and dynos have ids that follow from the run, so each step may be repeated after a
-crash.
+Rows are written before side effects, and dyno ids derive from the run, so each step is safe to repeat after a crash.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from greenroom.slugs.models import Slug
 Say = Callable[[str], None]
 guard = Guard(logging.getLogger(__name__))
 MAX_STARTS = 2
-"""How often the dyno of a run is started before its loss is an error."""
+"""Starts of a run's dyno before a lost dyno counts as an error."""
 
 RETRY, GIVE_UP = timedelta(seconds=1), timedelta(seconds=60)
-"""How soon a dyno that could not be started is tried again, and for how long."""
+"""Retry interval and retry limit for a dyno that could not be started."""
 
 
 def advance_tests(
@@ -51,10 +50,10 @@ def advance_tests(
     say: Say,
     deployed_sha: str = "",
 ) -> CheckRun:
-    """One step of the check ``tests``: start its dyno, look at it, or record how it ended. Never waits.
+    """One step of the check ``tests``: start its dyno, poll it, or record its result. Never blocks.
 
-    mounts: the slug's, as an overlay with the test requirements; the tests run on what will be deployed.
-    deployed_sha: what runs now; tests that it has may not vanish.
+    mounts: the slug's mounts, as an overlay with the test requirements; the tests run on the slug to be deployed.
+    deployed_sha: the deployed commit; a push must not remove all of its tests.
     """
     if run.status == "completed":
         return run
@@ -94,11 +93,10 @@ def advance_scan(
     home: Path,
     say: Say,
 ) -> CheckRun:
-    """One step of the check ``scan``. Never waits. ruff and the optional scanners start at once, beside the build; the
-    rest once there is a slug.
+    """One step of the check ``scan``. Never blocks. ruff and the optional scanners run in parallel to the build.
 
-    deployed_sha: what runs now; empty for the first deployment, whose findings all count as known.
-    slug, mounts: None until the build has ended; then Django's own look starts, in an app of Django's.
+    deployed_sha: the deployed commit; empty for the first deployment, whose findings all count as known.
+    slug, mounts: None until the build has ended; then the Django checks of a Django app start.
     """
     if run.status == "completed":
         return run
@@ -148,9 +146,7 @@ def _scanned(run: CheckRun, states: dict[str, DynoState], engine: Engine) -> Out
 
 
 def _lost(run: CheckRun, state: DynoState, engine: Engine) -> bool:
-    """Whether the dyno died with its machine, or was killed from outside, and may be started once more; it has then
-    been forgotten.
-    """
+    """Whether the dyno was lost with its machine or killed from outside, and may be restarted. Forgets that dyno."""
     if not state.ended or int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
         return False
     if state.phase != "lost" and not (
@@ -162,18 +158,14 @@ def _lost(run: CheckRun, state: DynoState, engine: Engine) -> bool:
 
 
 def _killed(state: DynoState) -> bool:
-    """Whether a signal ended the dyno that was not the platform's, as the system's own out-of-memory killer sends
-    it.
-    """
+    """Whether a signal from outside the platform ended the dyno, such as one from the kernel's out-of-memory killer."""
     return state.phase == "exited" and state.reason in ("", "exit") and (state.exit_code or 0) > 128
 
 
 def _start(
     run: CheckRun, engine: Engine, order: Callable[[], DynoSpec], say: Say, *, slug: Slug | None = None
 ) -> CheckRun:
-    """Mark the run as begun, then start its dyno. Trouble of the platform's is tried again for a minute, then an
-    error.
-    """
+    """Mark the run as in progress, then start its dyno. Platform errors are retried for a minute, then recorded."""
     trouble = run.data.get("trouble") or {}
     now = clock.now().timestamp()
     if trouble and now - trouble["last"] < RETRY.total_seconds():
@@ -195,7 +187,7 @@ def _start(
 
 
 def _begun(run: CheckRun) -> bool:
-    """Mark the run as begun; False when somebody has ended it since it was read: nothing of it is started then."""
+    """Mark the run as in progress. False if it ended since it was read; the caller then starts nothing."""
     if run.status == "queued":
         try:
             move(run, status="in_progress", dyno=dynos(run)[0])
@@ -205,9 +197,7 @@ def _begun(run: CheckRun) -> bool:
 
 
 def _end_again(run: CheckRun, engine: Engine) -> None:
-    """Kill what was started while somebody ended the run, who may have looked for dynos too early; the sweep takes the
-    run up once more.
-    """
+    """Kill dynos that were started while the run was being cancelled, and schedule its cleanup again."""
     if keep_dyno(run, dynos(run)[0]):
         for dyno in dynos(run):
             engine.signal(dyno, "KILL")
@@ -223,8 +213,8 @@ def _trouble(run: CheckRun, say: Say, error: Exception, times: dict[str, float])
 
 
 def _finish(run: CheckRun, say: Say, read: Callable[[], Outcome]) -> CheckRun:
-    """Complete the run with what its dyno left; what cannot be read or stored is an error, never a success. A database
-    that is away is waited for.
+    """Complete the run with its dyno's result. An unreadable result is an error, never a success. Waits for the
+    database during an outage.
     """
     try:
         return _record(run, say, read())
@@ -240,10 +230,9 @@ def _record(run: CheckRun, say: Say, outcome: Outcome) -> CheckRun:
 
 
 def sweep(*, engine: Engine, limit: int = 20) -> int:
-    """Forget the dynos and drop the databases of builtin checks that have ended; how many. Repeatable, not for the fast
-    path.
+    """Forget the dynos and drop the databases of ended built-in checks. Returns their number. Idempotent and slow.
 
-    A run whose cleanup fails is tried again after those that have not failed yet.
+    A failed cleanup is retried after the runs that have not failed yet.
     """
     ended = CheckRun.objects.filter(builtin=True, status="completed").exclude(dyno="").alias(failed=KT("data__unswept"))
     rows = ended.order_by(F("failed").asc(nulls_first=True), "finished_at")[:limit]

@@ -1,7 +1,6 @@
-"""The pipelines' turn of the worker: test runs get their numbers and go on, review apps are made, follow their branches
-and go.
+"""The worker's loop for pipelines: numbers and executes test runs; creates, updates and destroys review apps.
 
-Killed anywhere, the next turn finds the same rows and goes on.
+All state is in rows, so a restarted worker continues with the same step.
 """
 
 from __future__ import annotations
@@ -11,17 +10,18 @@ from pathlib import Path
 
 from greenroom.basics import clock
 from greenroom.engine.contract import Engine
+from greenroom.pipelines import queries
 from greenroom.pipelines.actions import review_apps, test_runs
 
 log = logging.getLogger(__name__)
 SWEEP = 1800.0
-"""Seconds between two looks for files that no row names."""
+"""Seconds between two sweeps of orphaned files."""
 AGAIN = 5.0
-"""Seconds for which a row that failed is left alone."""
+"""Seconds before the retry of a failed row."""
 
 
 class Loop:
-    """Called by the worker every second, and more often while something is on its way."""
+    """Called by the worker every second, and more often while there is work."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.home = home
@@ -30,9 +30,9 @@ class Loop:
         self.next_sweep = 0.0
 
     def turn(self) -> bool:
-        """Whether there is more to do soon."""
+        """Do one step of each open row. Returns whether there is more work."""
         busy = test_runs.number_new(home=self.home) > 0
-        for row in test_runs.open_runs():
+        for row in queries.open_test_runs():
             busy = (
                 self._guarded(
                     row.pk, f"test run {row.number} of {row.pipeline.name}", lambda row=row: self.tests.advance(row)
@@ -48,13 +48,13 @@ class Loop:
         return busy
 
     def _guarded(self, key: object, name: str, step) -> bool:
-        """Take a step; what one row runs into must not stop the others, and is tried again some seconds later."""
+        """Run a step. An error of one row is logged and retried after some seconds, and does not stop the others."""
         if self.left.get(key, 0.0) > clock.monotonic():
             return False
         try:
             step()
         except Exception:
-            log.exception("%s cannot go on for the moment", name)
+            log.exception("%s failed and is retried later", name)
             self.left[key] = clock.monotonic() + AGAIN
             return False
         self.left.pop(key, None)

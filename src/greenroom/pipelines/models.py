@@ -15,7 +15,7 @@ from greenroom.releases.models import Release
 
 
 class Pipeline(models.Model):
-    """Apps of one product. A name is unique among its owner's pipelines."""
+    """The apps of one product. The name is unique per owner."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=30)
@@ -28,7 +28,7 @@ class Pipeline(models.Model):
 
 
 class Coupling(models.Model):
-    """An app's place in a pipeline; an app is in one at most. stage: review, development, staging or production."""
+    """An app in a pipeline; an app is in at most one. stage: review, development, staging or production."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="couplings")
@@ -39,7 +39,7 @@ class Coupling(models.Model):
 
 
 class StageConfig(models.Model):
-    """The config vars of a pipeline's stage ``test`` or ``review``, sealed as one map; names are in clear."""
+    """The config vars of a pipeline's stage ``test`` or ``review``, encrypted as one map; names are in clear text."""
 
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="configs")
     stage = models.CharField(max_length=12)
@@ -52,9 +52,7 @@ class StageConfig(models.Model):
 
 
 class Promotion(models.Model):
-    """That the code of a release moves on to other apps. forced: names of targets whose pending migrations do not stop
-    it.
-    """
+    """A promotion of a release's slug to other apps. forced: targets that do not wait for pending migrations."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="promotions")
@@ -67,7 +65,7 @@ class Promotion(models.Model):
 
 
 class PromotionTarget(models.Model):
-    """One app of a promotion with the release that it got. How it went is what became of that release's delivery."""
+    """One target app of a promotion with its new release. The delivery of that release determines the outcome."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     promotion = models.ForeignKey(Promotion, on_delete=models.CASCADE, related_name="targets")
@@ -79,18 +77,15 @@ class PromotionTarget(models.Model):
 
 
 class TestRun(models.Model):
-    """A check run ``tests`` of one of the pipeline's apps, with the number by which ``heroku ci`` calls it.
+    """A check run ``tests`` of one of the pipeline's apps, with its number for ``heroku ci``.
 
-    check: None until the code of an uploaded run is built. uploaded: of an archive that a person sent, not of a push;
-    ``sha`` is then the
-    commit made of the archive, and ``commit_sha`` only what the sender says. state: of an uploaded run before and after
-    its check run:
-    pending, building, running, ended; message: why it ended without a check run. node: the id of its one test node.
-    place: so many bytes of
-    its test dyno's output have been copied; told: both of its files are whole.
+    check: None until the code of an uploaded run is built. uploaded: from a user's archive, not from a push; ``sha`` is
+    then the commit created from the archive, and ``commit_sha`` is unverified client input. state, of an uploaded run
+    only: pending, building, running, ended; message: why it ended without a check run. node: the id of its only test
+    node. place: bytes already copied from its test dyno's output; told: both of its files are complete.
     """
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # not a pytest class
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     node = models.UUIDField(default=uuid.uuid4, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="test_runs")
@@ -122,18 +117,18 @@ class TestRun(models.Model):
 
     @property
     def setup(self) -> str:
-        """The file of its setup lines, relative to home."""
+        """The path of its set-up output, relative to home."""
         return f"logs/deliveries/{self.id.hex}.log"
 
     @property
     def output(self) -> str:
-        """The file of what its tests said, relative to home."""
+        """The path of its test output, relative to home."""
         return f"logs/deliveries/{self.node.hex}.log"
 
 
 class ReviewAppConfig(models.Model):
-    """That a pipeline has review apps, and how. stale_days: after so many days without a change; parent: whose branches
-    they are of.
+    """The review app settings of a pipeline. stale_days: days without changes until deletion; parent: the app whose
+    branches get review apps.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -149,13 +144,11 @@ class ReviewAppConfig(models.Model):
 
 
 class ReviewApp(models.Model):
-    """An app of its own for a branch of another app's repository. state: pending, creating, created, deleting, deleted,
-    errored.
+    """An app for a branch of another app's repository. state: pending, creating, created, deleting, deleted, errored.
 
-    app_name is chosen with the row, so that a making that was interrupted goes on with the same app; empty in the row
-    that says
-    why a branch gets none by itself. sha: the branch's commit that it has, or that was refused.
-    environment: config vars of this one alone, sealed.
+    app_name: chosen with the row, so that an interrupted creation continues with the same app; empty in a row that
+    records why no app was created. sha: the branch's commit that was pushed or refused. environment: its own config
+    vars, encrypted.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

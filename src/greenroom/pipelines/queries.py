@@ -1,4 +1,4 @@
-"""Reads pipelines, and decides who may do what with one: ``authorise``, over the roles in its apps."""
+"""Reads pipelines, and checks permissions with ``authorise``, which uses the roles in the pipeline's apps."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from greenroom.basics.ids import is_uuid
 from greenroom.config_vars.drivers.sealed_maps import open_map
 from greenroom.deliveries.models import Delivery
 from greenroom.pipelines import rules
-from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig
+from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig, TestRun
 
 
 def visible(actor: Actor) -> QuerySet[Pipeline]:
-    """The pipelines that the actor owns, and those with an app that they may see; by name."""
+    """The pipelines that the actor owns or that contain an app visible to them, by name."""
     rows = Pipeline.objects.select_related("owner").order_by("name", "created_at")
     if actor.app_id is not None:
         return rows.none()
@@ -34,13 +34,13 @@ def standing(actor: Actor, pipeline: Pipeline) -> Standing:
     """The actor's role in the pipeline."""
     owns = actor.account_id is not None and pipeline.owner_id == actor.account_id
     rows = Coupling.objects.filter(pipeline=pipeline)
-    lasting = rows.exclude(stage="review")  # a review app is its maker's own
+    lasting = rows.exclude(stage="review")  # a review app belongs to its creator
     roles = _roles(actor, lasting if lasting.exists() else rows)
     return Standing(role=rules.role_in_pipeline(owns=owns, roles=roles), is_admin=actor.is_admin)
 
 
 def _roles(actor: Actor, rows: QuerySet[Coupling]) -> list[str]:
-    """The actor's different roles in the apps of couplings, ``none`` included."""
+    """The actor's distinct roles in the apps of the couplings, including ``none``."""
     others = rows.exclude(app__owner_id=actor.account_id) if actor.account_id else rows
     found = (
         Collaborator.objects.filter(app__in=others.values("app_id"), account_id=actor.account_id)
@@ -54,13 +54,12 @@ def _roles(actor: Actor, rows: QuerySet[Coupling]) -> list[str]:
 
 
 def authorise(actor: Actor | None, name: str, permission: str) -> Pipeline:
-    """The pipeline of that name or id, if the actor may do ``permission`` with it: the same answers as
-    ``apps.queries.authorise`` gives.
+    """The pipeline with that name or id, if the actor has ``permission``. Raises like ``apps.queries.authorise``.
 
-    Of several of one name, the actor's own.
+    If several have the same name, the actor's own.
     """
     if actor is None:
-        raise UnauthorizedError("There were no credentials, or they do not hold.", hint='eval "$(greenroom env)"')
+        raise UnauthorizedError("Missing, invalid or expired credentials.", hint='eval "$(greenroom env)"')
     rows = list(visible(actor).filter(Q(name=name) | Q(id=name) if is_uuid(name) else Q(name=name))[:50])
     found = next((row for row in rows if row.owner_id == actor.account_id), rows[0] if rows else None)
     if found is None:
@@ -71,27 +70,27 @@ def authorise(actor: Actor | None, name: str, permission: str) -> Pipeline:
         )
     if not allows(standing(actor, found), permission):
         role = PERMISSIONS.get(permission, ("nobody", ""))[0]
-        text = "to be its owner" if role == "owner" else f"the role {role} in each of its apps, or to be its owner"
+        text = "its owner" if role == "owner" else f"the role {role} in each of its apps, or its owner"
         raise ForbiddenError(
-            f"You do not have access to this in the pipeline {found.name}: it needs {text}.",
+            f"You do not have permission for this in the pipeline {found.name}. Required: {text}.",
             hint=f"ask {found.owner.email}",
         )
     return found
 
 
 def couplings(pipeline: Pipeline) -> list[Coupling]:
-    """The pipeline's apps, in the order of the stages."""
+    """The pipeline's couplings in the order of the stages."""
     rows = Coupling.objects.filter(pipeline=pipeline).select_related("app", "app__owner", "pipeline")
     return in_order(rows)
 
 
 def in_order(rows: Iterable[Coupling]) -> list[Coupling]:
-    """Couplings in the order of the stages, then by the names of the apps."""
+    """Couplings in the order of the stages, then by app name."""
     return sorted(rows, key=lambda row: (rules.STAGES.index(row.stage), row.app.name))
 
 
 def ranked(rows: QuerySet[Coupling]) -> QuerySet[Coupling]:
-    """Couplings with the place of their stage as ``rank``."""
+    """Couplings annotated with ``rank``, the position of their stage."""
     return rows.annotate(
         rank=Case(
             *(When(stage=stage, then=place) for place, stage in enumerate(rules.STAGES)), output_field=IntegerField()
@@ -100,7 +99,7 @@ def ranked(rows: QuerySet[Coupling]) -> QuerySet[Coupling]:
 
 
 def coupling(actor: Actor, identity: str, permission: str) -> Coupling:
-    """The coupling of that id, if the actor may do ``permission`` with its app or, as its owner, with the pipeline."""
+    """The coupling with that id, if the actor has ``permission`` in its app or owns the pipeline."""
     row = Coupling.objects.select_related("app", "pipeline").filter(pk=identity).first() if is_uuid(identity) else None
     if row is None or not apps.visible(actor).filter(pk=row.app_id).exists():
         if row is not None and row.pipeline.owner_id == actor.account_id:
@@ -112,18 +111,16 @@ def coupling(actor: Actor, identity: str, permission: str) -> Coupling:
 
 
 def coupling_of(app: App) -> Coupling:
-    """The app's place in a pipeline. NotFoundError when it is in none."""
+    """The app's coupling. Raises NotFoundError if it is not in a pipeline."""
     row = Coupling.objects.select_related("app", "pipeline").filter(app=app).first()
     if row is None:
         hint = f"greenroom pipelines:create -a {app.name} --stage staging"
-        raise NotFoundError(f"{app.name} is in no pipeline.", hint=hint, resource="pipeline_coupling")
+        raise NotFoundError(f"{app.name} is not in a pipeline.", hint=hint, resource="pipeline_coupling")
     return row
 
 
 def parent_app(pipeline: Pipeline) -> App | None:
-    """The app whose repository stands for the pipeline's: of development, else of staging, else of production; the
-    first by name.
-    """
+    """The app that provides the pipeline's repository: of development, else staging, else production; first by name."""
     rows = [row for row in couplings(pipeline) if row.stage in rules.ORDER]
     return rows[0].app if rows else None
 
@@ -137,12 +134,12 @@ def config(pipeline: Pipeline, stage: str, home: Path) -> dict[str, str]:
 
 
 def config_place(pipeline: Pipeline, stage: str) -> str:
-    """The associated data with which a stage's map is sealed."""
+    """The associated data for the encryption of a stage's config vars."""
     return f"pipeline/{pipeline.id}/{stage}"
 
 
 def promotion(actor: Actor, identity: str) -> Promotion:
-    """The promotion of that id, of a pipeline that the actor may see."""
+    """The promotion with that id, if its pipeline is visible to the actor."""
     row = (
         Promotion.objects.select_related("pipeline", "source").filter(pk=identity).first()
         if is_uuid(identity)
@@ -162,7 +159,7 @@ def targets(promotion: Promotion) -> list[PromotionTarget]:
 
 
 def outcome(target: PromotionTarget) -> tuple[str, str]:
-    """(status, error) of a target, from what became of its delivery."""
+    """(status, error message) of a target, from its delivery."""
     release = target.release
     delivery = Delivery.objects.filter(release=release).first() if release else None
     state = of_release(release) if release else None
@@ -177,10 +174,19 @@ def outcome(target: PromotionTarget) -> tuple[str, str]:
 
 
 def promotion_status(rows: list[tuple[str, str]]) -> str:
-    """Heroku's word for the whole: ``pending`` until each target has ended."""
+    """Heroku's status of the promotion: ``pending`` until all targets have ended."""
     return "pending" if any(status == "pending" for status, _ in rows) else "completed"
 
 
 def stages(rows: list[Coupling]) -> dict[str, str]:
     """name -> stage."""
     return {row.app.name: row.stage for row in rows}
+
+
+def open_test_runs() -> QuerySet[TestRun]:
+    """Test runs that are not over as far as their files say, oldest first."""
+    return (
+        TestRun.objects.filter(told=False)
+        .select_related("app", "build__slug", "check_run", "account", "pipeline")
+        .order_by("created_at")
+    )

@@ -1,4 +1,4 @@
-"""The functions of higher rooms that the loops of add-ons' kinds call."""
+"""Functions of higher rooms for the loops of the add-on kinds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from greenroom.dynos.queries import live
 
 
 def serving(app: App) -> int | None:
-    """The version of the release that serves the app now."""
+    """The version of the app's live release, or None."""
     rollout = live(app)
     return rollout.release.version if rollout else None
 
 
 def replaced(app: App, actor: Actor) -> None:
-    """Start fresh dynos, since sessions of the old ones were ended, and ask what is pending now."""
+    """Restart the dynos, because their database sessions were ended, and check for pending migrations."""
     dynos.restart(actor=actor, app=app)
     rollout = live(app)
     if rollout:

@@ -1,6 +1,4 @@
-"""``greenroom-admin``: Django's management commands for the control plane itself, mostly ``migrate`` of a server
-installation.
-"""
+"""``greenroom-admin``: Django's management commands for the control plane, such as ``migrate``."""
 
 from __future__ import annotations
 
@@ -27,14 +25,14 @@ def main() -> None:
 
 
 def variables(env: Mapping[str, str]) -> dict[str, str]:
-    """What the settings need and the environment lacks, from the installation's home as ``greenroom up`` takes it.
-    PlatformError.
+    """The missing environment variables of the settings, read from the installation's home like ``greenroom up`` does.
+    Raises PlatformError.
     """
     home = Path(env.get("GREENROOM_HOME") or Path.home() / ".greenroom").absolute()
     if not (home / "installation.json").exists():
         raise PlatformError(
-            f"There is no installation in {home}.",
-            hint="GREENROOM_HOME=DIR greenroom-admin migrate names another; greenroom up makes one",
+            f"No installation found in {home}.",
+            hint="set GREENROOM_HOME=DIR to use another one, or create one with greenroom up",
         )
     found = {"GREENROOM_HOME": str(home)}
     if not env.get("SECRET_KEY"):
@@ -43,8 +41,8 @@ def variables(env: Mapping[str, str]) -> dict[str, str]:
         return found
     installation = read_installation(home)
     if installation["postgres"] != "embedded":
-        text = f"DATABASE_URL is not set, and the installation in {home} keeps its data in an external PostgreSQL."
-        raise PlatformError(text, hint="export DATABASE_URL=... as for greenroom up, then the same command again")
+        text = f"DATABASE_URL is not set, and the installation in {home} uses an external PostgreSQL."
+        raise PlatformError(text, hint="export DATABASE_URL=... as for greenroom up, then run the command again")
     password = quote(_key(home, "platform.password"), safe="")
     return found | {"DATABASE_URL": f"postgres://greenroom:{password}@127.0.0.1:{installation['pg_port']}/greenroom"}
 
@@ -55,5 +53,5 @@ def _key(home: Path, name: str) -> str:
         return path.read_text().strip()
     except OSError as error:
         raise PlatformError(
-            f"{path} cannot be read: {error.strerror}.", hint="run it as the user who runs greenroom up"
+            f"Cannot read {path}: {error.strerror}.", hint="run the command as the user who runs greenroom up"
         ) from error

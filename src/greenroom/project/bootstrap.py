@@ -1,8 +1,7 @@
-"""Run by ``greenroom up`` before web and worker: brings the control plane's own schema up, makes the first
+"""``greenroom up`` runs this before web and worker: it migrates the control plane's schema and creates the first
 administrator.
 
-An embedded installation migrates itself; a server installation with its own PostgreSQL obeys the seed's rule and waits
-for a human.
+An embedded installation migrates automatically; with an external PostgreSQL the operator must run the migrations.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from greenroom.basics.errors import GreenroomError, PlatformError
 
 
 def main() -> int:
-    """Exit 0 when the control plane may start; 1 with one line on stderr when not."""
+    """Returns 0 if the control plane may start, else 1 with one line on stderr."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
     try:
         django.setup()
@@ -47,18 +46,16 @@ def _schema(installation: dict, home: Path) -> None:
         return
     names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
     raise PlatformError(
-        f"{len(plan)} migrations of Greenroom itself are pending: {names}.",
+        f"{len(plan)} migrations of Greenroom are pending: {names}.",
         hint=(
-            'take a backup (pg_dump "$DATABASE_URL"), then, with the DATABASE_URL and SECRET_KEY of this greenroom up: '
+            'create a backup (pg_dump "$DATABASE_URL"), then, with the DATABASE_URL and SECRET_KEY of greenroom up: '
             f"GREENROOM_HOME={shlex.quote(str(home))} greenroom-admin migrate; then greenroom up"
         ),
     )
 
 
 def _administrator(home: Path) -> None:
-    """The first account and its token; the password stands in ``keys/admin.password``, the token in
-    ``keys/admin.token``.
-    """
+    """Create the first account. Writes its password to ``keys/admin.password``, its token to ``keys/admin.token``."""
     from greenroom.accounts import actions
     from greenroom.accounts.models import Account
     from greenroom.accounts.rules import FIRST, PLATFORM
@@ -74,7 +71,7 @@ def _administrator(home: Path) -> None:
         )
         _write(keys / "admin.password", password)
     if not (keys / "admin.token").exists():
-        _, plain = actions.create_token(actor=PLATFORM, account=account, description="made by greenroom up")
+        _, plain = actions.create_token(actor=PLATFORM, account=account, description="created by greenroom up")
         _write(keys / "admin.token", plain)
 
 

@@ -1,9 +1,7 @@
-"""What a connection may cost before anybody knows who it is: bytes and number of headers, seconds for them, and idle
-connections.
+"""Limits for connections before authentication: size and number of headers, timeouts, and idle connections.
 
-uvicorn's parser has no limit of its own, and its cost grows with the square of a header's length. A request that is
-refused here has
-touched neither Django nor a row.
+uvicorn's parser has no limits, and its cost grows quadratically with a header's length. A request that is refused here
+has not reached Django or the database.
 """
 
 from __future__ import annotations
@@ -22,22 +20,22 @@ from greenroom.basics.waiting_limits import Crowd
 log = logging.getLogger(__name__)
 
 HEAD_BYTES = 65_536
-"""Of the request line with all headers, and of what stands between two pieces of a body: chunk sizes, trailers."""
+"""Maximum bytes of the request line with all headers, and of chunk metadata: chunk sizes, trailers."""
 HEADERS = 200
 PIECE = 16_384
-"""So much is parsed before the limit is looked at again."""
+"""Bytes to parse between two checks of the limit."""
 HEAD_SECONDS = 20.0
-"""From the first byte, or from the connection, until the headers are whole."""
+"""Seconds from the connection or the first byte until the headers are complete."""
 BODY_SECONDS = 300.0
-"""Without a byte of a body that is not whole. Git packs objects for a while in the middle of a push."""
+"""Seconds without a byte of an incomplete body. Git may pause to pack objects in the middle of a push."""
 HANDSHAKE_SECONDS = 10.0
 STUCK_SECONDS = 300.0
-"""For a client to take the next bytes of an answer."""
+"""Seconds for a client to read the next bytes of a response."""
 KEEP_ALIVE = 75
 EACH, MOST = 200, 1_000
-"""Connections on which no request is being answered, of one address and in all."""
+"""Maximum number of idle connections, per address and in total."""
 LINGER = 2.0
-"""Seconds to read on after a refusal, so that the client sees it before the connection is gone."""
+"""Seconds to keep reading after a refusal, so that the client receives it before the connection closes."""
 ClientOf = Callable[[tuple[str, int]], str]
 
 
@@ -52,7 +50,7 @@ class Connection(HttpToolsProtocol):
     stuck: asyncio.TimerHandle | None = None
     refused = lost = False
     behind = ""
-    """The address of the client when the peer is this process's own proxy."""
+    """The client's address if the peer is this process's own proxy."""
 
     def connection_made(self, transport: Any) -> None:
         if self.lost:
@@ -74,7 +72,7 @@ class Connection(HttpToolsProtocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport is None:  # the first bytes behind a TLS handshake may be faster than ``Door``
+        if self.transport is None:  # the first bytes after a TLS handshake may arrive before ``Door`` has switched
             self.early += data
             return
         if self.refused:
@@ -127,7 +125,7 @@ class Connection(HttpToolsProtocol):
             return
         self.head, self.waiting = 0, True
         self._expect(None)
-        self.crowd.left(self)  # its request is whole: it is being answered
+        self.crowd.left(self)  # the request is complete and being answered
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -138,7 +136,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stuck(STUCK_SECONDS)
-        self._wait()  # a client that reads nothing keeps what it was sent in our memory
+        self._wait()  # a client that does not read fills our memory
 
     def resume_writing(self) -> None:
         self._stuck(None)
@@ -150,30 +148,30 @@ class Connection(HttpToolsProtocol):
     # -----------------------------------------------------------------------------------------------------------
 
     def _expect(self, seconds: float | None) -> None:
-        """Set the deadline by which the client has to have gone on; None: there is nothing to wait for."""
+        """Set the client's read deadline; None: no deadline."""
         if self.deadline:
             self.deadline.cancel()
         self.deadline = self.loop.call_later(seconds, self._too_slow) if seconds else None
 
     def _stuck(self, seconds: float | None) -> None:
-        """The same for what we send."""
+        """Set the deadline for data that we send; None: no deadline."""
         if self.stuck:
             self.stuck.cancel()
         self.stuck = self.loop.call_later(seconds, self.transport.abort) if seconds else None
 
     def _wait(self) -> None:
-        """Be one of those that may be sent away for others."""
+        """Mark this connection as idle, so that it may be closed in favour of others."""
         self.crowd.enter(self, self.client[0] if self.client else "", self.transport.abort)
 
     def _too_slow(self) -> None:
         self.deadline = None
-        if self.flow is not None and self.flow.read_paused:  # it is we who do not read
+        if self.flow is not None and self.flow.read_paused:  # reading is paused on our side
             self._expect(BODY_SECONDS)
         elif not self.transport.is_closing():
             self.transport.abort()
 
     def _refuse(self, why: str) -> None:
-        """Answer 431 unless something is being answered, and throw away what still comes."""
+        """Respond 431 unless a response is in progress, and discard further input."""
         if self.refused:
             return
         self.refused = True
@@ -192,7 +190,7 @@ class Connection(HttpToolsProtocol):
 
 
 def bounded(app: Any, most_of: Callable[[str], int]) -> Any:
-    """The ASGI application with a limit of the request's body by path: 413 before anything of it is kept."""
+    """The ASGI application with a limit of the request body by path: 413 before any of it is stored."""
 
     async def application(scope: dict, receive: Any, send: Any) -> None:
         most = most_of(scope.get("path", ""))
@@ -214,7 +212,7 @@ def bounded(app: Any, most_of: Callable[[str], int]) -> Any:
 
 
 async def _too_large(send: Any, most: int) -> None:
-    text = f"The request body is too large: at most {most // 1_000_000} MB."
+    text = f"The request body is too large. Limit: {most // 1_000_000} MB."
     body = json.dumps({"id": "request_too_large", "message": text, "url": ""}).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -226,8 +224,8 @@ async def _too_large(send: Any, most: int) -> None:
 
 
 class Door(asyncio.Protocol):
-    """A connection of the TLS port until its handshake is over, which has its own deadline; then ``Connection`` takes
-    it.
+    """A connection on the TLS port until its handshake, which has its own deadline, is complete; then ``Connection``
+    takes over.
     """
 
     def __init__(self, inner: Connection, context: ssl.SSLContext, client_of: ClientOf) -> None:
@@ -258,9 +256,9 @@ class Door(asyncio.Protocol):
 
 
 def protocol(crowd: Crowd, context: ssl.SSLContext | None = None, client_of: ClientOf = lambda peer: "") -> Any:
-    """The ``http`` of uvicorn's Config: makes the protocol of each new connection, with TLS where there is a context.
+    """The ``http`` of uvicorn's Config: creates the protocol of each new connection, with TLS if there is a context.
 
-    client_of: the client's address behind a peer that is this process's own proxy; empty for all others.
+    client_of: returns the client's address if the peer is this process's own proxy, else an empty string.
     """
 
     def make(**words: Any) -> asyncio.Protocol:

@@ -1,4 +1,4 @@
-"""What this installation is: its home, its ports and its database, read from files and the environment."""
+"""Reads the installation's settings (home, ports, database) from files and the environment."""
 
 from __future__ import annotations
 
@@ -25,36 +25,32 @@ DEFAULTS: dict[str, Any] = {
 }
 
 POOL = {"min_size": 1, "max_size": 20, "timeout": 15, "max_idle": 20}
-"""Connections of one process: kept ones cost 5 MB each in PostgreSQL, so one that was not needed for 20 seconds is
-closed, one at a time.
-"""
+"""Connection pool of one process. An idle connection costs 5 MB in PostgreSQL, so it closes after 20 unused seconds."""
 
 
 def required(name: str) -> str:
-    """The environment variable, or a PlatformError that names it."""
+    """The environment variable. Raises PlatformError if it is not set."""
     value = os.environ.get(name, "")
     if not value:
         raise PlatformError(
-            f"{name} is not set; Greenroom's control plane does not start without it",
+            f"{name} is not set, but the control plane requires it",
             hint="start it with `greenroom up`, or set the variable",
         )
     return value
 
 
 def number(name: str, default: int) -> int:
-    """The environment variable as a whole number from 0, ``default`` when it is not set, or a PlatformError that names
-    it.
-    """
+    """The environment variable as a non-negative integer, or ``default``. Raises PlatformError if it is invalid."""
     text = os.environ.get(name, "").strip()
     if text and not (text.isdecimal() and text.isascii() and len(text) < 10):
         raise PlatformError(
-            f"{name} is {text[:20]!r}; it must be a whole number, 0 for no limit", hint=f"unset {name} gives {default}"
+            f"{name} is {text[:20]!r}; it must be an integer, 0 for no limit", hint=f"unset {name} for {default}"
         )
     return int(text) if text else default
 
 
 def read_installation(home: Path) -> dict[str, Any]:
-    """``installation.json`` of the home over the defaults."""
+    """The defaults, updated from ``installation.json`` in the home directory."""
     path = home / "installation.json"
     stored = json.loads(path.read_text()) if path.exists() else {}
     return {**DEFAULTS, **stored}
@@ -65,7 +61,7 @@ def database_from_url(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql"):
         raise PlatformError(
-            f"DATABASE_URL has the scheme {parts.scheme!r}; Greenroom needs PostgreSQL 15 or newer",
+            f"DATABASE_URL has the scheme {parts.scheme!r}; Greenroom requires PostgreSQL 15 or newer",
             hint="use postgres://user:password@host:port/name",
         )
     return {
@@ -76,7 +72,7 @@ def database_from_url(url: str) -> dict[str, Any]:
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
-        # a pooled connection may be of a PostgreSQL that died: it is asked before it is used
+        # check a pooled connection before use: the server may have restarted
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": dict(POOL)},
     }

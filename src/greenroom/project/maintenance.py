@@ -1,4 +1,4 @@
-"""What has to be looked after now and then: pushes that moved without an answer, apps half made, the router's log."""
+"""Periodic maintenance: unsettled pushes, incomplete apps, cleanups, certificates, and the router's log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROUND = 30.0
 
 
 class Loop:
-    """One slow turn: every few seconds, each part repeatable."""
+    """A slow loop that runs every few seconds. Each part is idempotent."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine = engine
@@ -66,9 +66,9 @@ class Loop:
         }
 
     def turn(self) -> bool:
-        """Reconcile refs with pushes, sweep add-ons, and finish apps whose making was interrupted.
+        """Reconcile refs with pushes, sweep add-ons, and complete interrupted creations of apps.
 
-        A part that fails, for one app or as a whole, does not keep the others from their turn.
+        An error in one part or for one app does not stop the others.
         """
         for part in self.parts:
             self.guard.run(part.__name__, f"maintenance, {part.__name__.strip('_')}", part)
@@ -80,33 +80,33 @@ class Loop:
 
     def _pauses(self) -> None:
         for app in actions.end_pauses(home=self.home):
-            log.info("the pause of %s is over", app.name)
+            log.info("the pause of %s has ended", app.name)
 
     def _checks(self) -> None:
         checks.sweep(engine=self.engine)
 
     def _builds(self) -> None:
         for name in leftovers.sweep(engine=self.engine, home=self.home):
-            log.info("removed %s, which a build had left behind", name)
+            log.info("removed %s, a leftover of a build", name)
 
     def _caches(self) -> None:
         for cache in self.janitor.turn():
-            log.info("%s takes %d MB and is emptied", cache.folder, cache.size / 10**6)
+            log.info("emptying %s, which uses %d MB", cache.folder, cache.size / 10**6)
 
     def _old_code(self) -> None:
         for name in self.collector.turn():
-            log.info("removed %s, which nothing needs any more", name)
+            log.info("removed unused %s", name)
 
     def _new_apps(self) -> None:
-        """Finish apps whose making was interrupted: those with no release but their first."""
+        """Complete apps whose creation was interrupted: those with only their first release."""
         begun = App.objects.filter(releases__isnull=False).exclude(releases__version__gt=1).select_related("owner")
         for app in begun.distinct():
             step = partial(app_lifecycle.finish, actor=actor_of(app.owner), app=app, home=self.home)
-            self.guard.run(app.pk, f"app {app.name} is not whole yet", step, partial(is_gone, app))
+            self.guard.run(app.pk, f"incomplete app {app.name}", step, partial(is_gone, app))
 
     def _strays(self) -> None:
         for name in app_lifecycle.sweep_dynos(self.engine):
-            log.info("ended %s, whose app is gone", name)
+            log.info("ended %s of a deleted app", name)
 
     def _addons(self) -> None:
         resources.heal(home=self.home)
@@ -119,7 +119,7 @@ class Loop:
         if clock.monotonic() - self.looked > ROUND:
             self.looked = clock.monotonic()
             for name in checks.sweep_forsaken():
-                log.info("dropped %s, the throw-away add-on of a test run whose app is gone", name)
+                log.info("dropped %s, the temporary add-on of a deleted app", name)
 
     def _certificates(self) -> None:
         for app in sni_endpoints.renewable():
@@ -131,7 +131,7 @@ class Loop:
 
 
 def router_log(home: Path) -> Callable[[], bool]:
-    """A turn that copies new lines of the router's access log into the logs of their apps."""
+    """A turn that copies new lines of the router's access log to the apps' logs."""
 
     def folder_of(host: str) -> str | None:
         folder = switch.folder_of(home, host.partition(":")[0])

@@ -1,4 +1,4 @@
-"""Django's settings of the control plane, from GREENROOM_HOME, DATABASE_URL and SECRET_KEY alone."""
+"""Django settings of the control plane, from GREENROOM_HOME, DATABASE_URL and SECRET_KEY only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOME = Path(required("GREENROOM_HOME"))
 INSTALLATION = read_installation(HOME)
 SECRET_KEY = required("SECRET_KEY")
 DEBUG = False
-ALLOWED_HOSTS = ["*"]  # the API answers under any name; routes of apps never reach this process
+ALLOWED_HOSTS = ["*"]  # the API accepts any host name; requests for apps never reach this process
 DATABASES = {"default": database_from_url(required("DATABASE_URL"))}
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -85,18 +85,16 @@ LOGGING = {
 }
 PUSH_WAIT = float(os.environ.get("GREENROOM_PUSH_WAIT", "600"))
 PRIVATE_TARGETS = networks(os.environ.get("GREENROOM_PRIVATE_TARGETS", "").split())
-"""Networks beside the public ones that webhooks, drains and sources may reach, such as ``10.0.0.0/8``; none unless the
-installation's operator names them.
-"""
+"""Private networks that webhooks, drains and sources may connect to, such as ``10.0.0.0/8``. Default: none."""
 ACCOUNT_RATE = rate_of(os.environ.get("GREENROOM_ACCOUNT_RATE", "4500/75"))
 ADDRESS_RATE = rate_of(os.environ.get("GREENROOM_ADDRESS_RATE", "600/60"))
 PASSWORD_RATE = rate_of(os.environ.get("GREENROOM_PASSWORD_RATE", "10/10"))
-"""Requests of an account; of an address without a credential that holds; wrong passwords per address and per account.
-``off``: no limit.
+"""Rate limits: requests per account; requests per address without valid credentials; wrong passwords per address and
+per account. ``off``: no limit.
 """
 ACCOUNT_APPS = number("GREENROOM_ACCOUNT_APPS", 25)
-"""Apps that one account may own, review apps included; administrators may own any number. 0: no limit."""
+"""Maximum number of apps per account, including review apps; administrators have no limit. 0: no limit."""
 ACCOUNT_CONNECTIONS = number("GREENROOM_ACCOUNT_CONNECTIONS", 500)
-"""Database connections of all apps of one account, administrators excepted. 0: no limit but the server's."""
+"""Maximum number of database connections of one account's apps, except administrators. 0: only the server's limit."""
 DATABASE_MB = number("GREENROOM_DATABASE_MB", 10_000)
-"""Megabytes of one database; over it the app may only read. 0: no limit."""
+"""Maximum size of one database in MB; above it, the app can only read. 0: no limit."""

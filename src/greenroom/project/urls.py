@@ -1,4 +1,4 @@
-"""URLs of the Django part of the web process: the API's table, then the pages."""
+"""URLs of the Django part of the web process: the API's routes, then the pages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ REGISTERED = tuple(
     for module in pkgutil.iter_modules(api.__path__)
     if module.name.startswith("views_")
 )
-"""Every module of routes: importing one registers them."""
+"""All modules with routes; importing one registers its routes."""
 urlpatterns = [path("auth/browser/<str:secret>", sign_in.page), *api_patterns()]
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

@@ -1,7 +1,6 @@
-"""The web process: the API and pages (Django), git and streams (plain ASGI), over HTTP and TLS, and the rendezvous
-server.
+"""The web process: API and pages (Django), git and streams (plain ASGI) over HTTP and TLS, and the rendezvous server.
 
-One asyncio loop; whatever touches the database runs in threads.
+One asyncio loop; database access runs in threads.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ log = logging.getLogger("greenroom.web")
 
 
 def make_app(home: Path, key: str, holders: Holders) -> Any:
-    """The ASGI application: git and streams by path, everything else to Django."""
+    """The ASGI application: routes git and streams by path, and everything else to Django."""
     from django.core.asgi import get_asgi_application
 
     from greenroom.entrypoints.git_http import app as git_http
@@ -59,7 +58,7 @@ def make_app(home: Path, key: str, holders: Holders) -> Any:
 
 
 def _most(path: str) -> int:
-    """Bytes that a request's body may have before anybody looks at it."""
+    """Maximum size of a request body, in bytes."""
     return 26_000_000 if path.startswith("/hooks/") else 6_000_000
 
 
@@ -72,7 +71,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
 
 
 def tls_context(home: Path) -> ssl.SSLContext:
-    """TLS with the installation's own certificate."""
+    """The TLS context with the installation's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(home / "keys" / "tls.pem", home / "keys" / "tls.key")
@@ -99,7 +98,7 @@ def _server(app: Any, bind: str, port: int, http: Any) -> uvicorn.Server:
 
 
 async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engine) -> None:
-    """Run all servers until the process is told to stop."""
+    """Run all servers until the process stops."""
     from greenroom.entrypoints.git_http import hooks_server
     from greenroom.entrypoints.streams import proxy, rendezvous
     from greenroom.entrypoints.streams.link_holders import Holders
@@ -135,7 +134,7 @@ def _report(task: asyncio.Task) -> None:
 
 
 def main() -> int:
-    """Start with the settings of the environment."""
+    """Start the web process with the settings from the environment."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
     os.umask(0o022)
     import django

@@ -1,4 +1,4 @@
-"""Ties entry points to rooms: who may use git, and what a pusher is told while a delivery goes on."""
+"""Connects entry points to rooms: authentication of git requests, and the push output during a delivery."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ NEED = {"read": "view", "write": "push", "view": "view", "push": "push"}
 
 
 async def authenticate(headers: Mapping[str, str], address: str = "") -> Actor | None:
-    """The actor behind a git request's headers. RateLimitError when too many from that address did not hold."""
+    """The actor of a git request, or None. Raises RateLimitError after too many failed attempts from the address."""
 
     def find() -> Actor | None:
         close_old_connections()
         given = headers.get("authorization", "")
         actor = actor_of_header(given, address=address)
         if given and actor is None:
-            rate_limits.spend(None, address)  # who guesses here has the same bucket as at the API
+            rate_limits.spend(None, address)  # failed attempts share the API's rate limit bucket
         return actor
 
     return await sync_to_async(find, thread_sensitive=False)()
 
 
 async def authorise(actor: Actor | None, name: str, need: str) -> App:
-    """The app, if the actor may fetch from it or push to it."""
+    """The app, if the actor may read from it or write to it."""
 
     def find() -> App:
         close_old_connections()
@@ -55,7 +55,7 @@ async def authorise(actor: Actor | None, name: str, need: str) -> App:
 
 
 async def collect_sign_in(id: str, secret: str) -> str | None:
-    """The token for a command whose person said yes; None while nobody has, or while the database restarts."""
+    """The token of a confirmed sign-in; None before the confirmation, or during a database restart."""
 
     def find() -> str | None:
         close_old_connections()
@@ -68,7 +68,7 @@ async def collect_sign_in(id: str, secret: str) -> str | None:
 
 
 async def still_allowed(holders: Collection[Holder]) -> set[Holder]:
-    """Those of the holders of links whose token, account and role still permit it."""
+    """The link holders whose token, account and role still permit access."""
 
     def find() -> set[Holder]:
         close_old_connections()
@@ -76,21 +76,19 @@ async def still_allowed(holders: Collection[Holder]) -> set[Holder]:
             return apps.still_allowed(holders)
         except OperationalError as error:
             raise judged(error) or PlatformError(
-                "Whether the link still holds cannot be told now.", hint="try again"
+                "The link cannot be verified at the moment.", hint="try again"
             ) from error
 
     return await sync_to_async(find, thread_sensitive=False)()
 
 
 def guard(app: App, updates: list[Update]) -> list[Refusal]:
-    """Why these refs may not be pushed to, beside what the git room says: an app that follows a source is not pushed
-    to.
-    """
+    """Refusals in addition to the git room's rules: an app that follows a source does not accept pushes."""
     return push_refusals(app, updates)
 
 
 def _begin(push_id: uuid.UUID) -> tuple[Path, str] | None:
-    """Open the push's delivery and say where its transcript is; None when the push is not deployed."""
+    """Open the push's delivery. Returns (transcript path, app name), or None if the push is not deployed."""
     close_old_connections()
     push = Push.objects.select_related("app", "account").get(pk=push_id)
     if push.ref != f"refs/heads/{push.app.protected_branch}" or set(push.after) == {"0"}:
@@ -100,9 +98,7 @@ def _begin(push_id: uuid.UUID) -> tuple[Path, str] | None:
 
 
 async def follow(push: Push) -> AsyncIterator[str]:
-    """The lines that a pusher reads, as they come, until the delivery has ended or ``push.wait`` seconds have
-    passed.
-    """
+    """Stream the push output until the delivery has ended or ``PUSH_WAIT`` seconds have passed."""
     begun = await sync_to_async(_begin, thread_sensitive=False)(push.pk)
     if begun is None:
         return
@@ -119,7 +115,7 @@ async def follow(push: Push) -> AsyncIterator[str]:
         if closed and not data:
             return
         if clock.monotonic() > deadline:
-            yield f"-----> Still on its way; follow it with: greenroom deliveries:wait {push.after[:8]} -a {app}"
+            yield f"-----> Still in progress. Follow it with: greenroom deliveries:wait {push.after[:8]} -a {app}"
             return
         await asyncio.sleep(POLL)
 

@@ -1,9 +1,8 @@
-"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals,
-pipelines, webhooks, sources and drains.
+"""The worker process: the loops of dynos, deliveries, router log, maintenance, databases, rehearsals, pipelines,
+webhooks, sources and drains.
 
-Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a
-second, though never for more
-than a share of a core, else every second or two.
+Each loop has its own thread. NOTIFY wakes the loops. They run every few hundredths of a second while there is work,
+limited to a share of a core, and otherwise every second or two.
 """
 
 from __future__ import annotations
@@ -24,9 +23,7 @@ from greenroom.basics.guard import Guard
 
 BUSY = 0.04
 SHARE = 6
-"""A busy loop rests at least so many times as long as its turn took: what it waits for needs the processor more than
-its questions do.
-"""
+"""Minimum pause of a busy loop, as a multiple of its last turn: the work it waits for needs the processor more."""
 LONGEST = 0.5
 IDLE = 2.0
 TROUBLE = 1.0
@@ -35,12 +32,12 @@ log = logging.getLogger("greenroom.worker")
 
 
 def rest(took: float) -> float:
-    """Seconds until a busy loop turns again, by the seconds that its last turn took."""
+    """Pause of a busy loop in seconds. took: duration of its last turn in seconds."""
     return min(LONGEST, max(BUSY, SHARE * took))
 
 
 class Runner:
-    """Turns a loop again and again until the process is told to stop."""
+    """Repeats a loop's turn until the process stops."""
 
     def __init__(self, name: str, turn: Callable[[], bool], idle: float = IDLE) -> None:
         self.name = name
@@ -50,9 +47,7 @@ class Runner:
         self.stopping = threading.Event()
 
     def run(self, delay: float = 0.0) -> None:
-        """The thread's body, after ``delay`` seconds. An error is logged and the loop goes on: the facts are in
-        rows.
-        """
+        """The thread's function; starts after ``delay`` seconds. Logs errors and continues: all state is in rows."""
         from django.db import close_old_connections, connections
 
         self.stopping.wait(delay)
@@ -64,14 +59,14 @@ class Runner:
                 close_old_connections()
                 pause = rest(time.monotonic() - began) if busy else self.idle
             except Exception:
-                log.exception("the %s loop failed; it goes on", self.name)
+                log.exception("the %s loop failed and is retried", self.name)
                 connections.close_all()
                 pause = TROUBLE
             self.wake.wait(pause)
 
 
 def listen(runners: list[Runner]) -> None:
-    """Wake the loops whenever somebody commits work for them; reconnects for ever."""
+    """Wake the loops on each NOTIFY of a committed change. Always reconnects."""
     from django.conf import settings
 
     from greenroom.apps.actions.worker import CHANNEL
@@ -93,12 +88,12 @@ def listen(runners: list[Runner]) -> None:
                     for runner in runners:
                         runner.wake.set()
         except psycopg.Error as error:
-            log.warning("listening for work failed: %s", error)
+            log.warning("LISTEN failed: %s", error)
             runners[0].stopping.wait(TROUBLE)
 
 
 def one_after_another(turns: dict[str, Callable[[], bool]]) -> Callable[[], bool]:
-    """One turn of several that wait for each other's rows; one that fails does not keep the others from theirs."""
+    """Combine several turns into one. An error in one does not stop the others."""
     from django.db import connections
 
     guard = Guard(log)
@@ -106,14 +101,14 @@ def one_after_another(turns: dict[str, Callable[[], bool]]) -> Callable[[], bool
     def turn() -> bool:
         done = [guard.run(name, f"the turn of {name}", each) for name, each in turns.items()]
         if None in done:
-            connections.close_all()  # the database may have gone away
+            connections.close_all()  # the connections may be broken
         return any(done)
 
     return turn
 
 
 def build(home: Path) -> list[Runner]:
-    """One runner for each row of the table: its name, the turn of its loop, and the seconds between two idle turns."""
+    """Create one runner per loop: its name, its turn, and the seconds between two idle turns."""
     from django.conf import settings
 
     from greenroom.addons import registry
@@ -154,18 +149,18 @@ def build(home: Path) -> list[Runner]:
 
 
 def catch_up(home: Path) -> None:
-    """What an earlier version has not made, before anything is started that relies on it."""
+    """Create objects that earlier versions did not create, before the loops start."""
     from greenroom.addons import registry
 
     for kind in registry.kinds():
         try:
             kind.catch_up(home)
         except Exception:
-            log.exception("add-ons of kind %s could not be looked at; the worker goes on", kind.service.kind)
+            log.exception("checking the add-ons of kind %s failed; the worker continues", kind.service.kind)
 
 
 def main() -> int:
-    """Run until TERM or INT; dynos go on without this process."""
+    """Run until SIGTERM or SIGINT. Dynos keep running without this process."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
     os.umask(0o022)
     django.setup()
@@ -178,13 +173,13 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     for place, runner in enumerate(runners):
-        delay = place * IDLE / len(runners)  # idle loops do not all need a connection at the same moment
+        delay = place * IDLE / len(runners)  # stagger idle loops, so that they need fewer connections
         threading.Thread(target=runner.run, args=(delay,), name=runner.name, daemon=True).start()
     threading.Thread(target=listen, args=(runners,), name="listen", daemon=True).start()
     try:
         (home / "run" / "worker.ready").write_text(str(os.getpid()))
-    except OSError as error:  # a full disk: the loops work, and only a new `greenroom up` would ask for the file
-        log.warning("run/worker.ready could not be written: %s", error)
+    except OSError as error:  # full disk: the loops still work; only a new `greenroom up` needs the file
+        log.warning("cannot write run/worker.ready: %s", error)
     stop.wait()
     for runner in runners:
         runner.stopping.set()

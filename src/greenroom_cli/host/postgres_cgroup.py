@@ -13,7 +13,7 @@ KEPT = "-900"
 
 
 def of_postgres(home: Path, limit: int) -> tuple[str, ...]:
-    """Create the server's cgroup, limited to ``limit`` bytes; returns its ``cgroup.procs`` files, () without cgroups."""
+    """Create the server's cgroup, limited to ``limit`` bytes; returns its ``cgroup.procs`` files, if there are any."""
     try:
         found = engine_processes.groups(home)
         return tuple(found.server(SERVER, limit)) if found else ()

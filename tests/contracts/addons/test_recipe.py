@@ -12,14 +12,15 @@ from django.urls import get_resolver
 from greenroom.addons.models import Addon
 from greenroom.buildpacks.rules.plan import _addons as app_json_notes
 from greenroom.checks import actions as checks
+from greenroom.checks import steps
 from greenroom.checks.builtin import testing
 from greenroom.config_vars import queries as config
+from greenroom.deliveries.actions import addon_lifecycle as resources
 from greenroom.deliveries.actions import app_lifecycle
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.queries import dyno_specs
 from greenroom.engine.contract import Forward
 from greenroom.engine.memory import MemoryEngine
-from greenroom.entrypoints.api import resources
 from greenroom.releases.actions import release
 from greenroom.slugs.models import Slug
 from tests.api.test_data import client_of, send
@@ -109,7 +110,7 @@ def test_the_gate_gets_a_double_where_the_app_has_one(alice, fresh, home):
         assert spec.env["PARROT_WORD"] not in ("", config.values(config.latest(fresh), home)["PARROT_WORD"])
     finally:
         run.delete()
-        assert len(checks.sweep_forsaken()) == 2, "that of the database and that of the parrot"
+        assert len(steps.sweep_forsaken()) == 2, "that of the database and that of the parrot"
 
 
 def test_an_add_on_of_a_new_kind_is_gone_after_delete(alice, fresh, home):

@@ -118,7 +118,7 @@ def test_heroku_login_by_browser_waits_for_the_page_and_signs_in(lena):
     terminal.until("Waiting for login")
     page = Browser().get(url)
     assert "Heroku CLI login from" in page
-    assert "goes on as lena@example.com" in Browser().send(url, email=EMAIL, password=PASSWORD)
+    assert "is signed in as lena@example.com" in Browser().send(url, email=EMAIL, password=PASSWORD)
     terminal.until("Logged in as lena@example.com|Logged in as")
     assert terminal.end() == 0
     assert EMAIL in whoami(lena)
@@ -160,7 +160,7 @@ def test_a_wrong_password_and_a_refusal_sign_nobody_in(lena):
     terminal.until("Press any key")
     terminal.type("x")
     url = terminal.until(r"http://localhost:\d+/auth/browser/\w+")[0]
-    assert "was not let in" in Browser().send(url, refuse="")
+    assert "was not signed in" in Browser().send(url, refuse="")
     terminal.until("refused")
     assert terminal.end() != 0
     assert sessions(lena) == []

@@ -169,7 +169,7 @@ def test_pipelines_are_made_shown_changed_and_destroyed(pipes):
     pipes(f"pipelines:add {PIPE} -a {SECOND} -s development")
     pipes(f"pipelines:update -a {SECOND} -s production")
     assert pipes.stages()[SECOND] == "production"
-    assert "is in pipe already" in pipes(f"pipelines:add {PIPE} -a {SECOND} -s staging", code=None)
+    assert "is already in pipe" in pipes(f"pipelines:add {PIPE} -a {SECOND} -s staging", code=None)
     pipes(f"pipelines:rename {PIPE} pipe-renamed")
     assert "pipe-renamed" in pipes("pipelines")
     pipes(f"pipelines:rename pipe-renamed {PIPE}")
@@ -384,7 +384,7 @@ def test_a_review_app_is_made_of_a_branch_and_goes_with_it(pipes):
     own, parents = (pipes.get(f"/apps/{name}/config-vars")["DATABASE_URL"] for name in (review["app_name"], STAGING))
     assert own != parents, "a database of its own"
     assert re.search(rf"{review['app_name']}\s+review", pipes(f"pipelines:info {PIPE}"))
-    assert "has a review app already" in pipes(f"reviewapps:create -p {PIPE} -b feature/rose", code=None)
+    assert "already has a review app" in pipes(f"reviewapps:create -p {PIPE} -b feature/rose", code=None)
     pipes(f"reviewapps:disable -p {PIPE}")
     assert pipes.place.api("GET", f"/pipelines/{PIPE}/review-app-config")[0] == 404
     team.git("push", "greenroom", ":refs/heads/feature/rose")

@@ -73,16 +73,16 @@ def test_an_app_is_made_with_add_on_and_buildpack_and_compared(app, tmp_path):
 
 LEFT_OUT = {
     "apps:join -a {app}": "heroku access:add",
-    "apps:lock -a {app}": "no teams",
-    "apps:unlock -a {app}": "no teams",
-    "teams": "no teams",
-    "members --team acme": "no teams",
-    "spaces": "no private spaces",
-    "spaces:info --space x": "no private spaces",
+    "apps:lock -a {app}": "Teams are not supported",
+    "apps:unlock -a {app}": "Teams are not supported",
+    "teams": "Teams and private spaces are not supported",
+    "members --team acme": "Teams and private spaces are not supported",
+    "spaces": "Private spaces are not supported",
+    "spaces:info --space x": "Private spaces are not supported",
     "run:inside web.1 bash -a {app}": "heroku run -a APP bash",
     "ps:exec -a {app}": "heroku run -a APP bash",
     "clients:create x https://x.example.com": "heroku authorizations:create",
-    "pg:links -a {app}": "no followers",
+    "pg:links -a {app}": "without followers",
     "telemetry -a {app}": "heroku drains:add",
     "addons:plans heroku-redis": "Couldn't find that add-on service",
 }

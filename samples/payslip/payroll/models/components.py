@@ -1,4 +1,4 @@
-"""What a payslip is made of: components, and their rates in time. A rate for one person goes before the general one."""
+"""Components of a payslip, and their rates over time. A rate for one person overrides the general rate."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""How money, months and statuses look. Every page uses these, so that they look alike."""
+"""Formats money, months and statuses the same way on every page."""
 
 import datetime as dt
 import re

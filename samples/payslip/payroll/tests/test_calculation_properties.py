@@ -1,4 +1,4 @@
-"""What holds for every payslip, whatever the rates, units and components. Hypothesis looks for exceptions."""
+"""Properties of every payslip, for any rates, units and components, tested with Hypothesis."""
 
 import unittest
 from decimal import Decimal

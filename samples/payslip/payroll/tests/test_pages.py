@@ -1,4 +1,4 @@
-"""What each person sees on the pages, and what is kept from them."""
+"""The pages, and access to them by role."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""What several views need: pages of a long list, and CSV as a download."""
+"""Helpers for several views: pagination and CSV downloads."""
 
 import csv
 

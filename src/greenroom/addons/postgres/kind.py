@@ -106,7 +106,7 @@ class Postgres:
 
     def catch_up(self, home: Path) -> None:
         for addon in actions.catch_up(home=home):
-            log.info("%s has roles for the app's own processes now", addon.name)
+            log.info("%s: created roles for the app's processes", addon.name)
 
 
 KIND: Kind = Postgres()

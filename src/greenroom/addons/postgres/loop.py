@@ -28,17 +28,13 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 5
 ROUND = 30.0
-"""So many databases are checked in one turn; so many seconds lie between two rounds."""
+"""Number of databases per turn, and seconds between two rounds."""
 HANDS = 3
-"""Dumps and loads that run at once, at most one per app: a slow or hostile database must not keep the others
-waiting.
-"""
+"""Maximum number of concurrent dumps and loads, at most one per app, so that a slow database does not block others."""
 
 
 class Loop:
-    """Called by the worker every second; each part is repeatable. ``hands``: how many threads work; 0: all is done
-    within ``turn``.
-    """
+    """Called by the worker every second; each part is idempotent. ``hands``: number of threads; 0: ``turn`` blocks."""
 
     def __init__(self, home: Path, platform: Platform, hands: int = 0) -> None:
         self.home = home
@@ -47,9 +43,7 @@ class Loop:
         self.busy: dict[uuid.UUID, threading.Thread] = {}
 
     def turn(self) -> bool:
-        """False: nothing here gets done sooner by turning again at once. Trouble with one database does not stop the
-        others.
-        """
+        """Start due work. Always False: no immediate next turn. An error of one database does not stop the others."""
         self._ask_for_due()
         for row in Snapshot.objects.filter(state="wanted").select_related("addon__app").order_by("created_at"):
             self._hand_out(row, partial(snapshots.make, snapshot=row, home=self.home))
@@ -62,7 +56,7 @@ class Loop:
             return _attempt(row, work)
         self.busy = {key: thread for key, thread in self.busy.items() if thread.is_alive()}
         if row.addon.app_id in self.busy or len(self.busy) >= self.hands:
-            return None  # the row waits for a later turn
+            return None  # retried in a later turn
         thread = threading.Thread(
             target=_in_thread, args=(row, work), name=f"{row.name} of {row.addon.name}", daemon=True
         )
@@ -107,7 +101,7 @@ def _in_thread(row: Snapshot | Restore, work: Callable[[], object]) -> None:
 
 
 class RoleChecks:
-    """Checks the databases of apps one after the other, a few at each turn: their roles' passwords and rights."""
+    """Checks the passwords and privileges of the roles in the apps' databases, a few databases per turn."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -116,7 +110,7 @@ class RoleChecks:
         self.rest = 0.0
 
     def turn(self) -> None:
-        """The next few; after the last one there is a pause of ROUND seconds."""
+        """Check the next few databases. After the last one, pause for ROUND seconds."""
         if clock.monotonic() < self.rest:
             return
         rows = Addon.objects.filter(kind="postgres", state="provisioned").select_related("app").order_by("pk")
@@ -128,7 +122,7 @@ class RoleChecks:
                 partial(actions.check, addon=addon, home=self.home),
                 partial(is_gone, addon.app),
             ):
-                log.info("%s: a password of one of its roles was set again", addon.name)
+                log.info("%s: reset the password of a role", addon.name)
         self.last = found[-1].pk if len(found) == AT_ONCE else None
         if self.last is None:
             self.rest = clock.monotonic() + ROUND

@@ -1,6 +1,6 @@
-"""Writes check runs, verdicts and overrides: what is begun, reported, repeated, cancelled, judged and let through.
+"""Writes check runs, verdicts and overrides: begin, report, rerun, cancel, judge and override.
 
-``steps`` carries out the builtin checks.
+``steps`` executes the built-in checks.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ MAX_ATTEMPTS = 1000
 
 
 def begin(*, app: App, sha: str, names: Iterable[str]) -> list[CheckRun]:
-    """The newest attempt of each named check, made and queued where there is none. Repeatable, and cheap when nothing
-    is missing.
+    """The newest attempt of each named check; missing checks are created as queued. Idempotent.
 
-    A builtin check that was cancelled is attempted anew: its commit is on its way again.
+    A cancelled built-in check gets a new attempt, because its commit is being deployed again.
     """
     wanted = list(names)
     found = {rules.key(run.name): run for run in queries.latest(app, sha)}
@@ -59,7 +58,7 @@ def _begun(app: App, sha: str, name: str) -> CheckRun:
 
 def _attempt(app: App, sha: str, name: str, number: int) -> CheckRun:
     if number > MAX_ATTEMPTS:
-        raise UserError(f"Check {name} of {sha[:8]} has been attempted {MAX_ATTEMPTS} times.", hint="push a new commit")
+        raise UserError(f"Check {name} of {sha[:8]} reached {MAX_ATTEMPTS} attempts (limit).", hint="push a new commit")
     builtin = name in rules.BUILTIN
     top = CheckRun.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0
     return CheckRun.objects.create(app=app, sha=sha, name=name, attempt=number, builtin=builtin, number=top + 1)
@@ -80,11 +79,11 @@ def report(
     actor: Actor | None = None,
     anew: bool = False,
 ) -> CheckRun:
-    """Record a report of a check. A repeated report changes nothing; one after the end, or ``anew``, is a new attempt.
+    """Record a report of a check. Idempotent; a report after completion, or with ``anew``, starts a new attempt.
 
-    annotations: maps with path, line, message, and if known column, rule, severity (1-4), tool; added to those of the
-    attempt. actor: None for Greenroom itself, which reports a builtin check only as ``error``. UserError for a bad sha
-    or name, a builtin check, an unknown status or conclusion, and ``stale``.
+    annotations: maps with path, line, message and optionally column, rule, severity (1-4), tool; they are appended.
+    actor: None for Greenroom, which may report a built-in check only as ``error``. Raises UserError for an invalid sha
+    or name, a built-in check, an unknown status or conclusion, and ``stale``.
     """
     name = printable(name).strip()[:100]
     _refuse(sha, name, status, conclusion)
@@ -109,15 +108,13 @@ def report(
 
 
 def refuse_report(*, app: App, run: CheckRun, actor: Actor) -> None:
-    """Raise what ``report`` would raise for this run: UserError for a builtin one, ForbiddenError for one pinned to
-    another token.
-    """
+    """Raise UserError for a built-in check and ForbiddenError for a check that is pinned to another token."""
     _refuse_builtin(run.name)
     _refuse_strangers(app, run.name, actor)
 
 
 def end_unfinished(*, app: App, run: CheckRun, why: str) -> None:
-    """End an attempt from outside that another one takes the place of; it is cancelled."""
+    """Cancel an external attempt that another attempt replaces."""
     lock_app(app.pk)
     if locked(run).status != "completed":
         move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])
@@ -125,30 +122,30 @@ def end_unfinished(*, app: App, run: CheckRun, why: str) -> None:
 
 def _refuse_builtin(name: str) -> None:
     if rules.key(name) in rules.BUILTIN:
-        raise UserError(f"Check {name} is run by Greenroom itself and cannot be reported.", hint="choose another name")
+        raise UserError(f"Check {name} is a built-in check and cannot be reported.", hint="choose another name")
 
 
 def _refuse_strangers(app: App, name: str, actor: Actor | None) -> None:
-    """A pinned check is reported by its token and by nobody else; Greenroom's own errors apart."""
+    """Raise ForbiddenError for a check that is pinned to another token. Greenroom itself may always report."""
     pin = queries.pins(app).get(rules.key(name))
     if actor and pin and str(actor.token_id) != pin:
-        hint = f"report with its token, or unpin it: greenroom checks:unpin {name} -a {app.name}"
+        hint = f"report with that token, or unpin the check: greenroom checks:unpin {name} -a {app.name}"
         raise ForbiddenError(f"Check {name} of {app.name} is pinned to another token.", hint=hint)
 
 
 def claim(run: CheckRun, actor: Actor | None) -> None:
-    """Note whose token reports the attempt; whoever is first stays."""
+    """Record the token that reports the attempt. The first reporter is kept."""
     if actor and actor.token_id and run.reporter is None and run.status == "queued":
         write(run, reporter=actor.token_id)
 
 
 def _refuse(sha: str, name: str, status: str, conclusion: str) -> None:
     if not SHA.match(sha):
-        raise UserError(f"{sha[:50]!r} is not a commit's SHA: 40 hexadecimal digits are needed.")
+        raise UserError(f"Invalid commit SHA: {sha[:50]!r}. Use all 40 hexadecimal digits.")
     if not name:
-        raise UserError("A check needs a name.", hint="for example ci/build")
+        raise UserError("The check name is missing.", hint="for example ci/build")
     if conclusion == "stale":
-        raise UserError("Only Greenroom itself ends a check as stale.", hint="use cancelled, skipped or timed_out")
+        raise UserError("Only Greenroom sets the conclusion stale.", hint="use cancelled, skipped or timed_out")
     before = "queued" if status == "queued" else "in_progress"
     problem = rules.move_problem(status=before, to_status=status, to_conclusion=conclusion)
     if problem:
@@ -156,7 +153,7 @@ def _refuse(sha: str, name: str, status: str, conclusion: str) -> None:
 
 
 def _move_as_reported(run: CheckRun, status: str, conclusion: str, words: dict[str, str]) -> None:
-    """From queued to the end goes by way of in_progress: who reports a result has begun."""
+    """A report that completes a queued run first moves it to in_progress."""
     if status == "completed" and run.status == "queued" and conclusion not in rules.UNSTARTED_ENDS:
         move(run, status="in_progress")
     if status == run.status or status == "queued":
@@ -167,16 +164,15 @@ def _move_as_reported(run: CheckRun, status: str, conclusion: str, words: dict[s
 
 @transaction.atomic
 def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[CheckRun]:
-    """Another attempt of the named check, or of all that ended without success. Those that run already are left alone.
+    """Start a new attempt of the named check, or of all unsuccessful checks. Running checks are not changed.
 
-    NotFoundError if the commit has no such check; ConflictError if the named one has not ended, or there is none to
-    repeat.
+    Raises NotFoundError for an unknown check; ConflictError if the check has not ended or nothing can be rerun.
     """
     lock_app(app.pk)
     runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
     if name is not None and rules.key(name) == rules.REHEARSAL:
         raise ConflictError(
-            "A rehearsal is not run again by the gate.", hint=f"greenroom migrations:rehearse -a {app.name}"
+            "Rehearsals cannot be rerun as checks.", hint=f"greenroom migrations:rehearse -a {app.name}"
         )
     if name is not None:
         runs = [run for run in runs if rules.key(run.name) == rules.key(name)]
@@ -187,10 +183,10 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[
                 resource="check",
             )
         if runs[0].status != "completed":
-            raise ConflictError(f"Check {runs[0].name} of {sha[:8]} has not ended yet.", hint="wait for it")
+            raise ConflictError(f"Check {runs[0].name} of {sha[:8]} has not ended yet.", hint="wait until it ends")
     ended = [run for run in runs if run.status == "completed" and (name is not None or run.conclusion != "success")]
     if not ended:
-        raise ConflictError(f"No check of {sha[:8]} has failed: there is nothing to run again.")
+        raise ConflictError(f"No failed checks to rerun for {sha[:8]}.")
     fresh = [_attempt(app, sha, run.name, run.attempt + 1) for run in ended]
     detail = {"sha": sha, "checks": {run.name: run.attempt for run in fresh}}
     audit(actor=actor, action="check.rerun", app=app, detail=detail)
@@ -201,10 +197,10 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[
 def override(
     *, app: App, sha: str, checks: Sequence[str], reason: str, actor: Actor, required: Sequence[str] | None = None
 ) -> Override:
-    """Let one commit through in spite of the named checks, until one of its checks is attempted anew.
+    """Override the named checks of one commit. A new attempt of one of its checks voids the override.
 
-    UserError for a reason under 10 characters, or a check that is neither required nor reported. May the actor do this:
-    the caller's question.
+    Raises UserError for a reason under 10 characters, or a check that is neither required nor reported. The caller
+    checks the actor's permission.
     """
     lock_app(app.pk)
     names = list(app.required_checks if required is None else required)
@@ -230,7 +226,7 @@ def override(
 
 
 def _latest_locked(app: App, sha: str, name: str) -> CheckRun | None:
-    """The check's latest run under a lock of its own: a run that is silent for too long ends without the app's lock."""
+    """The check's latest run, locked separately, because a stale run ends without the app's lock."""
     run = queries.latest_of(app, sha, name)
     return locked(run) if run else None
 
@@ -244,21 +240,21 @@ def _refuse_override(
 ) -> None:
     problem = rules.override_problem(checks=checks, known=known, reason=reason)
     if not SHA.match(sha):
-        problem = "an override is for one commit, named by all 40 digits of its SHA"
+        problem = "it needs the full 40-digit SHA of one commit"
     if problem:
         raise UserError(
-            f"The override is refused: {problem}.",
+            f"Override refused: {problem}.",
             hint=f'greenroom deploy:override SHA --check NAME --reason "..." -a {app.name}',
         )
     if queries.policy(app).two_people and actor.account_id in set(pushers(app, sha)):
         raise ForbiddenError(
-            f"Who pushed {sha[:8]} cannot override its checks: {app.name} wants two people for that.",
-            hint="somebody else with the role operator can",
+            f"The author of push {sha[:8]} cannot override its checks ({app.name} has the two-person rule).",
+            hint="ask another user with the role operator",
         )
 
 
 def judge(*, app: App, sha: str, required: Iterable[str]) -> Verdict:
-    """The gate's answer now. A row is written only when colour or reasons differ from the last one of the commit."""
+    """The current verdict. Writes a row only if colour or reasons differ from the commit's newest verdict."""
     runs = queries.latest(app, sha)
     now = clock.now()
     if any(
@@ -282,7 +278,7 @@ def judge(*, app: App, sha: str, required: Iterable[str]) -> Verdict:
 
 
 def _expire(app: App, runs: Iterable[CheckRun]) -> bool:
-    """End those that have been silent for longer than the app allows as stale; whether there were any."""
+    """Mark runs without a report within the app's timeout as stale. Returns whether there were any."""
     after = timedelta(minutes=queries.policy(app).stale_after)
     now = clock.now()
     silent = [run for run in runs if rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=after)]
@@ -292,16 +288,16 @@ def _expire(app: App, runs: Iterable[CheckRun]) -> bool:
             if rules.is_stale(status=row.status, updated_at=row.updated_at, now=now, after=after):
                 minutes = int(after.total_seconds() // 60)
                 span = f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
-                title = f"nothing was reported for {span}" if row.builtin else f"its provider was silent for {span}"
+                title = f"no result after {span}" if row.builtin else f"no report from its provider for {span}"
                 move(row, status="completed", conclusion="stale", title=title)
     return bool(silent)
 
 
 @transaction.atomic
 def cancel(*, app: App, sha: str, engine: Engine, why: str) -> list[CheckRun]:
-    """End the builtin checks of a commit that nobody waits for any more (``superseded by SHA``), and kill their dynos.
+    """Cancel the built-in checks of a superseded commit and kill their dynos. why: such as ``superseded by SHA``.
 
-    A verdict that was given before is given anew, so that none says that something waits.
+    Updates an existing verdict, so that no verdict reports a pending check.
     """
     lock_app(app.pk)
     rows = (

@@ -1,6 +1,4 @@
-"""Writes one check run at a time: its legal moves and its findings. Which move is due is decided by ``actions`` and
-``steps``.
-"""
+"""Writes status changes and findings of single check runs. ``actions`` and ``steps`` decide which change is due."""
 
 from __future__ import annotations
 
@@ -21,15 +19,13 @@ SUPPRESSED = {"suppressed": "inSource", "ignored": "external"}
 
 
 def locked(run: CheckRun) -> CheckRun:
-    """The same object, read again and locked until the transaction ends."""
+    """Reload the object and lock its row until the transaction ends."""
     run.refresh_from_db(from_queryset=CheckRun.objects.select_for_update(no_key=True))
     return run
 
 
 def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) -> None:
-    """One legal move of the run. ConflictError for any other, and when somebody has moved the row since ``run`` was
-    read.
-    """
+    """Change the status of the run. Raises ConflictError if it is illegal or the row changed since the read."""
     problem = rules.move_problem(status=run.status, to_status=status, to_conclusion=conclusion)
     if problem:
         raise ConflictError(f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: {problem}.")
@@ -41,7 +37,7 @@ def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) ->
     changes |= {"status": status, "conclusion": conclusion, "updated_at": now}
     if not CheckRun.objects.filter(pk=run.pk, status=run.status).update(**changes):
         raise ConflictError(
-            f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: somebody else has moved it meanwhile."
+            f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: its status changed in the meantime."
         )
     for key, value in changes.items():
         setattr(run, key, value)
@@ -55,9 +51,9 @@ def write(run: CheckRun, **changes: Any) -> None:
 
 @transaction.atomic
 def complete(run: CheckRun, outcome: Outcome, say: Callable[[str], None]) -> None:
-    """Complete the run with what its dyno left, unless it was completed before, and read ``run`` anew.
+    """Complete the run with its dyno's outcome, unless it is already completed, and reload ``run``.
 
-    say: takes the lines for the pusher before the row is committed; a crash may repeat them, never lose them.
+    say: receives the push output before the commit; a crash may repeat lines, but never loses them.
     """
     row = CheckRun.objects.select_for_update(no_key=True).get(pk=run.pk)
     if row.status != "completed":
@@ -77,18 +73,18 @@ def complete(run: CheckRun, outcome: Outcome, say: Callable[[str], None]) -> Non
 
 
 def keep_dyno(run: CheckRun, dyno: str) -> bool:
-    """Name the dyno of a completed run again, so that the sweep looks for it; False when the run is not completed."""
+    """Set the dyno of a completed run again, so that the sweep ends it. False if the run is not completed."""
     return bool(CheckRun.objects.filter(pk=run.pk, status="completed").update(dyno=dyno))
 
 
 def forget_dyno(run: CheckRun) -> None:
-    """Nothing of the run's dynos is left."""
+    """Record that the run's dynos have been cleaned up."""
     CheckRun.objects.filter(pk=run.pk).update(dyno="")
 
 
 @transaction.atomic
 def note_unswept(run: CheckRun) -> None:
-    """Write when the cleanup of the run's dynos failed; the sweep takes such runs last."""
+    """Record the time of a failed cleanup of the run's dynos; the sweep retries such runs last."""
     row = CheckRun.objects.select_for_update(no_key=True).filter(pk=run.pk).first()
     if row is not None:
         row.data["unswept"] = clock.now().isoformat()

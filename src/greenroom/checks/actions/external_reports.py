@@ -1,7 +1,6 @@
-"""What other systems report of a commit, in GitHub's two ways: statuses that are added, and check runs that are made
-and changed.
+"""Records external reports in GitHub's two forms: commit statuses, and check runs that are created and updated.
 
-Both become attempts of the check of that name. Whether the caller may report it was asked before.
+Both become attempts of the check with that name. The caller has checked the permission.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from greenroom.checks.actions.check_runs import annotate, locked, write
 from greenroom.checks.models import CheckRun, Pin, Status
 
 MAX_STATUSES = 1000
-"""Statuses of one context of one commit; GitHub has the same limit."""
+"""Maximum number of statuses for one context of one commit, the same as on GitHub."""
 
 ENDS = {"success": "success", "failure": "failure", "error": "error"}
 Words = Mapping[str, Any]
@@ -36,10 +35,10 @@ Words = Mapping[str, Any]
 def add_status(
     *, app: App, sha: str, context: str, state: str, description: str = "", target_url: str = "", actor: Actor
 ) -> Status:
-    """A commit status: the row as it came, and the check ``context`` moved by it. ``pending`` after an end begins a new
-    attempt.
+    """Store a commit status and update the check ``context``. ``pending`` after completion starts a new attempt.
 
-    UserError for a builtin context or more than 1000 statuses of it; ForbiddenError if it is pinned to another token.
+    Raises UserError for a built-in context or more than 1000 statuses, ForbiddenError for a check pinned to another
+    token.
     """
     lock_app(app.pk)
     if Status.objects.filter(app=app, sha=sha, context__iexact=context).count() >= MAX_STATUSES:
@@ -78,15 +77,14 @@ def open_run(
     annotations: Sequence[Words],
     actor: Actor,
 ) -> CheckRun:
-    """A new attempt of the check; one that was asked for by a re-run and has not begun is taken.
+    """Start a new attempt of the check, or use the queued attempt of a re-run.
 
-    words: title, summary, url, text, external_id, started_at, completed_at; what is missing stays empty. Errors as
-    ``report``.
+    words: title, summary, url, text, external_id, started_at, completed_at, all optional. Raises like ``report``.
     """
     lock_app(app.pk)
     before = queries.latest_of(app, sha, name)
     if before and before.status == "in_progress" and not before.builtin:
-        actions.end_unfinished(app=app, run=before, why="another run of the check was opened")
+        actions.end_unfinished(app=app, run=before, why="replaced by a newer run of the check")
     run = actions.report(
         app=app,
         sha=sha,
@@ -107,22 +105,21 @@ def open_run(
 def change_run(
     *, app: App, run: CheckRun, status: str, conclusion: str, words: Words, annotations: Sequence[Words], actor: Actor
 ) -> CheckRun:
-    """Move an attempt on, or add words and annotations to it. status: empty to leave it as it is.
+    """Change the status, texts or annotations of an attempt. status: empty to keep it.
 
-    What the caller read of the run may be old: all is decided by the row as it is now. ConflictError for another end of
-    an attempt that
-    has ended, or a newer attempt; ForbiddenError and UserError as ``report``.
+    Decides on the current row, not on the caller's copy. Raises ConflictError for a different conclusion after
+    completion or if there is a newer attempt; ForbiddenError and UserError like ``report``.
     """
     lock_app(app.pk)
     run = locked(run)
     newest = queries.latest_of(app, run.sha, run.name)
     if newest and newest.pk != run.pk and status:
         raise ConflictError(
-            f"Check run {run.number} has a newer attempt, {newest.number}.", hint="change that one, or open another"
+            f"Check run {run.number} has a newer attempt, {newest.number}.", hint="update that run, or create a new one"
         )
     status, conclusion = (status, conclusion) if status else (run.status, run.conclusion)
     if run.status == "completed" and (status, conclusion) != (run.status, run.conclusion):
-        raise ConflictError(f"Check run {run.number} has ended as {run.conclusion}.", hint="open another check run")
+        raise ConflictError(f"Check run {run.number} has ended as {run.conclusion}.", hint="create a new check run")
     kept = {"title": run.title, "summary": run.summary, "url": run.url} | dict(words)
     if run.status == "completed":
         actions.refuse_report(app=app, run=run, actor=actor)
@@ -145,7 +142,7 @@ def change_run(
 
 
 def _detail(run: CheckRun, words: Words) -> CheckRun:
-    """What a check run has beside a report: its long text, an id of the reporter's own, and the times that it names."""
+    """Store the fields that only check runs have: text, external id, start and end time."""
     changes: dict[str, Any] = {}
     own = {key: printable(words[key])[:65_535] for key in ("text", "external_id") if words.get(key)}
     if own:
@@ -183,7 +180,7 @@ def create_token(
 
 @transaction.atomic
 def pin(*, app: App, names: Iterable[str], token_id: UUID, actor: Actor) -> None:
-    """Let the named checks count only when this token reports them. A pin that was there moves to it."""
+    """Pin the named checks to this token: reports of other tokens are refused. Replaces existing pins."""
     for name in names:
         Pin.objects.update_or_create(app=app, name=rules.key(name), defaults={"token_id": token_id})
     audit(actor=actor, action="check.pin", app=app, detail={"checks": list(names), "token": str(token_id)})
@@ -191,7 +188,7 @@ def pin(*, app: App, names: Iterable[str], token_id: UUID, actor: Actor) -> None
 
 @transaction.atomic
 def unpin(*, app: App, name: str, actor: Actor) -> None:
-    """Let any report of the check count again. NotFoundError if it is not pinned."""
+    """Accept reports of all tokens again. Raises NotFoundError if the check is not pinned."""
     gone, _ = Pin.objects.filter(app=app, name=rules.key(name)).delete()
     if not gone:
         raise NotFoundError(f"Check {name[:100]} is not pinned.", hint=f"greenroom checks:tokens -a {app.name}")

@@ -1,4 +1,4 @@
-"""Writes what people allow themselves: a finding that may pass until a moment, and how strict the gate of an app is."""
+"""Writes ignores of findings and the gate policy of an app."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from greenroom.checks.models import Annotation, GatePolicy, Ignore
 
 MIN_PREFIX = 8
 STALE = (int(rules.STALE_AT_LEAST.total_seconds()) // 60, 7 * 24 * 60)
-"""Fewest and most minutes after which a silent check may count as stale."""
+"""Minimum and maximum of stale_after, in minutes."""
 
 
 @transaction.atomic
 def ignore(*, app: App, fingerprint: str, reason: str, until: datetime, actor: Actor) -> Ignore:
-    """Let a finding that a check of the app has shown pass until a moment; one that was ignored already gets the new
-    end.
+    """Ignore a reported finding until a given time. Ignoring it again changes the end time.
 
-    fingerprint: at least 8 digits of it. NotFoundError if no finding has it, UserError if several have, or for reason
-    and end.
+    fingerprint: at least its first 8 digits. Raises NotFoundError for an unknown fingerprint, and UserError for an
+    ambiguous one or an invalid reason or end.
     """
     lock_app(app.pk)
     problem = rules.ignore_problem(reason=reason, until=until, now=clock.now())
     if problem:
         raise UserError(
-            f"The finding is not ignored: {problem}.",
+            f"Cannot ignore the finding: {problem}.",
             hint='greenroom checks:ignore FINGERPRINT --reason "..." --until 2026-12-31',
         )
     found = _finding(app, fingerprint)
@@ -65,23 +64,23 @@ def _finding(app: App, fingerprint: str) -> Annotation:
     text = fingerprint.strip().lower()
     if len(text) < MIN_PREFIX:
         raise UserError(
-            f"{text[:20]!r} is too short: at least {MIN_PREFIX} digits of a fingerprint.",
+            f"{text[:20]!r} is too short: use at least {MIN_PREFIX} digits of the fingerprint.",
             hint="greenroom checks:info scan",
         )
     rows = Annotation.objects.filter(check_run__app=app, fingerprint__startswith=text).order_by("-id")
     if len(set(rows.values_list("fingerprint", flat=True)[:1000])) > 1:
-        raise UserError(f"Several findings begin with {text[:64]}.", hint="give more digits of it")
+        raise UserError(f"Several findings match {text[:64]}.", hint="use more digits of the fingerprint")
     first = rows.first()
     if first is None:
         raise NotFoundError(
-            f"No check of {app.name} has shown a finding {text[:64]}.", hint=f"greenroom checks:info scan -a {app.name}"
+            f"No finding {text[:64]} in the checks of {app.name}.", hint=f"greenroom checks:info scan -a {app.name}"
         )
     return first
 
 
 @transaction.atomic
 def unignore(*, app: App, fingerprint: str, actor: Actor) -> Ignore:
-    """Let the finding count again. NotFoundError if it is not ignored."""
+    """Remove an ignore, so that the finding counts again. Raises NotFoundError if it is not ignored."""
     text = fingerprint.strip().lower()
     rows = Ignore.objects.select_for_update(no_key=True).filter(app=app, fingerprint__startswith=text, ended_at=None)
     row = rows.first() if len(text) >= MIN_PREFIX else None
@@ -102,13 +101,11 @@ def unignore(*, app: App, fingerprint: str, actor: Actor) -> Ignore:
 def change_policy(
     *, app: App, actor: Actor, two_people: bool | None = None, stale_after: int | None = None
 ) -> GatePolicy:
-    """How strict the gate is from now on; None leaves a part as it is. stale_after: minutes. UserError for a number out
-    of range.
-    """
+    """Change the gate policy; None keeps a value. stale_after: minutes. Raises UserError if it is out of range."""
     lock_app(app.pk)
     if stale_after is not None and not STALE[0] <= stale_after <= STALE[1]:
         raise UserError(
-            f"A check cannot be stale after {stale_after} minutes: {STALE[0]} to {STALE[1]} are allowed.",
+            f"Invalid stale-after value: {stale_after} minutes. Allowed: {STALE[0]} to {STALE[1]}.",
             hint="--stale-after 2h",
         )
     row, _ = GatePolicy.objects.get_or_create(app=app)

@@ -1,7 +1,6 @@
-"""Findings that another tool reports as SARIF: compared with what is deployed, they become the check run
-``scan/<tool>``.
+"""Records a SARIF upload of an external tool as the check run ``scan/<tool>``, compared with the deployed commit.
 
-The lines' own text comes from the repository, so that a finding is known again wherever it moves (``greenroom/v1``).
+Fingerprints use the line's text from the repository, so a finding keeps its identity when it moves (``greenroom/v1``).
 """
 
 from __future__ import annotations
@@ -36,19 +35,18 @@ Texts = dict[str, list[str]]
 
 
 def name_of(tool: str) -> str:
-    """The check of a tool: ``Semgrep OSS`` is ``scan/semgrep-oss``. UserError when nothing of the name is left."""
+    """The check name of a tool: ``Semgrep OSS`` is ``scan/semgrep-oss``. Raises UserError for an unusable name."""
     name = NO_NAME.sub("-", tool.lower()).strip("-.")[:60]
     if not name:
-        raise UserError(f"{tool[:60]!r} cannot be a tool's name.", hint="letters, digits, dots and dashes: bandit")
+        raise UserError(f"Invalid tool name: {tool[:60]!r}.", hint="letters, digits, dots, dashes; for example bandit")
     return PREFIX + name
 
 
 def upload(*, app: App, sha: str, scan: Scan, name: str, deployed_sha: str, home: Path, actor: Actor) -> CheckRun:
-    """The check run that the findings became. name: as ``name_of`` gives it; deployed_sha: what serves now, or empty.
+    """The check run of the upload. name: from ``name_of``; deployed_sha: the deployed commit, or empty.
 
-    Findings count as new against the tool's last report on the deployed commit, else against its last one that passed;
-    the first of all is
-    taken as known. UserError and ForbiddenError as ``actions.report``.
+    The baseline is the tool's last report on the deployed commit, else its last successful report. All findings of the
+    first report count as known. Raises UserError and ForbiddenError like ``actions.report``.
     """
     before = _before(app, name, deployed_sha)
     old = _rows(before)
@@ -81,7 +79,7 @@ def _rows(run: CheckRun | None) -> list[Row]:
 
 
 def _texts(app: App, home: Path, sha: str, wanted: set[str]) -> tuple[Texts, list[str]]:
-    """path -> lines of the wanted files of a commit, and the patterns of its .checkignore."""
+    """path -> lines for the wanted files of a commit, and the patterns in its .checkignore."""
     texts: Texts = {}
     patterns: list[str] = []
     with tarfile.open(home / source(app=app, home=home, sha=sha), "r:") as tar:
@@ -141,7 +139,7 @@ def _record(
     conclusion = "error" if not scan.done else "failure" if blocking else "success"
     title = f"{plural(len(fresh), 'new finding')} ({known} known)"
     if before is None:
-        title = f"{plural(known, 'finding')}, taken as known: this is the tool's first report"
+        title = f"{plural(known, 'finding')}, counted as known: first report of this tool"
     if blocking:
         first = min(blocking, key=lambda item: (item["severity"], item["path"], item["line"]))
         title = (
@@ -191,14 +189,12 @@ def _notes(findings: list[dict[str, Any]], before: CheckRun | None, scan: Scan) 
 
 
 def one_of(scans: list[Scan], name: str) -> list[tuple[str, Scan]]:
-    """(check, scan) for each scan of a log; under the given name when there is one tool alone. UserError for a name and
-    several tools.
-    """
+    """(check, scan) for each scan in a log. A given name requires a log of a single tool, else UserError."""
     if not name:
         return [(name_of(scan.tool), scan) for scan in scans]
     if len(scans) > 1:
         tools = ", ".join(scan.tool for scan in scans)
         raise UserError(
-            f"The log is of several tools ({tools[:200]}), and cannot be one check.", hint="leave the name out"
+            f"The log contains several tools ({tools[:200]}) and cannot be one check.", hint="omit the name"
         )
     return [(name_of(name.removeprefix(PREFIX)), scans[0])]

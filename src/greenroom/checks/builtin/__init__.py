@@ -1,3 +1,1 @@
-"""The checks that Greenroom runs itself, in dynos: what each is started with, and what its result means. No rows are
-written here.
-"""
+"""The built-in checks, which run in dynos: their dyno specs, and the reading of their results. Writes no rows."""

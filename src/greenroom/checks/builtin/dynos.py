@@ -1,4 +1,4 @@
-"""Names the dynos of builtin checks."""
+"""The dyno ids of built-in checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from greenroom.checks.models import CheckRun
 
 
 def dynos(run: CheckRun) -> tuple[str, ...]:
-    """The engine's ids of all dynos that the run may have."""
+    """The engine's ids of all possible dynos of the run."""
     if run.name == "tests":
         return (testing.dyno_id(run),)
     extra = (scanning.scanners_dyno_id(run),) if run.data.get("wish", {}).get("scanners") else ()

@@ -1,6 +1,4 @@
-"""The environment in which an app's checks run: what app.json says of it, which settings the app runs with, and no
-secret of the app's.
-"""
+"""The environment of an app's checks: values from app.json and the app's settings module, but none of its secrets."""
 
 from __future__ import annotations
 
@@ -17,8 +15,8 @@ from greenroom.config_vars import queries as config_vars
 
 
 def declared(app_json: Mapping[str, Any]) -> dict[str, str]:
-    """app.json's ``env`` defaults with ``environments.test.env`` over them; ``generator: secret`` gives a fresh
-    secret.
+    """app.json's ``env`` defaults with ``environments.test.env`` over them; ``generator: secret`` creates a
+    new secret.
     """
     values: dict[str, str] = {}
     for source in (app_json.get("env"), section(app_json).get("env")):
@@ -38,14 +36,14 @@ def _pair(key: str, entry: Any) -> tuple[str, str] | None:
 
 
 def section(app_json: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``environments.test`` of app.json, or an empty map."""
+    """``environments.test`` of app.json, or an empty dict."""
     environments = app_json.get("environments")
     test = environments.get("test") if isinstance(environments, Mapping) else None
     return test if isinstance(test, Mapping) else {}
 
 
 def scripts(app_json: Mapping[str, Any]) -> tuple[str, str]:
-    """The commands ``test-setup`` and ``test`` of app.json; empty where there is none."""
+    """The commands ``test-setup`` and ``test`` of app.json, empty if missing."""
     found = section(app_json).get("scripts")
     found = found if isinstance(found, Mapping) else {}
     setup, test = found.get("test-setup"), found.get("test")
@@ -53,7 +51,7 @@ def scripts(app_json: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def ci(*, run_id: str, branch: str, sha: str, number: int) -> dict[str, str]:
-    """The variables by which Heroku CI makes itself known."""
+    """The environment variables of Heroku CI."""
     return {
         "CI": "true",
         "HEROKU_TEST_RUN_ID": run_id,
@@ -66,13 +64,13 @@ def ci(*, run_id: str, branch: str, sha: str, number: int) -> dict[str, str]:
 
 
 SEEN = ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION", "DJANGO_ENV")
-"""The config vars that checks see: they name settings and hold no secret."""
+"""Config vars that checks may see: they select settings and contain no secrets."""
 
 PLAIN = re.compile(r"[A-Za-z_][\w.-]{0,200}\Z")
 
 
 def seen(app: App, home: Path) -> dict[str, str]:
-    """Those of the app's config vars that its checks see, as they are now."""
+    """The app's current config vars that its checks may see."""
     version = config_vars.latest(app)
     if version is None or not set(SEEN) & set(version.names):
         return {}
@@ -85,7 +83,7 @@ OWN = re.compile(r"^\s*DJANGO_SETTINGS_MODULE\s*=|--ds[= ]", re.MULTILINE)
 
 
 def names_settings(folder: Path) -> bool:
-    """Whether pytest's configuration names the settings of the tests: a variable would go before it."""
+    """Whether pytest's configuration sets the settings module; an environment variable would override it."""
     return any(OWN.search(tail(folder / name, 100_000)) for name in PYTEST)
 
 
@@ -99,12 +97,11 @@ def of_tests(
     settings: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> dict[str, str]:
-    """All variables of a test run. A Django app that was given no SECRET_KEY gets one that holds for this run alone.
+    """All environment variables of a test run. A Django app without SECRET_KEY gets one for this run only.
 
-    addons: the config vars of the run's own add-ons; nothing goes before them.
-    given: what the app's pipeline sets for its tests; it goes before app.json. settings: what ``seen`` gives; app.json
-    goes before it.
-    folder: the slug's code, whose settings get stand-ins for what they read and nobody gave.
+    Precedence: addons (config vars of the run's own add-ons), given (the pipeline's config vars of stage test),
+    app.json, settings (from ``seen``), dummy values for variables that the settings in ``folder`` (the slug's code)
+    require.
     """
     fresh = {"SECRET_KEY": secrets.token_hex(32)} if is_django else {}
     reads = settings_reads.read(folder) if is_django and folder else {}

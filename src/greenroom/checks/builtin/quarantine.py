@@ -1,8 +1,6 @@
-"""Tests that somebody has put aside in greenroom.toml: their failure is shown and named, and lets the commit pass until
-a day.
+"""Quarantined tests from greenroom.toml: until an end date their failures are shown, but do not fail the check.
 
-An entry without owner or end cannot be written. After its day it holds no more; a test that passes again is told as
-well.
+Each entry needs an owner and an end date, and has no effect afterwards.
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ Entry = dict[str, str]
 
 
 def apply(result: dict[str, Any], entries: Sequence[Entry], today: date) -> dict[str, Any]:
-    """The result with what is put aside under ``quarantined``: a failure of such tests alone is a success, and never
-    without a passing test.
+    """The result with failures of quarantined tests moved to ``quarantined``. If no other test failed and at least one
+    test passed, the outcome is success.
 
-    ended: entries whose day is over and whose test fails now.
+    ended: expired entries whose test fails now.
     """
     failures = [item for item in result.get("failures", []) if isinstance(item, dict)]
     if result.get("outcome") != "failure" or not failures or not entries:
@@ -45,7 +43,7 @@ def apply(result: dict[str, Any], entries: Sequence[Entry], today: date) -> dict
 
 
 def _means(entry: Entry, name: str) -> bool:
-    """Whether the entry names this very test, or the class or module that it is in."""
+    """Whether the entry names this test, its class or its module."""
     return name == entry["test"] or name.startswith((f"{entry['test']}.", f"{entry['test']}::", f"{entry['test']}["))
 
 
@@ -54,7 +52,7 @@ def _entry(name: str, entries: Sequence[Entry], today: date) -> Entry | None:
 
 
 def notes(result: dict[str, Any]) -> list[str]:
-    """What the verdict says of tests that are put aside."""
+    """The verdict's notes on quarantined tests."""
     rows = result.get("quarantined") or []
     found = [f"{len(rows)} in quarantine failed: {_named(rows)}."] if rows else []
     return found + [

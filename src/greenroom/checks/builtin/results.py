@@ -1,6 +1,4 @@
-"""Reads what a dyno left behind. The dyno's owner may have put anything there: only small plain files are read, links
-are not followed.
-"""
+"""Reads the result files of a dyno. They are untrusted: reads only small regular files and follows no links."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ LIMIT = 8 * 1024 * 1024
 class Outcome:
     """How a builtin check ended.
 
-    title: one line; brief: the same for the verdict, without "failed"; notes: what to mention although it passed;
+    title: one line; brief: the same for the verdict, without "failed"; notes: remarks on a success;
     lines: for the pusher's transcript, as one block; findings: rows for annotations.
     """
 
@@ -36,8 +34,8 @@ class Outcome:
 
 
 def left_json(engine: Engine, dyno_id: str, name: str) -> dict[str, Any] | None:
-    """The object in a JSON file that a dyno left in its ``scratch:out``; None if there is none, or it is a link, a
-    pipe, too large or no object.
+    """The object in a JSON file in a dyno's ``scratch:out``; None if it is missing, a link, a pipe, too large or not an
+    object.
     """
     data = engine.result(dyno_id, f"out/{name}", limit=LIMIT)
     if data is None:
@@ -55,7 +53,7 @@ def shown_output(engine: Engine, dyno_id: str, size: int = 4000) -> str:
 
 
 def scrub(value: Any) -> Any:
-    """The same JSON value with all its texts made ``printable``."""
+    """The JSON value with all its strings made ``printable``."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, list):
@@ -66,7 +64,7 @@ def scrub(value: Any) -> Any:
 
 
 def why_ended(state: DynoState) -> str:
-    """Why a dyno left no result, in a few words."""
+    """Why a dyno left no result, as a short phrase."""
     if state.reason == "oom":
         return "it ran out of memory"
     if state.detail:
@@ -87,9 +85,9 @@ def tail(path: Path, size: int = 4000) -> str:
 
 
 def indent(text: str, limit: int = 60) -> list[str]:
-    """The lines of a text as Heroku shows a command's output: seven spaces in; of a long text the end."""
+    """The last ``limit`` lines of a text, indented by seven spaces as in Heroku's build output."""
     lines = printable(text).rstrip().split("\n")
-    cut = [f"[... {len(lines) - limit} lines left out ...]"] if len(lines) > limit else []
+    cut = [f"[... {len(lines) - limit} lines omitted ...]"] if len(lines) > limit else []
     return [f"       {line}".rstrip() for line in [*cut, *lines[-limit:]]]
 
 

@@ -1,8 +1,7 @@
-"""The parts of a scan as one outcome: what is new and blocks, what somebody ignores and until when, what a reader of a
-green scan should know.
+"""Combines the parts of a scan into one outcome: new findings that block, ignored findings, and notes.
 
-A part is the result of one tool: {outcome, detail, total, new, findings, note, ...}. What is missing counts as nothing
-found, never as success.
+A part is the result of one tool: {outcome, detail, total, new, findings, note, ...}. A missing value counts as no
+findings, never as success.
 """
 
 from __future__ import annotations
@@ -37,24 +36,24 @@ class Part:
 
     @property
     def fresh(self) -> list[dict[str, Any]]:
-        """Its new findings."""
+        """The new findings that are listed."""
         return [
             item for item in self.result.get("findings", []) if isinstance(item, dict) and item.get("state") == "new"
         ]
 
     @property
     def new(self) -> int:
-        """How many there are: of more than are listed, too."""
+        """Number of new findings, including those not listed."""
         return int(self.result.get("new", 0))
 
     @property
     def blocking(self) -> int:
-        """How many of them block: those that are not listed count as if they did."""
+        """Number of blocking new findings. Findings that are not listed count as blocking."""
         return max(0, self.new - sum(not blocks(item) for item in self.fresh))
 
 
 def blocks(finding: dict[str, Any]) -> bool:
-    """Whether it is critical or a potential bug."""
+    """Whether the finding is critical or a potential bug."""
     return int(finding.get("severity") or 2) <= BLOCKING
 
 
@@ -67,10 +66,9 @@ def combine(
     now: datetime | None = None,
     notes: Sequence[str] = (),
 ) -> Outcome:
-    """All results as one outcome. models is None for an app that is not Django's, more for one without optional
-    scanners.
+    """All results as one outcome. models: None if the app does not use Django; more: None without optional scanners.
 
-    notes: what else a reader of a green scan should know.
+    notes: additional notes for the verdict.
     """
     parts = [judged(part, ignores, now) for part in _parts(lint, models, more)]
     for conclusion in ("failure", "timed_out", "error"):
@@ -97,7 +95,7 @@ def combine(
 
 
 def _parts(lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, Any] | None) -> list[Part]:
-    """ruff first, then Django's look, then what looked at migrations, then the optional ones."""
+    """The parts in order: ruff, Django's checks, squawk, optional scanners."""
     parts = [Part(RUFF, lint), Part(MODELS, models or {"outcome": "success"})]
     if models and isinstance(models.get("squawk"), dict):
         parts.append(Part(SQUAWK, models["squawk"]))
@@ -109,16 +107,14 @@ def _parts(lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, 
             *parts,
             Part(
                 "scanners",
-                more if more["outcome"] != "success" else {"outcome": "error", "detail": "they left no result"},
+                more if more["outcome"] != "success" else {"outcome": "error", "detail": "no result file"},
             ),
         ]
     return [*parts, *(Part(name, result) for name, result in found.items())]
 
 
 def judged(part: Part, ignores: Sequence[Ignore], now: datetime | None) -> Part:
-    """The part with what is ignored taken out of what is new. Only findings that are all known here can make a failure
-    a success.
-    """
+    """The part without ignored findings. A failure becomes a success only if all of its findings are listed."""
     findings = [item for item in part.result.get("findings", []) if isinstance(item, dict)]
     if not ignores or now is None or not findings:
         return part
@@ -151,7 +147,7 @@ def _headline(parts: list[Part]) -> list[str]:
     blocking = sum(part.blocking for part in parts)
     known = sum(int(part.result.get("total", 0)) for part in parts) - new
     if lint.get("baseline"):
-        return [f"-----> Scan: {plural(known, 'finding')}, taken as known: this is the first scan"]
+        return [f"-----> Scan: {plural(known, 'finding')}, counted as known: this is the first scan"]
     some = (
         ""
         if blocking == new
@@ -179,16 +175,18 @@ def _finding_lines(parts: list[Part], notes: list[str]) -> list[str]:
 
 
 def _advice(parts: list[Part]) -> list[str]:
-    """How to say that the first finding which blocks is none."""
+    """The hint for the first blocking finding: fix it or mark it as a false positive."""
     first = next((item for part in parts if part.outcome == "failure" for item in part.fresh if blocks(item)), None)
     if first is None:
         return []
     ways = {
-        RUFF: f"`# noqa: {first.get('rule')}` with the reason on its line",
-        SECRETS: "`# pragma: allowlist secret` on its line",
+        RUFF: f"fix it, or add `# noqa: {first.get('rule')}` with a reason if it is a false positive",
+        SECRETS: "move it to a config var, or add `# pragma: allowlist secret` if it is a false positive",
     }
-    otherwise = f"greenroom checks:ignore {str(first.get('fingerprint'))[:12]} --reason ... --until ..."
-    return [printable(f" !     hint: mend it; if it is right as it is: {ways.get(str(first.get('tool')), otherwise)}")]
+    otherwise = (
+        f"fix it, or ignore it: greenroom checks:ignore {str(first.get('fingerprint'))[:12]} --reason ... --until ..."
+    )
+    return [printable(f" !     hint: {ways.get(str(first.get('tool')), otherwise)}")]
 
 
 MENDED = (
@@ -197,13 +195,13 @@ MENDED = (
     (
         "does not load with",
         (
-            "`manage.py check` must work with the app's settings and its requirements alone: set DJANGO_SETTINGS_MODULE"
-            " (greenroom config:set DJANGO_SETTINGS_MODULE=...), or add what is missing to requirements.txt"
+            "`manage.py check` must work with the app's settings and requirements: set DJANGO_SETTINGS_MODULE"
+            " (greenroom config:set DJANGO_SETTINGS_MODULE=...), or add missing packages to requirements.txt"
         ),
     ),
-    ("system check", "run `python manage.py check`, mend what it names and push again"),
+    ("system check", "run `python manage.py check`, fix the reported problems and push again"),
 )
-"""What Django's look says -> what to do about it."""
+"""Part of Django's message -> the remedy."""
 
 
 def _models_lines(models: dict[str, Any] | None) -> list[str]:
@@ -223,7 +221,7 @@ def _error_lines(parts: list[Part]) -> list[str]:
 
 
 def _notes(parts: list[Part]) -> list[str]:
-    """What a reader of a green scan should still know."""
+    """Notes on a successful scan."""
     lint = parts[0].result
     notes = []
     for part in parts:
@@ -233,9 +231,9 @@ def _notes(parts: list[Part]) -> list[str]:
     if lint.get("ignore_changed"):
         notes.append("this push changes .checkignore.")
     if lint.get("baseline") and lint.get("total"):
-        notes.append(f"{plural(int(lint['total']), 'finding')} of the first scan count as known from now on.")
+        notes.append(f"{plural(int(lint['total']), 'finding')} of the first scan count as known.")
     if lint.get("left_out"):
-        notes.append(f"{plural(int(lint['left_out']), 'file')} of more than 4 MB not looked at.")
+        notes.append(f"{plural(int(lint['left_out']), 'file')} over 4 MB not scanned.")
     notes += [f"{printable(str(part.result['note']))[:500].rstrip('.')}." for part in parts if part.result.get("note")]
     return [*notes, *_ignored(parts), *_hazards(parts)]
 
@@ -256,7 +254,7 @@ def _ignored(parts: list[Part]) -> list[str]:
 
 
 def _hazards(parts: list[Part]) -> list[str]:
-    """What new migrations would do to tables in use, when it does not block."""
+    """Hazards of new migrations for tables in use, if they do not block."""
     rows = [item for part in parts if part.name == SQUAWK for item in part.fresh if not blocks(item)]
     if not rows:
         return []

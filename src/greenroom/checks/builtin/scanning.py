@@ -1,7 +1,6 @@
-"""The dynos of the check ``scan``: ruff over the pushed and the deployed tree, Django's own look, and the optional
-scanners.
+"""The dynos of the check ``scan``: ruff on the pushed and the deployed tree, Django's checks, and optional scanners.
 
-What their results mean together is decided in ``scan_report``.
+``scan_report`` combines their results.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ OLD, NEW = "/greenroom/old.tar", "/greenroom/new.tar"
 
 
 def dyno_id(run: CheckRun) -> str:
-    """The engine's id of the dyno that runs ruff, the same for ever."""
+    """The engine's id of the dyno that runs ruff. It never changes."""
     return f"scan-{run.id.hex}"
 
 
@@ -42,8 +41,8 @@ def scanners_dyno_id(run: CheckRun) -> str:
 
 
 def settings_of(*, app: App, home: Path, sha: str) -> dict[str, Any]:
-    """``[scan]`` of the commit's greenroom.toml: {scanners, migrations}. A file that cannot be read is the build's
-    matter, not the scan's.
+    """``[scan]`` of the commit's greenroom.toml: {scanners, migrations}. The build reports an invalid file, not the
+    scan.
     """
     found: dict[str, Any] = {"scanners": [], "migrations": "warn"}
     if resolve(app, home, sha) is None:
@@ -55,25 +54,23 @@ def settings_of(*, app: App, home: Path, sha: str) -> dict[str, Any]:
 
 
 def wish_of(*, app: App, home: Path, sha: str, deployed_sha: str) -> dict[str, Any]:
-    """``settings_of`` the commit, and under ``weaker`` what the deployed commit asked for and this one does not any
-    more, in words.
-    """
+    """``settings_of`` the commit; ``weaker`` lists, as texts, the settings that it removes from the deployed commit."""
     wish = settings_of(app=app, home=home, sha=sha)
     before = settings_of(app=app, home=home, sha=deployed_sha) if deployed_sha else wish
     gone = [name for name in before["scanners"] if name not in wish["scanners"]]
     weaker = [f"this push turns off {', '.join(gone)}."] if gone else []
     if before["migrations"] == "error" and wish["migrations"] != "error":
-        weaker.append("this push lets hazards of migrations pass.")
+        weaker.append("this push sets migration hazards back to warnings.")
     return {**wish, "weaker": weaker}
 
 
 def models_dyno_id(run: CheckRun) -> str:
-    """The engine's id of the dyno that asks Django about migrations."""
+    """The engine's id of the dyno that runs ``makemigrations --check``."""
     return f"scan-{run.id.hex}-models"
 
 
 def source(*, app: App, home: Path, sha: str) -> str:
-    """The tree of a commit as a tar file, made unless it is there; its path relative to home."""
+    """The path, relative to home, of the commit's tree as a tar file. Creates the file if it is missing."""
     name = f"sources/{sha}.tar"
     if not (home / name).exists():
         (home / "sources").mkdir(parents=True, exist_ok=True)
@@ -82,7 +79,7 @@ def source(*, app: App, home: Path, sha: str) -> str:
 
 
 def _sources(app: App, home: Path, sha: str, deployed_sha: str) -> tuple[tuple[Mount, ...], dict[str, Any]]:
-    """The archives of the pushed and the deployed tree, and where they are told to be."""
+    """The mounts of both archives (pushed and deployed tree), and their paths for the scan's input."""
     sources = [Mount(target=NEW, source=source(app=app, home=home, sha=sha))]
     if deployed_sha:
         sources.append(Mount(target=OLD, source=source(app=app, home=home, sha=deployed_sha)))
@@ -105,7 +102,7 @@ def _reader(
     home: Path,
     memory_mb: int = MEMORY_MB,
 ) -> DynoSpec:
-    """A dyno that reads archives: no config vars, and no code of the app's is run in it."""
+    """A dyno that reads archives. It has no config vars and runs no code of the app."""
     interpreter, extra = tools.python()
     return DynoSpec(
         id=dyno,
@@ -125,7 +122,7 @@ def _reader(
 
 
 def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) -> DynoSpec:
-    """The order for ruff's dyno: two archives to read, no network."""
+    """The spec of ruff's dyno: two archives as input, no network."""
     sources, wish = _sources(app, home, sha, deployed_sha)
     mounts = (*sources, tools.ruff_mount(home), tools.secrets_mount(home))
     wish |= {"ruff": tools.RUFF, "secrets": tools.SECRETS}
@@ -133,9 +130,7 @@ def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) ->
 
 
 def scanners_spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, names: list[str], home: Path) -> DynoSpec:
-    """The order for the optional scanners' dyno: the tools that are installed; a network if one of them has to ask a
-    service.
-    """
+    """The spec of the optional scanners' dyno: the installed tools; network access only if a scanner needs it."""
     sources, wish = _sources(app, home, sha, deployed_sha)
     found = tools.scanner_mounts(home, names)
     wish["scanners"] = {name: found[name].target if name in found else None for name in names}
@@ -156,8 +151,7 @@ def scanners_spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, names
 def models_spec(
     *, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], deployed_sha: str, strict: bool, home: Path
 ) -> DynoSpec:
-    """The order for Django's own look at the built slug, and squawk's at new migrations: the test environment, no
-    database that is there.
+    """The spec of the dyno that runs Django's checks and squawk on the built slug: the test environment, no database.
 
     strict: hazards of new migrations block.
     """
@@ -195,7 +189,7 @@ def models_spec(
 
 
 def _drift(app: App, deployed_sha: str) -> list[str]:
-    """What ``makemigrations --check`` said of the deployed commit."""
+    """The output lines of ``makemigrations --check`` on the deployed commit."""
     run = queries.latest_of(app, deployed_sha, "scan") if deployed_sha else None
     models = (run.data.get("models") or {}) if run else {}
     lines = models.get("drift") or models.get("changes") or []
@@ -203,7 +197,7 @@ def _drift(app: App, deployed_sha: str) -> list[str]:
 
 
 def result_of(*, dyno: str, state: DynoState, engine: Engine) -> dict[str, Any]:
-    """The result file of an ended dyno, or an ``error`` in its shape: a scanner that crashed has found nothing out."""
+    """The result file of an ended dyno, or an ``error`` in the same shape if the dyno left none."""
     result = left_json(engine, dyno, "result.json")
     if state.reason in ("timeout", "silence"):
         return {"outcome": "timed_out", "detail": f"it took more than {TIMEOUT / 60:.0f} minutes"}

@@ -1,7 +1,6 @@
-"""Finds the variables that an app's settings read without a default, and makes a stand-in for each, so that the
-settings can be imported.
+"""Finds variables that an app's settings read without a default, and gives each a dummy value for the import.
 
-The files are a tenant's: they are read as text, a bounded number of them, and links are not followed.
+The files are untrusted: it reads a limited number of them as text and follows no links.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|SALT|PASS\b")
 
 
 def read(folder: Path) -> dict[str, str]:
-    """name -> stand-in of each variable that a settings file below the folder cannot do without."""
+    """name -> dummy value for each variable that a settings file below the folder requires."""
     found: dict[str, str] = {}
     for path in _files(folder):
         for match in READ.finditer(tail(path, MAX_BYTES)):
@@ -48,7 +47,7 @@ def read(folder: Path) -> dict[str, str]:
 
 
 def _second(rest: str) -> bool:
-    """Whether a call has a second argument without a name, which is its default; a type is none."""
+    """Whether a call has a second positional argument, its default. A type does not count."""
     first = rest.lstrip().removeprefix(",").strip()
     return bool(first) and not re.match(r"(?:cast\s*=|bool\b|int\b|float\b|list\b|str\b|dict\b)", first)
 
@@ -70,7 +69,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def stand_in(name: str, kind: str = "") -> str:
-    """A value of the kind that is read, or that the name speaks of. It opens nothing and leads nowhere."""
+    """A dummy value of the expected type, guessed from the name if needed. It grants no access to anything."""
     by_kind = {
         "bool": "False",
         "int": "1",

@@ -1,4 +1,4 @@
-"""The check ``tests``: an app's tests in a dyno with the slug that will be deployed, and what their result means."""
+"""The check ``tests``: the spec of its dyno, which runs on the slug to be deployed, and the reading of its result."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ SHOWN_FAILURES, SHOWN_LINES = 5, 30
 
 
 def dyno_id(run: CheckRun) -> str:
-    """The engine's id of the run's dyno, the same for ever."""
+    """The engine's id of the run's dyno. It never changes."""
     return f"test-{run.id.hex}"
 
 
 def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, capacity: Capacity) -> DynoSpec:
-    """The dyno's order. Makes the throw-away add-ons; the slug is mounted as an overlay, so that its files stay as
-    they are.
-    """
+    """The dyno's spec. Creates the temporary add-ons. The slug is an overlay mount, so its files do not change."""
     own, forwards = addons.make_doubles(app=run.app, label=dyno_id(run))
     setup, test = environment.scripts(slug.app_json)
     travis = None if test else travis_plan(home=home, slug=slug, branch=run.app.protected_branch)
@@ -90,7 +88,7 @@ def _config(run: CheckRun, slug: Slug, *, home: Path, addons: dict[str, str], ma
 
 
 def limits_of(slug: Slug | None) -> tuple[float, float]:
-    """(seconds in all, seconds without output) that the tests are given: ``[tests]`` of greenroom.toml, else 50 and 10
+    """(total limit, limit without output) of the tests in seconds: ``[tests]`` of greenroom.toml, else 50 and 10
     minutes.
     """
     own = (slug.settings.get("tests") or {}) if slug else {}
@@ -98,7 +96,7 @@ def limits_of(slug: Slug | None) -> tuple[float, float]:
 
 
 def _wished(travis: travis_rules.Plan) -> dict[str, Any]:
-    """A plan as the dyno takes it: the lines that the log begins with, and what is run unless the file has no say."""
+    """The plan as the dyno's input: the head lines of the log, and the jobs unless the file does not apply."""
     head = [printable(row) for row in travis.table()]
     if travis.other:
         return {"head": head}
@@ -107,7 +105,7 @@ def _wished(travis: travis_rules.Plan) -> dict[str, Any]:
 
 
 def _marked(travis: travis_rules.Plan, run: CheckRun, slug: Slug) -> dict[str, str]:
-    """Travis's own variables and those of the file."""
+    """Travis's variables and those of the file."""
     if travis.other:
         return {}
     push = Push.objects.filter(app=run.app, after=run.sha).order_by("-seq").first()
@@ -119,7 +117,7 @@ def _marked(travis: travis_rules.Plan, run: CheckRun, slug: Slug) -> dict[str, s
 
 
 def _numbered(run: CheckRun) -> dict[str, str]:
-    """Travis's variables that number a build: the run's own number."""
+    """Travis's build number variables, set to the run's number."""
     number = str(run.number)
     return {
         "TRAVIS_BUILD_NUMBER": number,
@@ -130,20 +128,20 @@ def _numbered(run: CheckRun) -> dict[str, str]:
 
 
 def travis_plan(*, home: Path, slug: Slug, branch: str) -> travis_rules.Plan | None:
-    """What the slug's .travis.yml asks for on a branch; None when there is none."""
+    """The plan of the slug's .travis.yml for a branch; None without such a file."""
     text = tail(home / slug.folder / ".travis.yml", travis_rules.LIMIT + 1)
     return travis_jobs.read(text, branch, str(slug.manifest.get("python_version") or "")) if text else None
 
 
 def announced(*, run: CheckRun, engine: Engine) -> str:
-    """The command that the dyno has begun to run; empty before."""
+    """The command that the dyno has started; empty before that."""
     found = left_json(engine, dyno_id(run), "plan.json")
     return printable(str(found.get("command", "")))[:300] if found else ""
 
 
 def outcome(*, run: CheckRun, state: DynoState, engine: Engine, deployed_sha: str = "") -> Outcome:
-    """What an ended dyno's result means. No result is an error, never a success. deployed_sha: what runs now; its tests
-    may not vanish.
+    """The outcome of an ended dyno. A missing result is an error, never a success. deployed_sha: the deployed commit; a
+    push must not remove all of its tests.
     """
     total, silence = limits_of(run.slug)
     limit = {"timeout": f"more than {total / 60:.0f} minutes", "silence": f"no output for {silence / 60:.0f} minutes"}
@@ -166,34 +164,32 @@ def outcome(*, run: CheckRun, state: DynoState, engine: Engine, deployed_sha: st
 
 
 def _with_remedy(found: Outcome, output: str) -> Outcome:
-    """The outcome with the way out, where the database server lacks what the tests ask for."""
+    """The outcome with a hint, if the database server lacks a feature that the tests need."""
     hint = remedy(output) if found.conclusion in ("failure", "error") else ""
     return replace(found, lines=(*found.lines, f" !     hint: {hint}")) if hint else found
 
 
 def tests_of(app: App, sha: str) -> int:
-    """How many tests the newest run on the commit had; 0 when none is known."""
+    """Number of tests in the newest run on the commit; 0 if unknown."""
     known = queries.latest_of(app, sha, "tests") if sha else None
     number = known.data.get("tests") if known else 0
     return number if isinstance(number, int) else 0
 
 
 def untested(result: dict[str, Any], before: int) -> dict[str, Any]:
-    """The result of a commit in which no test was found: a success that says so, unless the deployed commit had
-    ``before`` tests.
+    """The result if no test was found: a success with a note, but a failure if the deployed commit had ``before``
+    tests.
     """
     if not result.get("empty") or result.get("outcome") not in ("failure", "error"):
         return result
     if before:
         was = plural(before, "test")
-        return {**result, "outcome": "failure", "detail": f"no test was found, and the deployed commit has {was}"}
+        return {**result, "outcome": "failure", "detail": f"no tests found, but the deployed commit has {was}"}
     return {**result, "outcome": "success", "tests": 0, "failures": []}
 
 
 def flaky_before(run: CheckRun, result: dict[str, Any]) -> dict[str, int]:
-    """name -> in how many of the app's last 50 test runs the test was flaky before this one; for the flaky tests of the
-    result.
-    """
+    """Flaky test of the result -> number of the app's last 50 earlier test runs in which it was flaky."""
     names = [str(name) for name in result.get("flaky", [])] if isinstance(result.get("flaky"), list) else []
     if not names:
         return {}
@@ -203,7 +199,7 @@ def flaky_before(run: CheckRun, result: dict[str, Any]) -> dict[str, int]:
 
 
 def read(result: dict[str, Any]) -> Outcome:
-    """The result file of the dyno side as an outcome."""
+    """The dyno's result file as an outcome."""
     conclusion = result.get("outcome")
     if conclusion not in ("success", "failure", "error"):
         title = "the result of the test dyno cannot be read"
@@ -240,18 +236,18 @@ def _count(result: dict[str, Any]) -> str:
     return plural(number, "test") if isinstance(number, int) else "the test command"
 
 
-NOTHING = "no tests: nothing of this commit was tested"
+NOTHING = "no tests: this commit was not tested"
 
 
 def _nothing(result: dict[str, Any]) -> Outcome:
-    """A commit without any test, where there never was one."""
-    how = "write some (`python manage.py startapp` makes a tests.py); from then on they are required"
+    """The outcome of a commit without tests, if there never were any."""
+    how = "write tests (`python manage.py startapp` creates a tests.py); they are then required"
     lines = (f" !     {NOTHING[0].upper()}{NOTHING[1:]}", f" !     hint: {how}")
     return Outcome(conclusion="success", title=NOTHING, notes=(f"{NOTHING}.",), lines=lines, data=_data(result))
 
 
 def _jobs(result: dict[str, Any]) -> list[str]:
-    """A line for each job of a .travis.yml that has several."""
+    """A line for each job of a .travis.yml with several jobs."""
     rows = [row for row in result.get("jobs") or [] if isinstance(row, dict)]
     lines = []
     for row in rows if len(rows) > 1 else []:
@@ -274,7 +270,7 @@ def _success(result: dict[str, Any]) -> Outcome:
         title += f", {len(flaky)} flaky"
         before = result.get("flaky_before") or {}
         told = [
-            f"{name} ({before[name]} times in the last 50 runs before)" if before.get(name) else name for name in flaky
+            f"{name} ({before[name]} times in the previous 50 runs)" if before.get(name) else name for name in flaky
         ]
         named = ", ".join(told[:3]) + (" ..." if len(flaky) > 3 else "")
         notes.append(f"{len(flaky)} flaky: failed, then passed on the same code: {named}.")
@@ -283,7 +279,7 @@ def _success(result: dict[str, Any]) -> Outcome:
         title += f", {len(result['quarantined'])} in quarantine failed"
     notes += aside
     if result.get("tests") is None:
-        notes.append("its output does not tell how many tests ran; only the exit code was judged.")
+        notes.append("its output contains no number of tests; the result is the exit code alone.")
     lines = [
         *_jobs(result),
         f"       {title}",
@@ -297,7 +293,7 @@ def _success(result: dict[str, Any]) -> Outcome:
 
 
 def _slowest(result: dict[str, Any]) -> list[str]:
-    """The ten slowest tests, where the runner told; for whoever looks at the check, not for the pusher."""
+    """The ten slowest tests, if the runner reports them. Shown in the check run, not in the push output."""
     rows = [row for row in result.get("slowest") or [] if isinstance(row, dict)][:10]
     shown = [f"  {float(row.get('seconds') or 0):8.2f} s  {printable(str(row.get('name')))}" for row in rows]
     return ["Slowest tests:", *shown] if shown else []

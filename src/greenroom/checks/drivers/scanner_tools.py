@@ -1,7 +1,6 @@
-"""Installs the tools of optional scanners, each into an environment of its own below ``<home>/cache/scanners``.
+"""Installs the tools of optional scanners, each in its own virtual environment below ``<home>/cache/scanners``.
 
-Run by the operator: ``python -m greenroom.checks.drivers.scanner_tools HOME list`` or ``HOME install NAME``. No Django,
-no
+The operator runs ``python -m greenroom.checks.drivers.scanner_tools HOME list`` or ``HOME install NAME``. No Django, no
 database.
 """
 
@@ -22,7 +21,7 @@ from greenroom.checks.inside import scanners
 
 
 def listed(home: Path) -> list[dict[str, object]]:
-    """{name, requirement, installed} of each scanner."""
+    """[{name, requirement, installed}] for all scanners."""
     rows = (scanners.find(name) for name in scanners.names())
     return [
         {"name": row.name, "requirement": row.requirement, "installed": _there(tools.scanner_folder(home, row.name))}
@@ -35,12 +34,12 @@ def _there(folder: Path) -> bool:
 
 
 def install(home: Path, name: str) -> Path:
-    """Its folder, whole or as it was before: made beside, then exchanged. UserError for an unknown name, PlatformError
-    if it cannot be had.
+    """Install the tool next to the old version, then replace that atomically. Returns the folder. Raises UserError for
+    an unknown name, PlatformError if the installation fails.
     """
     if name not in scanners.names():
         raise UserError(
-            f"{name[:60]} is no scanner; there are {', '.join(scanners.names())}.", hint="greenroom scanners"
+            f"Unknown scanner {name[:60]}. Available: {', '.join(scanners.names())}.", hint="greenroom scanners"
         )
     target = tools.scanner_folder(home, name)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,12 +69,12 @@ def _uv(*words: str) -> None:
     if done.returncode:
         said = done.stderr.strip()[-1500:]
         raise PlatformError(
-            f"It could not be installed:\n{said}", hint="is the package index reachable? UV_DEFAULT_INDEX names another"
+            f"Installation failed:\n{said}", hint="check the package index; UV_DEFAULT_INDEX sets another"
         )
 
 
 def main(argv: list[str]) -> int:
-    """The two commands; errors go to standard error with a hint."""
+    """Run one of the two commands. Prints errors with a hint to standard error."""
     home, words = Path(argv[0]), argv[1:]
     try:
         if words[0] == "list":

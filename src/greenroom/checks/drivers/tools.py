@@ -1,6 +1,6 @@
-"""Puts what runs inside dynos where the engine can mount it: content-addressed copies below ``<home>/cache/tools``.
+"""Copies tools for dynos to ``<home>/cache/tools``, content-addressed, where the engine can mount them.
 
-A virtual environment may lie in a folder that an app's system user cannot enter; Greenroom's home never does.
+An app's system user may lack access to the folder of a virtual environment, but always has access to Greenroom's home.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECRETS = "/greenroom/secrets"
 SQUAWK = "/greenroom/squawk"
 SCANNERS = "/greenroom/scanners"
 OUT = "/greenroom/out"
-"""Where dynos of checks find the runner and its tools, and leave their result."""
+"""Paths inside the checks' dynos: runner, tools, result folder."""
 
 SECRETS_PACKAGES = ("detect_secrets", "requests", "urllib3", "idna", "certifi", "charset_normalizer", "yaml")
 
@@ -39,48 +39,48 @@ MAIN = "import sys\n\nfrom runner.cli import main\n\nsys.exit(main(sys.argv[1:])
 
 
 def runner_mount(home: Path) -> Mount:
-    """The dyno side of the checks, as a folder that Python can run."""
+    """The mount of ``checks/inside`` as a runnable Python folder."""
     return Mount(target=RUNNER, source=_runner(home))
 
 
 def ruff_mount(home: Path) -> Mount:
-    """The ruff binary."""
+    """The mount of the ruff binary."""
     return Mount(target=RUFF, source=_ruff(home))
 
 
 def squawk_mount(home: Path) -> Mount:
-    """The squawk binary."""
+    """The mount of the squawk binary."""
     return Mount(target=SQUAWK, source=_squawk(home))
 
 
 def scanner_folder(home: Path, name: str) -> Path:
-    """Where the operator has installed the tool of an optional scanner: a virtual environment of its own."""
+    """The virtual environment of an optional scanner's tool."""
     return home / SCANNER_FOLDERS / name
 
 
 def scanner_mounts(home: Path, names: Iterable[str]) -> dict[str, Mount]:
-    """Of the named optional scanners those that are installed, by their names."""
+    """name -> mount of each named optional scanner that is installed."""
     found = (name for name in names if (scanner_folder(home, name) / "bin").is_dir())
     return {name: Mount(target=f"{SCANNERS}/{name}", source=f"{SCANNER_FOLDERS}/{name}") for name in found}
 
 
 def secrets_mount(home: Path) -> Mount:
-    """detect-secrets with what it imports, as a folder of packages."""
+    """The mount of detect-secrets and its dependencies, as a package folder."""
     return Mount(target=SECRETS, source=_packages(home, "detect-secrets", SECRETS_PACKAGES))
 
 
 def out_mount() -> Mount:
-    """The dyno's own folder for its result."""
+    """The mount of the dyno's result folder."""
     return Mount(target=OUT, source="scratch:out", mode="rw")
 
 
 def ruff_version() -> str:
-    """The version of the ruff that scans."""
+    """The version of the scanning ruff."""
     return version("ruff")
 
 
 def python() -> tuple[str, tuple[Mount, ...]]:
-    """The interpreter for the platform's own scripts, and what must be mounted for it: none for that of the system."""
+    """The interpreter for the platform's scripts, and its mounts (none for the system's Python)."""
     if os.access(SYSTEM_PYTHON, os.X_OK):
         return SYSTEM_PYTHON, ()
     prefix = sys.base_prefix
@@ -90,13 +90,13 @@ def python() -> tuple[str, tuple[Mount, ...]]:
 
 @lru_cache
 def _sources() -> tuple[tuple[Path, ...], str]:
-    """The files of the runner package and their common digest."""
+    """The files of the runner package and their digest."""
     sources = tuple(sorted(INSIDE.rglob("*.py")))
     return sources, hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
 
 
 def _runner(home: Path) -> str:
-    """Copy the runner package to ``cache/tools/runner-<digest>`` unless it is there; that path, relative to home."""
+    """Copy the runner package to ``cache/tools/runner-<digest>`` if missing. Returns that path, relative to home."""
     sources, digest = _sources()
 
     def fill(folder: Path) -> None:
@@ -113,7 +113,7 @@ def _runner(home: Path) -> str:
 
 
 def _ruff(home: Path) -> str:
-    """Copy ruff to ``cache/tools/ruff-<version>/ruff`` unless it is there."""
+    """Copy ruff to ``cache/tools/ruff-<version>/ruff`` if missing."""
 
     def fill(folder: Path) -> None:
         shutil.copyfile(find_ruff_bin(), folder / "ruff")
@@ -123,7 +123,7 @@ def _ruff(home: Path) -> str:
 
 
 def _squawk(home: Path) -> str:
-    """Copy squawk to ``cache/tools/squawk-<version>/squawk`` unless it is there."""
+    """Copy squawk to ``cache/tools/squawk-<version>/squawk`` if missing."""
 
     def fill(folder: Path) -> None:
         shutil.copyfile(_squawk_binary(), folder / "squawk")
@@ -133,7 +133,7 @@ def _squawk(home: Path) -> str:
 
 
 def _squawk_binary() -> Path:
-    """The binary among the files of the package squawk-cli."""
+    """The binary of the package squawk-cli."""
     for file in files("squawk-cli") or ():
         if file.name in ("squawk", "squawk.exe"):
             return Path(str(file.locate()))
@@ -141,9 +141,7 @@ def _squawk_binary() -> Path:
 
 
 def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
-    """Copy pure Python packages of Greenroom's own environment to ``cache/tools/<name>-<version>``; compiled parts stay
-    behind.
-    """
+    """Copy packages of Greenroom's environment to ``cache/tools/<name>-<version>``, without compiled files."""
 
     def fill(folder: Path) -> None:
         for package in packages:
@@ -157,6 +155,6 @@ def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
-    """Make the folder unless it is there. Returns its name relative to home."""
+    """Create the folder if it is missing. Returns its name relative to home."""
     atomic.folder(home / name, fill)
     return name

@@ -1,4 +1,4 @@
-"""What runs inside the dynos of the builtin checks: standard library only, for any Python from 3.8 on.
+"""Programs that run inside the dynos of the built-in checks. Standard library only, Python 3.8 or newer.
 
-The control plane never imports tenants' files; these modules read them in the sandbox and leave one JSON file for it.
+The control plane never imports tenants' files; these modules read them in the sandbox and write one JSON file.
 """

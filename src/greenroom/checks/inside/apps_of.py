@@ -1,8 +1,7 @@
-"""Run by the app's own Python: which of its Django apps lie in the repository, and which installed ones would get
-migrations.
+"""Lists the app's Django apps in the repository, and installed apps with missing migrations. Runs in the app's Python.
 
-``python apps_of.py MANAGE OUT``: OUT gets ``{"own": [labels], "foreign": [labels]}``. Standard library and the app's
-Django only; no database is asked.
+``python apps_of.py MANAGE OUT`` writes ``{"own": [labels], "foreign": [labels]}`` to OUT. Uses the standard library and
+the app's Django only, and no database.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ INSTALLED = ("site-packages", "dist-packages", ".heroku", ".venv", "venv", "node
 
 
 def in_repository(path, root):
-    """Whether a file or folder is the team's own: below the root, and not among installed packages."""
+    """Whether a path belongs to the repository: below the root, and not in an installed package."""
     place = os.path.relpath(os.path.realpath(path), os.path.realpath(root))
     return not place.startswith("..") and not set(place.split(os.sep)) & set(INSTALLED)
 
 
 def migrations_of(loader, label):
-    """The folder of an app's migrations; None if it has none."""
+    """The app's migrations folder, or None."""
     name, _ = loader.migrations_module(label)
     try:
         spec = importlib.util.find_spec(name) if name else None
@@ -34,7 +33,7 @@ def migrations_of(loader, label):
 
 
 def collect(root):
-    """The labels of both kinds."""
+    """The labels of own and foreign apps."""
     import django
 
     django.setup()
@@ -53,7 +52,7 @@ def collect(root):
 
 
 def changed(loader):
-    """The labels of apps whose models differ from their migrations; none where a person would have to answer."""
+    """The labels of apps whose models differ from their migrations; empty if makemigrations would ask a question."""
     from django.apps import apps
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.questioner import MigrationQuestioner
@@ -64,12 +63,12 @@ def changed(loader):
             loader.project_state(), ProjectState.from_apps(apps), MigrationQuestioner(dry_run=True)
         )
         return list(detector.changes(graph=loader.graph))
-    except (Exception, SystemExit):  # a model of somebody else may do anything
+    except (Exception, SystemExit):  # third-party models may raise anything
         return []
 
 
 def main(argv):
-    """Do it in the place of the command that manage.py would run."""
+    """Run ``collect`` in place of a manage.py command."""
     from django.core import management
 
     manage, out, root = argv[0], argv[1], os.getcwd()

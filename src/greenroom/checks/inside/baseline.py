@@ -1,6 +1,6 @@
-"""Tells new findings from known ones: by rule, path and the line's own text, never by its number.
+"""Separates new findings from known ones by rule, path and the line's text, never by line number.
 
-A finding that stood in the code that is deployed now is not new, wherever its line has moved to since.
+A finding that exists in the deployed code is not new, even if its line moved.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from dataclasses import dataclass, replace
 SCHEME = "greenroom/v1"
 SPACE = re.compile(r"\s+")
 RENAME_SIMILARITY = 0.5
-"""Share of lines in common from which two files count as one that was renamed, as with git."""
+"""Minimum share of common lines of a renamed file, as in git."""
 
 MAX_CANDIDATES = 500
-"""With more new files than this only files with the very same content count as renamed."""
+"""With more new files than this, only files with identical content count as renamed."""
 
 
 BLOCKING = 2
-"""Findings of this severity, and graver ones, turn a check red."""
+"""Findings of this or a higher severity (a lower number) fail a check."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding. text: its line without white space; ordinal: its number among equals of the file.
+    """One finding. text: its line without white space; ordinal: its number among identical findings of the file.
 
-    end_line, end_column: 0 where the tool does not say; they are no part of what it is known by.
+    end_line, end_column: 0 if the tool does not report them; not part of the fingerprint.
     state: ``new``, ``unchanged``, ``updated`` (the line changed, the finding did not) or ``moved`` (to another file).
     """
 
@@ -46,18 +46,18 @@ class Finding:
     end_column: int = 0
 
     def fingerprint(self) -> str:
-        """``greenroom/v1``: stable while rule, path and the line's text are."""
+        """``greenroom/v1``: stable as long as rule, path and the line's text do not change."""
         body = "|".join((self.tool, self.rule, self.path, self.text, str(self.ordinal)))
         return hashlib.sha256(body.encode()).hexdigest()
 
 
 def squeeze(line: str) -> str:
-    """The line without any white space, so that re-indenting changes nothing."""
+    """The line without white space, so that indentation does not matter."""
     return SPACE.sub("", line)
 
 
 def number(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings in the order of their lines, each with its ordinal among equals of its file."""
+    """The findings by line, each with its ordinal among identical findings of its file."""
     seen: Counter = Counter()
     result = []
     for finding in sorted(findings, key=lambda f: (f.path, f.line, f.column, f.rule)):
@@ -68,9 +68,7 @@ def number(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def renames(old: Mapping[str, str], new: Mapping[str, str], wanted: Iterable[str]) -> dict[str, str]:
-    """Old path -> new path of files that have vanished and stand elsewhere with most of their lines. wanted: old paths
-    to look for.
-    """
+    """Old path -> new path of renamed files, detected by their common lines. wanted: the old paths of interest."""
     gone = sorted(path for path in set(wanted) if path in old and path not in new)
     fresh = sorted(path for path in new if path not in old) if gone else []
     same = {new[path]: path for path in reversed(fresh)}
@@ -113,8 +111,8 @@ def compare(old: Iterable[Finding], new: Iterable[Finding], renamed: Mapping[str
 def _pair(
     after: list[Finding], states: dict[int, str], rest: list[Finding], state: str, by: Callable[[Finding], tuple]
 ) -> list[Finding]:
-    """Give ``state`` to as many undecided findings as old ones of the same kind have vanished; what stays of the
-    old.
+    """Pair undecided findings with unmatched old findings of the same key and give them ``state``. Returns the
+    remaining old findings.
     """
     vanished: dict[tuple, list[Finding]] = defaultdict(list)
     for finding in rest:

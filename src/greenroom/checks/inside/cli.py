@@ -1,5 +1,5 @@
-"""The entry of the dyno side: ``tests``, ``scan``, ``scanners`` or ``models``, the folder for the result, and the wish
-on standard input.
+"""Entry point inside the dyno. Arguments: ``tests``, ``scan``, ``scanners`` or ``models``, and the result folder. The
+job's input is JSON on standard input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ JOBS = {
 
 
 def main(argv: list[str]) -> int:
-    """Do one job and leave ``result.json``. A crash leaves none, which the control plane takes for an error."""
+    """Run one job and write ``result.json``. After a crash the file is missing, which counts as an error."""
     job, out = argv
     wish = json.loads(sys.stdin.read() or "{}")
     write(out, "result.json", JOBS[job](wish, out))

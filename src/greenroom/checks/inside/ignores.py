@@ -1,6 +1,4 @@
-"""Which files a scan leaves out: ``.checkignore`` with globs, ``#`` comments and ``!`` for what is to be looked at all
-the same.
-"""
+"""Files that a scan skips: ``.checkignore`` with globs, ``#`` comments, and ``!`` to include files again."""
 
 from __future__ import annotations
 
@@ -12,15 +10,13 @@ LOCAL_SETTINGS = re.compile(r"(?:^|/)settings/(?:local|tests?|testing|ci|dev|dev
 
 
 def read(text: str) -> list[str]:
-    """The patterns in their order; comments and empty lines are dropped."""
+    """The patterns in order, without comments and empty lines."""
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def matches(path: str, patterns: list[str]) -> bool:
-    """Whether the last pattern that fits the path leaves it out. A pattern fits a path, a folder above it, or a file
-    name.
-    """
+    """Whether the last matching pattern excludes the path. A pattern matches a path, a parent folder or a file name."""
     ignored = False
     for pattern in patterns:
         keep = pattern.startswith("!")
@@ -36,12 +32,10 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 def is_test(path: str) -> bool:
-    """Whether the file belongs to the tests, where asserts, fixed passwords and the like are no security finding."""
+    """Whether the file is part of the tests, where asserts, fixed passwords and the like are acceptable."""
     return bool(TEST_PATH.search(path))
 
 
 def is_local_settings(path: str) -> bool:
-    """Whether the file has the settings of a developer's machine or of tests, where templates of projects put a key
-    that guards nothing.
-    """
+    """Whether the file contains settings for development or tests, where project templates put a dummy key."""
     return bool(LOCAL_SETTINGS.search(path))

@@ -1,6 +1,6 @@
-"""Reads what test runners print: the text of unittest and Django's runner, JUnit XML files, and pytest's last line.
+"""Parses the output of test runners: text of unittest and Django's runner, JUnit XML files, and pytest's last line.
 
-It only counts and names; whether a run passed is decided by ``judge`` in ``run_tests``, together with the exit code.
+It only counts and names tests; ``steps.judge`` decides whether a run passed, together with the exit code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 OUTPUT_LIMIT = 8_000
-"""Characters of one failing test's output that are kept."""
+"""Maximum stored output of one failing test, in characters."""
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 RAN = re.compile(r"^Ran (\d+) tests? in ([\d.]+)s\s*$")
@@ -36,8 +36,8 @@ class Failure:
 
 @dataclass
 class Count:
-    """What one run of the tests came to. tests is None when the output tells no number; bad: how many failed, where
-    only the number is told.
+    """The counts of one test run. tests: None if the output contains no number; bad: number of failures if the output
+    has no names.
     """
 
     tests: int | None = None
@@ -50,11 +50,11 @@ class Count:
 
     @property
     def failed(self) -> list[str]:
-        """The names of the tests that did not pass, each once, in their order."""
+        """The names of the failed tests, in order, without duplicates."""
         return list(dict.fromkeys(item.name for item in self.failures))
 
     def plus(self, other: Count) -> Count:
-        """Both together; the source is this one's."""
+        """The sum of both; keeps this one's source."""
         return Count(
             tests=(self.tests or 0) + (other.tests or 0),
             skipped=self.skipped + other.skipped,
@@ -66,12 +66,12 @@ class Count:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The counts as JSON values."""
         return {**asdict(self), "slowest": [{"name": name, "seconds": took} for name, took in self.slowest]}
 
 
 def read_text(text: str) -> Count:
-    """The counts in the output of unittest or Django's runner; several runs in one output are added up."""
+    """The counts in the output of unittest or Django's runner; several runs in one output are summed."""
     lines = [line.rstrip() for line in ANSI.sub("", text).replace("\r\n", "\n").split("\n")]
     total = Count()
     for line in lines:
@@ -96,7 +96,7 @@ def _number(detail: str, word: str) -> int:
 
 
 def _blocks(lines: list[str]) -> list[Failure]:
-    """Failures as unittest prints them: a double rule, ``FAIL: name``, a single rule, the traceback."""
+    """Failures in unittest's format: a double rule, ``FAIL: name``, a single rule, the traceback."""
     found: list[Failure] = []
     current: list[str] | None = None
     for index, line in enumerate(lines):
@@ -147,8 +147,8 @@ def _durations(lines: list[str]) -> list[tuple[str, float]]:
 
 
 def _pytest_text(lines: list[str]) -> Count:
-    """pytest's last lines, for runs that left no XML; those of several runs, as tox makes them, are added up. Subtests
-    belong to their tests.
+    """Counts from pytest's last lines, for runs without XML. Several runs, such as tox's, are summed. Subtests count as
+    part of their tests.
     """
     ended = [match for match in map(PYTEST_END.match, lines) if match]
     if not ended:
@@ -170,7 +170,7 @@ def _pytest_text(lines: list[str]) -> Count:
 
 
 def read_junit(text: str) -> Count:
-    """The counts of a JUnit XML file as pytest writes it. Raises ValueError for what is no such file."""
+    """The counts of a JUnit XML file from pytest. Raises ValueError for any other file."""
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - the tenant's own file, read in the tenant's own sandbox
     except ElementTree.ParseError as error:
@@ -203,8 +203,8 @@ def _text(item: ElementTree.Element) -> str:
 
 
 def shorten(text: str, limit: int = OUTPUT_LIMIT) -> str:
-    """The head and, mostly, the tail of a long text: what matters of a traceback stands at its end."""
+    """The text, shortened in the middle. Keeps more of the end, which is the important part of a traceback."""
     if len(text) <= limit:
         return text
     head = limit // 4
-    return f"{text[:head]}\n[... {len(text) - limit} characters left out ...]\n{text[-(limit - head) :]}"
+    return f"{text[:head]}\n[... {len(text) - limit} characters omitted ...]\n{text[-(limit - head) :]}"

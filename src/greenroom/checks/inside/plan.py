@@ -1,4 +1,4 @@
-"""Finds out how an app's tests are started when it does not say so itself."""
+"""Finds the test command of an app that does not declare one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_TESTS = "no manage.py and no tests were found, and app.json names no test com
 class Command:
     """A command line for bash. kind: ``script`` (the app's own), ``travis``, ``django``, ``pytest`` or ``unittest``.
 
-    argv: what is run in place of ``bash -c text``, when the text is only for people.
+    argv: runs in place of ``bash -c text`` if the text is only for display.
     """
 
     text: str
@@ -73,16 +73,16 @@ for greenroom_line in "$@"; do
 done
 exit "$greenroom_status"
 """
-"""Runs a job in one shell: variables, then the lines of its set-up until one fails, then makes the file ``begun``, then
-all others.
+"""Runs a job in one shell: sets the variables, runs the set-up lines until one fails, creates the file ``begun``, runs
+the script lines.
 
-Each line stands alone in its ``eval``: behind ``||`` or in a condition bash would ignore the ``set -e`` of a line.
+Each line has its own ``eval``: after ``||`` or in a condition bash would ignore ``set -e`` inside a line.
 """
 
 
 def of_travis(job: dict[str, Any], begun: str) -> Command:
-    """A job as a command. job: {name, stage, env: [[name, text]], setup, script}; begun: the file that says that the
-    script has begun.
+    """A job as a command. job: {name, stage, env: [[name, text]], setup, script}; begun: the marker file for the
+    start of the script.
     """
     setup, script = list(job["setup"]), list(job["script"])
     marks = [f"TRAVIS_BUILD_STAGE_NAME={shlex.quote(job['stage'])}", f"TRAVIS_JOB_NAME={shlex.quote(job['name'])}"]
@@ -92,9 +92,7 @@ def of_travis(job: dict[str, Any], begun: str) -> Command:
 
 
 def find(folder: str, script: str | None) -> Command | None:
-    """The app's own script; else pytest if it is configured or required; else Django's runner; None without any
-    tests.
-    """
+    """The app's script; else pytest if it is configured or required; else Django's runner; None without tests."""
     if script and script.strip():
         return Command(script.strip(), "script")
     if uses_pytest(folder):
@@ -106,7 +104,7 @@ def find(folder: str, script: str | None) -> Command | None:
 
 
 def uses_pytest(folder: str) -> bool:
-    """Whether a configuration file or a list of requirements at the top of the app mentions pytest."""
+    """Whether a configuration or requirements file in the app's root folder mentions pytest."""
     for name, pattern in PYTEST_SECTIONS.items():
         if os.path.isfile(os.path.join(folder, name)) and pattern.search(_read(folder, name)):
             return True
@@ -123,7 +121,7 @@ def _read(folder: str, name: str) -> str:
 
 
 def manage_py(folder: str) -> str:
-    """The path of the shallowest manage.py, at most three levels deep; empty if there is none."""
+    """The path of the topmost manage.py, at most three levels deep; empty if there is none."""
     level = [""]
     for _ in range(3):
         below: list[str] = []

@@ -1,4 +1,4 @@
-"""Leaves a result where the control plane finds it: whole or not at all."""
+"""Writes a result file for the control plane atomically."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def write(folder: str, name: str, content: dict[str, Any]) -> None:
-    """Write ``content`` as JSON to ``folder/name`` by way of a rename."""
+    """Write ``content`` as JSON to a temporary file and rename it to ``folder/name``."""
     target = os.path.join(folder, name)
     with open(f"{target}.new", "w", encoding="utf-8") as file:
         json.dump(content, file)

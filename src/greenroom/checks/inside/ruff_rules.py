@@ -1,8 +1,7 @@
-"""Which rules of ruff are asked, and which of them block: those that name code which cannot work, or which hands words
-from outside to an interpreter.
+"""The selected ruff rules, and those that block: rules for code that cannot work, or that passes untrusted text to an
+interpreter.
 
-The rest is shown. docs/decisions/0032 lists the rules with their reasons, and how often they are found in packages that
-are known to work.
+Other findings are shown. docs/decisions/0032 lists the rules, the reasons, and their frequency in working packages.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ from typing import Any
 
 SELECT = "E9,F,S,B,DJ,PLE,T10"
 IGNORE = "S101,S105,S106,S107,S308,B904,B007,B008,B028,DJ001,DJ008,DJ012,F401,F403,F405,F841"
-"""Left out: what is style, and what is mostly no bug."""
+"""Ignored rules: style, and rules that rarely find a bug."""
 RULES = "v4"
 CRITICAL = re.compile(
     r"(E9\d\d|invalid-syntax|F82[123]|F70\d|F404|PLE\d+|T100|S(102|307|501|506|602|604|605|608|609))$"
 )
 POTENTIAL = re.compile(r"(F50\d|F52\d|F60[12]|F63[1-4]|F901|B0(02|16|22|29|30|31|32|35|12)|DJ013|S(323|50[2-57]))$")
 SHOWN = re.compile(r"(PLE0302|PLE0605|PLE0643|PLE0704|PLE2502)$")
-"""Errors by their name that are found in code which works: a bare ``raise`` in a helper of an ``except``, right-to-left
-texts.
+"""Rules named errors that also match working code: a bare ``raise`` in a helper of an ``except``, right-to-left texts.
 """
 
 FUTURE = re.compile(r"^from __future__ import [^\n]*\bannotations\b", re.MULTILINE)
@@ -36,18 +34,18 @@ STRUCTURE = re.compile(
     r"quot|qn\b|placeholder|param|sql|query|clause|condition|table|column|\bcol\b|operator|marks|lookup|lhs|rhs"
     r"|subselect|[A-Z_]{3,}$"
 )
-"""Names of parts of a statement: these are not values from outside."""
+"""Names of parts of a statement; these are not external values."""
 
 
 def severity(rule: str) -> int:
-    """1 critical, 2 potential bug, 3 shown and never red."""
+    """1 critical, 2 potential bug, 3 shown only."""
     if SHOWN.match(rule):
         return 3
     return 1 if CRITICAL.match(rule) else 2 if POTENTIAL.match(rule) else 3
 
 
 def weight(item: dict[str, Any], rule: str, path: str, text: str) -> int:
-    """The severity of one finding in its file: less where its place says that the code works all the same."""
+    """The severity of a finding, reduced if the context shows that the code works."""
     known = severity(rule)
     if rule == "F821" and known < 3:
         return 3 if _only_an_annotation(item, text) else known
@@ -61,7 +59,7 @@ def weight(item: dict[str, Any], rule: str, path: str, text: str) -> int:
 
 
 def _segment(item: dict[str, Any], text: str) -> str:
-    """The text that the finding is about."""
+    """The source text of the finding."""
     start, end = item["location"], item.get("end_location") or item["location"]
     lines = text.split("\n")[int(start["row"]) - 1 : int(end["row"])]
     if not lines:
@@ -72,7 +70,7 @@ def _segment(item: dict[str, Any], text: str) -> str:
 
 
 def _value_in_statement(segment: str) -> bool:
-    """Whether a value is written into an SQL statement where one is compared or stored: not the name of a table, nor a
+    """Whether a value is formatted into an SQL statement as a compared or stored value, not as a table name or a
     placeholder.
     """
     forms = ["+"]
@@ -88,9 +86,7 @@ def _value_in_statement(segment: str) -> bool:
 
 
 def _only_an_annotation(item: dict[str, Any], text: str) -> bool:
-    """Whether the unknown name stands in an annotation that is never evaluated: a quoted one, or one below the future
-    import.
-    """
+    """Whether the undefined name is in an annotation that is never evaluated: quoted, or with the future import."""
     row, column = int(item["location"]["row"]), int(item["location"]["column"])
     lines = text.split("\n")
     if not 0 < row <= len(lines):

@@ -1,4 +1,4 @@
-"""Asks Django whether a model of the repository was changed without a migration for it."""
+"""Checks with Django whether a model in the repository changed without a migration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHANGES = "Migrations for '"
 CONFLICT = "Conflicting migrations detected"
 CHECKS = "SystemCheckError"
 NEEDS_DEFAULT = 3
-"""Django's exit code when a new migration would need an answer from a person."""
+"""Django's exit code if a new migration needs an answer from a user."""
 
 OPERATION = re.compile(r"\s*[-+~]\s+\S")
 APP = re.compile(r"Migrations for '([^']+)'")
@@ -25,23 +25,23 @@ SETTINGS = re.compile(
     r"|IndentationError|UndefinedValueError|AttributeError|ValidationError)\b.*",
     re.MULTILINE,
 )
-"""The last line of a traceback that a person has to mend, and another run cannot."""
+"""The last line of a traceback that needs a fix; a retry would not help."""
 
 
 def judge(code: int, text: str) -> tuple[str, str]:
-    """``success``, ``failure`` (changes or conflicts are named, or the settings do not load) or ``error``: an exit code
-    of 1 alone may mean a crash.
+    """``success``, ``failure`` (the output names changes or conflicts, or the settings do not load) or ``error``. Exit
+    code 1 alone may mean a crash.
     """
     if code == 0:
         return "success", ""
     if code == 1 and CHANGES in text:
         return "failure", "models have changed without a migration"
     if code == 1 and CONFLICT in text:
-        return "failure", "migrations are in conflict: two of them have no successor"
+        return "failure", "migrations are in conflict: there are multiple leaf nodes"
     if code == 1 and CHECKS in text:
         return "failure", "Django's system check fails"
     if code == NEEDS_DEFAULT:
-        return "failure", "models have changed without a migration, which needs a default from you"
+        return "failure", "models have changed without a migration, and the migration needs a default value"
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "no output").strip()[:300]
     if code == 1 and SETTINGS.match(last):
         module = os.environ.get("DJANGO_SETTINGS_MODULE")
@@ -50,7 +50,7 @@ def judge(code: int, text: str) -> tuple[str, str]:
 
 
 def changes(text: str) -> list[str]:
-    """The lines that name files and changes, as Django prints them."""
+    """Django's output lines with files and changes."""
     lines = [line.rstrip() for line in text.splitlines()]
     marks = (CHANGES, "CommandError", CHECKS)
     start = next((number for number, line in enumerate(lines) if line.startswith(marks)), 0)
@@ -58,7 +58,7 @@ def changes(text: str) -> list[str]:
 
 
 def operations(lines: list[str]) -> set[tuple[str, str]]:
-    """(app, operation) of each change that Django's lines name."""
+    """(app, operation) of each change in Django's output."""
     app, found = "", set()
     for line in lines:
         named = APP.match(line)
@@ -69,11 +69,10 @@ def operations(lines: list[str]) -> set[tuple[str, str]]:
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Run the command in the app's folder, then look at new migrations; an app without manage.py has nothing to check.
+    """Run the command in the app's folder, then lint new migrations. An app without manage.py passes.
 
-    wish: what ``run_squawk.lint`` takes, and known: the changes that the deployed commit has without a migration.
-    Only apps whose code, or whose migrations, lie in the repository are asked about: nobody can commit a migration to
-    an installed package.
+    wish: the input of ``run_squawk.lint``, and known: the missing migrations of the deployed commit. Only apps with
+    code or migrations in the repository are checked, because migrations cannot be committed to an installed package.
     """
     manage = plan.manage_py(os.getcwd())
     if not manage:
@@ -108,7 +107,7 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
 
 
 def _apps(manage: str, out: str) -> dict[str, list[str]]:
-    """{own, foreign: labels}; empty when Django could not be asked, and ``makemigrations`` then says why."""
+    """{own, foreign: labels}; empty if Django does not start, and ``makemigrations`` then reports the reason."""
     target = os.path.join(out, "apps.json")
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "apps_of.py")
     sys.stdout.flush()
@@ -121,8 +120,8 @@ def _apps(manage: str, out: str) -> dict[str, list[str]]:
 
 
 def _foreign(labels: list[str]) -> str:
-    """What is said of installed packages whose models differ from their migrations."""
+    """The note about installed packages whose models differ from their migrations."""
     return (
         f"installed packages would get migrations: {', '.join(labels[:5])}; if DEFAULT_AUTO_FIELD is the reason, set"
-        " default_auto_field in an AppConfig of yours for them, or MIGRATION_MODULES"
+        " default_auto_field in your own AppConfig for them, or MIGRATION_MODULES"
     )

@@ -1,6 +1,6 @@
-"""Scans the pushed tree and the deployed one with the same ruff and the same rules, and says which findings are new.
+"""Scans the pushed and the deployed tree with the same ruff and rules, and determines the new findings.
 
-Files are only read, never run or imported; of the archives nothing is unpacked but regular Python files.
+Files are only read, never run or imported; only regular Python files are unpacked.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .trees import Tree, unpack
 SUPPRESSION = re.compile(r"#\s*(?:ruff|flake8)?:?\s*noqa\b", re.IGNORECASE)
 MAX_REPORTED, MAX_SUPPRESSED = 900, 100
 MAX_NAMED = 400
-"""With up to so many files that suppress something, ruff is asked for these alone."""
+"""Up to this number of files with suppressions, the second ruff run covers only these files."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """A tree with what ruff says of it, and what it says besides when nothing is suppressed."""
+    """A tree with ruff's findings, and its additional findings without suppressions."""
 
     tree: Tree
     report: list[dict[str, Any]]
@@ -35,9 +35,7 @@ class Look:
 
 
 def ruff(binary: str, tree: Tree, *extra: str, only: list[str] | None = None) -> list[dict[str, Any]]:
-    """What ruff finds in the tree, as it reports it. only: in these files of it. ScanError when it does not end
-    well.
-    """
+    """ruff's JSON report on the tree. only: limit it to these files. Raises ScanError if ruff fails."""
     if not tree.files:
         return []
     places = [tree.folder] if only is None else ["--force-exclude", *(os.path.join(tree.folder, path) for path in only)]
@@ -47,15 +45,15 @@ def ruff(binary: str, tree: Tree, *extra: str, only: list[str] | None = None) ->
     done = subprocess.run([*argv, *places], capture_output=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip()[-500:]
-        raise ScanError(f"ruff ended with exit code {done.returncode}: {words or 'it said nothing'}")
+        raise ScanError(f"ruff ended with exit code {done.returncode}: {words or 'no output'}")
     try:
         return json.loads(done.stdout)
     except ValueError as error:
-        raise ScanError(f"ruff's report cannot be read: {error}") from error
+        raise ScanError(f"ruff's report is invalid: {error}") from error
 
 
 def findings(report: list[dict[str, Any]], tree: Tree, patterns: list[str]) -> tuple[list[baseline.Finding], int]:
-    """ruff's report as findings, and how many were left out since their file is ignored."""
+    """ruff's report as findings, and the number of omitted findings in ignored files."""
     found: list[baseline.Finding] = []
     ignored = 0
     lines: dict[str, list[str]] = {}
@@ -83,7 +81,7 @@ def findings(report: list[dict[str, Any]], tree: Tree, patterns: list[str]) -> t
 
 
 def loud(binary: str, tree: Tree) -> list[dict[str, Any]]:
-    """What ruff says when ``# noqa`` keeps nothing silent, of the files that have one (of all, if these are many)."""
+    """ruff's report without ``# noqa``, for the files that contain one (for all files, if these are many)."""
     named = [path for path, text in tree.files.items() if SUPPRESSION.search(text)]
     if not named:
         return []
@@ -95,9 +93,7 @@ def _spot(item: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def look_at(wish: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look | None, Future | None]:
-    """The pushed tree, the deployed one, and the secrets, which are looked for meanwhile: none where the wish names no
-    tool or no old tree.
-    """
+    """The pushed tree, the deployed tree, and the parallel secret search (None without a tool or an old tree)."""
     secrets, old, work = bool(wish.get("secrets")) and bool(wish.get("old")), wish.get("old"), wish["work"]
     later = pool.submit(unpack, old, os.path.join(work, "old"), plain=secrets) if old else None
     trees = [unpack(wish["new"], os.path.join(work, "new"), plain=secrets)]
@@ -117,8 +113,8 @@ def look_at(wish: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look 
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Scan and compare. wish: {ruff, new, old (an archive, or null: everything is known), work (a folder), secrets
-    (packages, or none)}.
+    """Scan and compare. wish: {ruff, new, old (archive; null: all findings are known), work (folder), secrets
+    (packages or null)}.
     """
     began = time.monotonic()
     with ThreadPoolExecutor(5) as pool:
@@ -133,7 +129,7 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
 
 
 def judge(now: Look, before: Look | None) -> dict[str, Any]:
-    """What ruff said of both trees as one result."""
+    """ruff's findings in both trees as one result."""
     tree = now.tree
     found, ignored = findings(now.report, tree, tree.ignore)
     if before is None:
@@ -160,7 +156,7 @@ def judge(now: Look, before: Look | None) -> dict[str, Any]:
 
 
 def _add_secrets(result: dict[str, Any], search: Future | None) -> None:
-    """Put new secrets before all other findings; one that is no hint is a failure, and not having looked an error."""
+    """Put new secrets before all other findings. A blocking secret is a failure; a failed search is an error."""
     if search is None:
         return
     try:

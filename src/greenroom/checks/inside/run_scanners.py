@@ -1,7 +1,6 @@
-"""Runs the optional scanners that the app has enabled over the pushed and the deployed tree, each with a result of its
-own.
+"""Runs the app's enabled optional scanners on the pushed and the deployed tree, with one result per scanner.
 
-A scanner that is not installed, crashes or cannot tell is an error, and never stops the others.
+A scanner that is not installed, crashes or gives no result is an error, and never stops the others.
 """
 
 from __future__ import annotations
@@ -20,9 +19,7 @@ from .trees import Tree, unpack
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Each scanner's result by its name. wish: {scanners: {name: folder of the tool, or null}, new, old (or null),
-    work}.
-    """
+    """Scanner name -> result. wish: {scanners: {name: tool folder or null}, new, old (or null), work}."""
     results = {name: one(name, tool, wish) for name, tool in wish["scanners"].items()}
     outcomes = [result["outcome"] for result in results.values()]
     worst = next((outcome for outcome in ("failure", "error") if outcome in outcomes), "success")
@@ -30,13 +27,13 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
 
 
 def one(name: str, tool: str | None, wish: dict[str, Any]) -> dict[str, Any]:
-    """One scanner's result; what goes wrong in it is its error."""
+    """One scanner's result. Any exception becomes an error result."""
     began = time.monotonic()
     try:
         scanner = scanners.find(name)
     except KeyError:
         known = ", ".join(scanners.names())
-        return _error(f"{name[:60]} is no scanner; there are {known}")
+        return _error(f"unknown scanner {name[:60]}; available: {known}")
     if not tool or not os.access(os.path.join(tool, "bin", "python"), os.X_OK):
         return _error(f"it is not installed here; hint: the operator runs: greenroom scanners:install {name}")
     try:
@@ -56,14 +53,14 @@ def _error(detail: str) -> dict[str, Any]:
 
 
 def version(tool: str, scanner: Scanner) -> str:
-    """The version of the tool that is installed; empty when it cannot be told."""
+    """The tool's installed version; empty if unknown."""
     name = scanner.requirement.split("==")[0].replace("-", "_")
     found = glob(os.path.join(tool, "lib", "python3*", "site-packages", f"{name}-*.dist-info"))
     return os.path.basename(found[0]).removesuffix(".dist-info").rpartition("-")[2] if found else ""
 
 
 def scan(scanner: Scanner, tool: str, wish: dict[str, Any]) -> dict[str, Any]:
-    """Both trees by the same tool, compared."""
+    """Scan both trees with the same tool and compare the findings."""
     work = os.path.join(wish["work"], scanner.name)
     tree = _unpack(wish["new"], os.path.join(work, "new"), scanner)
     report = scanner.look(tool, Sources(tree.folder, tree.files, tree.folder))
@@ -107,7 +104,7 @@ def _unpack(archive: str, folder: str, scanner: Scanner) -> Tree:
 
 
 def findings(tool: str, report: Report, tree: Tree, patterns: list[str]) -> tuple[list[baseline.Finding], int]:
-    """A report as findings, and how many were left out since their file is ignored or outside the app's own folder."""
+    """A report as findings, and the number of omitted findings (file ignored, or outside the app's folder)."""
     found: list[baseline.Finding] = []
     ignored = 0
     lines: dict[str, list[str]] = {}

@@ -1,9 +1,7 @@
-"""Looks for secrets in the files that differ from the deployed commit. A value is compared in memory and never leaves
-it.
+"""Finds secrets in the files that differ from the deployed commit. Values are compared in memory and never stored.
 
-A secret is known by its form (a key of a known service, a private key), by the name that a value is given, or by its
-place in an address;
-mere entropy is no reason. ``secret_rules`` has the rules.
+A secret is detected by its format (service key, private key), its variable name, or its position in a URL, never by
+entropy alone. ``secret_rules`` has the rules.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ DETECTORS = (
     "JwtTokenDetector",
     "SoftlayerDetector",
 )
-"""Those of detect-secrets that are used; ``secret_rules`` has the others."""
+"""The detectors of detect-secrets in use; ``secret_rules`` has the others."""
 
 ALLOWED = re.compile(
     r"(?:#|//|/\*|<!--|--|;)\s*(?:pragma:?\s*(?:allow|white)list["
@@ -39,26 +37,24 @@ ALLOWED = re.compile(
     r"noqa(?=\s*(?:$|[^\s:])|:\s*(?:[A-Z]+\d+[,\s]+)*S10[4-7]\b))",
     re.IGNORECASE,
 )
-"""Comments by which a line says that what stands in it is no secret: those of detect-secrets, gitleaks, bandit and
-ruff.
-"""
+"""Comments that mark a line as free of secrets: those of detect-secrets, gitleaks, bandit and ruff."""
 
 NEXT = re.compile(r"pragma:?\s*(?:allow|white)list[ -]nextline[ -]secret", re.IGNORECASE)
 
 FILTERS = ("heuristic.is_templated_secret",)
-"""The others of detect-secrets are for its detectors of names and of entropy, and hide a key that a call is given."""
-
-MESSAGE = "is a secret: put it into a config var, and replace it where it is in use, since it is in the history now"
-ROUNDS = 20_000
-"""A value is compared by a slow digest, so that a fingerprint, which others see, cannot be used for trying short
-passwords quickly.
+"""The filters in use. The other filters of detect-secrets serve its name and entropy detectors, and hide keys in
+calls.
 """
+
+MESSAGE = "is a secret: move it to a config var and rotate it, since the git history now contains it"
+ROUNDS = 20_000
+"""Cost of the value digest. A slow digest prevents guessing short passwords from a fingerprint, which others see."""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """value: a slow digest of it; text: its line without white space, with that digest in its place; hint: it is shown
-    and does not block.
+    """value: slow digest of the secret; text: its line without white space, with the digest in place of the secret;
+    hint: shown, does not block.
     """
 
     kind: str
@@ -69,11 +65,13 @@ class Secret:
 
 
 class TooMuchError(Exception):
-    """More has changed than is looked at."""
+    """The changes exceed the limits of the search."""
 
 
 def changed(old: Tree, new: Tree) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """(before, after): path -> content of the small plain files that differ between two trees, gone ones included."""
+    """(before, after): path -> content of the small regular files that differ between two trees, including deleted
+    files.
+    """
     fresh = {
         path for path, entry in new.plain.items() if path not in old.plain or old.plain[path].digest != entry.digest
     }
@@ -93,16 +91,15 @@ def _contents(tree: Tree, wanted: set[str]) -> dict[str, bytes]:
                 size += len(content)
             if len(found) > MAX_FILES or size > MAX_BYTES:
                 raise TooMuchError(
-                    f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MB have changed; secrets were not looked for"
+                    f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MB changed; the secret scan was skipped"
                 )
     return found
 
 
 class Looker:
-    """detect-secrets with a few detectors, none of which asks a service, and Greenroom's own. packages: the folder it
-    is imported from.
+    """Greenroom's detectors and some offline detectors of detect-secrets. packages: its import folder.
 
-    allowed: how many secrets the lines of the files that were looked at have said to be none.
+    allowed: number of secrets that comments in the scanned files suppressed.
     """
 
     def __init__(self, packages: str, work: str) -> None:
@@ -116,11 +113,11 @@ class Looker:
         self.allowed = 0
 
     def look(self, files: dict[str, bytes]) -> dict[str, list[Secret]]:
-        """path -> its secrets, in the order of their lines. Bytes that are no UTF-8 hide nothing: they are replaced."""
+        """path -> its secrets by line. Invalid UTF-8 bytes are replaced, so they hide nothing."""
         return {path: [_secret(hit, lines) for hit in hits] for path, hits, lines in self.hits(files)}
 
     def hits(self, files: dict[str, bytes]) -> Iterator[tuple[str, list[secret_rules.Hit], list[str]]]:
-        """(path, secrets that no comment allows, lines) of each file that has some."""
+        """(path, secrets without a suppressing comment, lines) for each file with secrets."""
         from detect_secrets.settings import transient_settings
 
         with transient_settings(self.settings):
@@ -135,7 +132,7 @@ class Looker:
                     yield path, kept, lines
 
     def _hits(self, path: str, text: str, tests: list[Callable[[str, str], bool]]) -> list[secret_rules.Hit]:
-        """What both find in a file; of a value that both find, one."""
+        """The hits of both detectors in a file, without duplicates."""
         own = secret_rules.find(path, text)
         if secret_rules.SKIPPED.search(path):
             return own
@@ -154,15 +151,13 @@ class Looker:
 
 
 def _allowed(lines: list[str], number: int) -> bool:
-    """Whether the line, or the one before it, says that it holds no secret."""
+    """Whether a comment on the line or the line before suppresses it."""
     before = lines[number - 2] if number > 1 else ""
     return bool(number <= len(lines) and ALLOWED.search(lines[number - 1])) or bool(NEXT.search(before))
 
 
 def _tests() -> list[Callable[[str, str], bool]]:
-    """For each detector in use: whether it may say something of (file, line). The plain ones are asked by their
-    expressions, which is far faster.
-    """
+    """For each detector: whether it could match (file, line). Regex detectors use their patterns, for speed."""
     from detect_secrets.core.scan import get_plugins
     from detect_secrets.plugins.base import RegexBasedDetector
 
@@ -186,9 +181,10 @@ def _searched(regex: re.Pattern[str]) -> Callable[[str, str], bool]:
 
 
 def scan_file(place: str, tests: list[Callable[[str, str], bool]]) -> Iterable[tuple[str, int, str]]:
-    """(kind, line, value) of each secret: what ``detect_secrets.core.scan.scan_file`` finds, but only lines of which a
-    detector may say something
-    go through its filters, each with the line before it, which is all that a filter looks at beside."""
+    """(kind, line, value) of each secret, like ``detect_secrets.core.scan.scan_file``.
+
+    Only lines that could match go through the filters, each with the line before it: filters use no more context.
+    """
     from detect_secrets.core import scan
 
     for lines in scan._get_lines_from_file(place):
@@ -216,12 +212,10 @@ def _secret(hit: secret_rules.Hit, lines: list[str]) -> Secret:
 
 
 def look(old: Tree, new: Tree, packages: str, work: str) -> tuple[list[dict[str, Any]], int]:
-    """New secrets as findings, each with file, line and kind alone, and how many more of them comments allow than
-    before.
+    """New secrets as findings (file, line and kind only), and the number of additional suppressions.
 
-    packages: the folder with detect-secrets; work: a folder.
-    What the deployed commit had in a file that changed or went is known. TooMuchError, OSError, tarfile.TarError,
-    ImportError.
+    packages: the folder with detect-secrets; work: a scratch folder. Secrets of the deployed commit in a changed or
+    deleted file are known. Raises TooMuchError, OSError, tarfile.TarError, ImportError.
     """
     os.makedirs(work, exist_ok=True)
     before, after = changed(old, new)
@@ -236,9 +230,7 @@ def look(old: Tree, new: Tree, packages: str, work: str) -> tuple[list[dict[str,
 
 
 def _findings(path: str, secrets: list[Secret], known: set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
-    """Those of one file that are not known. Their fingerprints are made as all others, of a text in which the value is
-    exchanged for a digest.
-    """
+    """The unknown secrets of one file. The fingerprint's text contains a digest in place of the value."""
     rows = [
         baseline.Finding("detect-secrets", s.kind, path, s.line, 0, 3 if s.hint else 1, MESSAGE, s.text)
         for s in secrets

@@ -1,9 +1,8 @@
-"""Looks at the SQL of the migrations that the deployed commit has not: what it does to a table in use, and how it is
-done safely.
+"""Lints the SQL of migrations that are new since the deployed commit: hazards for tables in use, and safer
+alternatives.
 
-In Greenroom the code goes first and a human migrates later, on a schema that was rehearsed; so these are warnings
-unless the app wants
-them to block (``[scan] migrations = "error"``).
+Greenroom deploys code first; a user runs migrations later, after a rehearsal. So findings are warnings, unless the app
+sets ``[scan] migrations = "error"``.
 """
 
 from __future__ import annotations
@@ -29,55 +28,55 @@ NOISE = (
     "identifier-too-long,prefer-repack,require-table-schema,ban-alter-domain-with-add-constraint,ban-create-domain-wit"
     "h-constraint"
 )
-"""Rules that say something of Django itself, or of time limits that Greenroom sets when a human migrates."""
+"""Ignored rules: about Django's own SQL, or about timeouts that Greenroom sets when a user migrates."""
 
 CONCURRENT = "ban-concurrent-index-creation-in-transaction"
 ALWAYS = ("ban-drop-database", "ban-truncate-cascade", "syntax-error")
-"""What is wrong in any order of code and schema; the rest is a hazard."""
+"""Rules for SQL that is wrong in any deployment order; all others are hazards."""
 
 RECIPES = {
     "renaming-column": (
-        "keep the old name in the database with db_column, or add a new field, write both, move the rows, drop the old"
-        " one later"
+        "keep the column name with db_column, or add a new field, write to both, copy the rows, drop the old field"
+        " later"
     ),
-    "renaming-table": "keep the old name in the database with Meta.db_table",
+    "renaming-table": "keep the table name with Meta.db_table",
     "ban-drop-column": (
-        "release code without the field first (SeparateDatabaseAndState takes it out of the models), drop the column in"
+        "release code without the field first (SeparateDatabaseAndState removes it from the models), drop the column in"
         " a later release"
     ),
-    "ban-drop-table": "release code that does not use it first, drop the table in a later release",
+    "ban-drop-table": "first release code that does not use the table, drop it in a later release",
     "adding-required-field": (
         "give the field db_default, or add it with null=True, fill it, and make it required in a later release"
     ),
     "adding-not-nullable-field": "add a CHECK (... IS NOT NULL) NOT VALID, validate it, then set NOT NULL",
     "adding-field-with-default": (
-        "add the field without the default, set the default for new rows, fill the old ones in batches"
+        "add the field without the default, set the default for new rows, fill old rows in batches"
     ),
     "changing-column-type": (
-        "add a field of the new type, fill it in batches, let the code change over, drop the old one"
+        "add a field of the new type, fill it in batches, switch the code to it, drop the old field"
     ),
     "require-concurrent-index-creation": (
-        "AddIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False"
+        "use AddIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False"
     ),
     "require-concurrent-index-deletion": (
-        "RemoveIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False"
+        "use RemoveIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False"
     ),
     "constraint-missing-not-valid": (
-        "AddConstraintNotValid of django.contrib.postgres.operations, then ValidateConstraint in a later migration"
+        "use AddConstraintNotValid of django.contrib.postgres.operations, then ValidateConstraint in a later migration"
     ),
     "adding-foreign-key-constraint": (
-        "add the field with db_constraint=False, then the constraint NOT VALID, then validate it"
+        "add the field with db_constraint=False, add the constraint NOT VALID, then validate it"
     ),
     "disallowed-unique-constraint": (
         "build the unique index concurrently first, then add the constraint USING that index"
     ),
     CONCURRENT: "set atomic = False in this migration",
-    "ban-truncate-cascade": "name the tables that are to be emptied, without CASCADE",
+    "ban-truncate-cascade": "name the tables to truncate, without CASCADE",
 }
 
 
 def migrations(wish: dict[str, Any], folder: str) -> list[str]:
-    """The app's migration files that the deployed tree has not, or has otherwise. wish: {old, root}."""
+    """The app's migration files that are new or changed since the deployed tree. wish: {old, root}."""
     root = f"{wish['root']}/" if wish.get("root") else ""
     with tarfile.open(wish["old"], "r:") as tar:
         known = {
@@ -127,24 +126,24 @@ def _sql(manage: str, paths: list[str], out: str) -> tuple[list[dict[str, Any]],
         with open(target, encoding="utf-8") as file:
             content = json.load(file)
     except (OSError, ValueError) as error:
-        last = next((line for line in reversed(step.text.splitlines()) if line.strip()), "it said nothing")
-        raise ScanError(f"the SQL of {len(paths)} new migrations could not be written: {last.strip()[:300]}") from error
+        last = next((line for line in reversed(step.text.splitlines()) if line.strip()), "no output")
+        raise ScanError(f"cannot generate the SQL of {len(paths)} new migrations: {last.strip()[:300]}") from error
     return content["migrations"], content["vendor"]
 
 
 def _note(rows: list[dict[str, Any]], vendor: str) -> str:
     if vendor not in ("", "postgresql"):
-        return f"new migrations were not looked at: the app's database is {vendor}"
+        return f"new migrations were not checked: the app's database is {vendor}"
     bad = [row for row in rows if row["problem"]]
     return (
-        f"the SQL of {bad[0]['app']}.{bad[0]['name']} could not be written without a database ({bad[0]['problem']})"
+        f"cannot generate the SQL of {bad[0]['app']}.{bad[0]['name']} without a database ({bad[0]['problem']})"
         if bad
         else ""
     )
 
 
 def judge(wish: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[baseline.Finding]:
-    """squawk's findings in all new migrations together, so that a table which one of them makes is nobody's yet."""
+    """squawk's findings in all new migrations together, so that it knows which tables are new."""
     lines: list[tuple[dict[str, Any], int]] = []
     text = []
     for row in rows:

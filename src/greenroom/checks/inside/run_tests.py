@@ -1,4 +1,4 @@
-"""Runs an app's test set-up and its tests in the dyno, and says what came out: one JSON file."""
+"""Runs an app's test set-up and its tests in the dyno, and writes the result as one JSON file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .steps import attempt, broken, run
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Set-up, tests and, if they failed, the second run.
+    """Run the set-up, the tests and, after a failure, the second run.
 
-    wish: {head} lines for the top of the log, {setup, test} command lines, {travis} a plan; each may be missing.
+    wish, all optional: {head} first lines of the log, {setup, test} command lines, {travis} a plan.
     """
     for line in wish.get("head") or []:
         print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Runs the jobs of a .travis.yml, one after another, each in a shell of its own, and says what became of each."""
+"""Runs the jobs of a .travis.yml one after another, each in its own shell, and returns the result of each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def run_all(wish: dict[str, Any], out: str, *, again: bool) -> dict[str, Any]:
     """The result of all jobs. wish: {problem, left_out: [[name, why]], jobs: [{name, stage, env, setup, script,
     allowed}]}.
 
-    As on Travis the stages after one that failed do not begin. A job that cannot be run here makes the result an error
-    unless another failed.
+    As on Travis, stages after a failed stage do not start. A job that cannot run here makes the result an error unless
+    another job failed.
     """
     if wish.get("problem"):
         return broken(wish["problem"], "")
@@ -48,7 +48,7 @@ def _announced(jobs: list[dict[str, Any]]) -> str:
 
 
 def _together(results: list[dict[str, Any]], left_out: list[tuple[str, str]]) -> dict[str, Any]:
-    """One result of all; failures that are allowed are told and do not count."""
+    """The combined result. Allowed failures are listed but do not count."""
     counted = [result for result in results if not result["job"]["allowed"]]
     bad = next((result for kind in ("failure", "error") for result in counted if result["outcome"] == kind), None)
     ran = [result for result in counted if result["outcome"] != "not run"]
@@ -78,14 +78,14 @@ def _judged(
         )
     if left_out:
         names = "; ".join(f"{name} ({why})" for name, why in left_out)
-        return "error", f"not every job of .travis.yml can be run here, so nothing is proved: {names}"
+        return "error", f"some jobs of .travis.yml cannot run here: {names}"
     if not ran:
-        return "error", "every job of .travis.yml is allowed to fail, so nothing is proved"
+        return "error", "all jobs of .travis.yml are allowed to fail, so the result is not conclusive"
     return "success", ""
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:
-    """What is told of one job."""
+    """The summary of one job."""
     job = result["job"]
     words = result["detail"] or (f"first: {result['failures'][0]['name']}" if result.get("failures") else "")
     return {

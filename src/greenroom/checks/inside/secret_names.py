@@ -1,5 +1,5 @@
-"""Where a text stands under a name such as ``password``: in code, settings, shells and the files of other programs.
-Pure; standard library only.
+"""Finds values assigned to a name such as ``password`` in code, settings, shell scripts and other files. Pure; standard
+library only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ WORD = (
     r"|session|cookie)[_-]?key"
 )
 NAME = rf"(?P<name>(?<![\w.-])[\w.-]{{0,100}}(?:{WORD})[\w.-]{{0,100}}|(?<![A-Za-z_])[A-Z_]{{0,100}}PASS(?:WD)?)"
-"""Begins where a word does and has bounds, so that a line of nothing but such words takes no long time."""
+"""Anchored at a word and bounded, so that a line of repeated names does not cause slow backtracking."""
 
 HINT = re.compile(rf"{WORD}|pass\b", re.IGNORECASE)
 GET = r"(?:(?:os\.)?(?:environ(?:\.get|\.setdefault)?|getenv)|env(?:\.\w+)?|config|setdefault|get)\(\s*"
@@ -23,7 +23,7 @@ TEXT = (
     r"""[rbfu]{0,2}(?:(?P<q>["'`])|(?P<t>"{3}|'{3})\s*)(?P<value>[^"'`\s]{6,600}|[a-z]{4}(?: [a-z]{4}){3})"""
     r"""(?:(?P=q)|\s*(?P=t))"""
 )
-"""A text in quotes, also in three of them. It has spaces only as in the passwords that Google makes for apps."""
+"""A string in single or triple quotes. Spaces are allowed only in Google's app password format."""
 
 QUOTED = re.compile(
     rf"""(?:{GET})?(?:[\w\]]*[\["'])?{NAME}["'\]]*\s*{KIND}(?P<op>===?|!=|:=|=>|=|:|,)\s*(?:default\s*=\s*)?\(?\s*{TEXT}""",
@@ -34,14 +34,12 @@ FALLBACK = re.compile(
     rf"""{NAME}["'\]]*\s*{KIND}[=:](?!=)\s*(?:{GET}["'][\w.-]*["']\s*,\s*(?:default\s*=\s*)?|[^#=]{{1,200}}?(?:\bor|\belse|\|\||\?\?)\s+)\(?\s*{TEXT}""",
     re.IGNORECASE,
 )
-"""What a name gets if there is nothing else: after ``or`` and ``else``, and the default when another name is looked
-up.
-"""
+"""A default value: after ``or`` and ``else``, or the default of a lookup."""
 
 LISTED = re.compile(rf"""{NAME}\s*{KIND}=\s*\[(?P<body>[^\]]{{8,2000}})""", re.IGNORECASE)
 ITEM = re.compile(TEXT, re.IGNORECASE)
 VALUED = re.compile(rf"""["']{NAME}["']\s*:\s*\{{[^{{}}]*?["']value["']\s*:\s*{TEXT}""", re.IGNORECASE)
-"""A config var in app.json, which has a description beside its value."""
+"""A config var in app.json, with a description and a value."""
 
 BARE = re.compile(
     rf"""^\s*(?:export\s+|ENV\s+|ARG\s+|-\s+|set\s+)?["']?{NAME}["']?\s*(?::|=|\s(?=\S+$))\s*["']?(?P<value>[^\s"',;]{{6,600}})["']?,?\s*(?:\s#.*)?$""",
@@ -63,19 +61,19 @@ INLINE = tuple(
         r"""\bmachine\s+\S+\s+login\s+\S+\s+(?P<name>password)\s+(?P<value>[^\s"'$\\]{6,200})""",
     )
 )
-"""Among other words of a line: in the description of a database, before a command of a shell, in a line of .netrc."""
+"""Within a line: in a connection string, before a shell command, in a line of .netrc."""
 
 PGPASS = re.compile(r"""[\w.*/-]+:(?:\d{2,5}|\*):[\w*-]+:[\w*.-]+:(?P<value>[^\s:"'$]{6,200})""")
 OPEN = re.compile(
     rf"""{NAME}["'\]]*\s*{KIND}[=:]\s*(?P<end>{GET}|[(\\\[{{]?|[rbfu]{{0,2}}(?:"{{3}}|'{{3}})\\?)\s*\Z|(?P<get>{GET})\Z""",
     re.IGNORECASE,
 )
-"""A line that ends before the value comes."""
+"""A line that ends before the value."""
 
 MAX_ROWS = 7
-"""How many lines of a call, a list or a text are read for the value."""
+"""Maximum number of lines of a call, list or string that are read for the value."""
 MAX_LINE = 2_000
-"""Characters of a line in which names are looked for: longer lines were made by programs."""
+"""Maximum line length for the search, in characters; longer lines are generated."""
 
 NOT_ONE = re.compile(
     r"(?:^|[_.-])(?:url|uri|path|file|filename|dir|field|fields|name|names|label|header|headers|id|ids|type|types"
@@ -93,13 +91,11 @@ NOT_ONE = re.compile(
     r"tokeniz|^tokens?_?type|page_?token|next_?token",
     re.IGNORECASE,
 )
-"""Names that have a word like ``token`` in them and hold something about one."""
+"""Names that contain a word like ``token`` but describe one, such as its lifetime."""
 
 
 class Place(NamedTuple):
-    """A value and its name. start: where it stands in the text; careful: it counts only if nobody would have chosen
-    it.
-    """
+    """A value and its name. start: its offset in the text; careful: it counts only if it looks random."""
 
     name: str
     value: str
@@ -108,12 +104,12 @@ class Place(NamedTuple):
 
 
 def opens(line: str) -> bool:
-    """Whether the line may hold a name, or ends in a call whose next line has it."""
+    """Whether the line may contain a name, or ends in a call whose next line contains it."""
     return bool(HINT.search(line)) or line.endswith("(")
 
 
 def whole(rows: list[str]) -> tuple[str, bool]:
-    """(the first row with those in which it goes on, one below the other; whether these are the items of a list)."""
+    """(the first row joined with its continuation rows, whether these are list items)."""
     first = rows[0].rstrip()
     opened = OPEN.search(first)
     if not opened:
@@ -131,7 +127,7 @@ def whole(rows: list[str]) -> tuple[str, bool]:
 
 
 def places(text: str, listed: bool, bare: bool) -> Iterator[Place]:
-    """The values under names in a line and what belongs to it. bare: values may stand without quotes."""
+    """The named values in a line and its continuation. bare: values may be unquoted."""
     for match in LISTED.finditer(text):
         for item in ITEM.finditer(match["body"]):
             yield Place(match["name"], item["value"], match.start("body") + item.start("value"), True)

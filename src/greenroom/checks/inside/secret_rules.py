@@ -1,9 +1,7 @@
-"""Greenroom's own detectors of secrets: by form, by the name that a value is given, and in addresses. Pure: path and
-text in, hits out.
+"""Greenroom's own secret detectors: by format, by variable name, and in URLs. Pure: path and text in, hits out.
 
-detect-secrets knows many forms; these add those that it lacks, and take the place of its detectors of names, addresses
-and private keys,
-which take ordinary Django code for secrets (decision 0032 has the figures).
+They add formats that detect-secrets lacks, and replace its detectors of names, URLs and private keys, which report
+ordinary Django code as secrets (see decision 0032 for the numbers).
 """
 
 from __future__ import annotations
@@ -73,13 +71,13 @@ FORMS: tuple[tuple[str, str], ...] = (
     ("Brevo API Key", r"\bxkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}\b"),
     ("Telegram Bot Token", r"\b\d{8,10}:AA[0-9A-Za-z_-]{33}(?![\w-])"),
 )
-"""Kind -> the form of its values: prefixes that a service puts before its own."""
+"""Kind -> the format of its values, mostly a service's own prefix."""
 
 ALL_FORMS = tuple((kind, re.compile(form)) for kind, form in FORMS)
 LOOSE = ("Twilio API Key", "Mailgun API Key", "Mailchimp Access Key", "Google API Key")
 EXACT_FORMS = tuple((kind, form) for kind, form in ALL_FORMS if kind not in LOOSE and "(?i:" not in form.pattern)
-"""Those that count in bundles and in descriptions of APIs too: other texts do not have them, and no browser is given
-such a key.
+"""Kinds that also count in bundles and API descriptions: their format is unambiguous, and browsers never get such a
+key.
 """
 
 EXAMPLE_WORD = re.compile(r"example|sample|dummy|placeholder|redacted|\.\.\.|your[_-]", re.IGNORECASE)
@@ -97,7 +95,7 @@ NEAR = re.compile(
     r"|some)[\w-]*|[a-z_-]+)\Z",
     re.IGNORECASE,
 )
-"""Hosts of the developer's own machine, of compose files and of documentation."""
+"""Hosts of the developer's machine, of compose files and of documentation."""
 
 AUTHORIZATION = re.compile(
     r"""(?:Authorization["']?\s*[:=,\]]+\s*[fbru]{0,2}["']?)?\b(?:Bearer|Basic|Token"""
@@ -108,8 +106,8 @@ KEY_BEGINS = re.compile(
     r" KEY ----"
 )
 OPENSSH = "b3BlbnNzaC1rZXktdj"
-"""How the body of each key of OpenSSH begins. Its first line is the same for all keys of a kind, so it is known by its
-second.
+"""The start of each OpenSSH key body. The first line is the same for all keys of a kind, so the second identifies a
+key.
 """
 
 SECOND_LINE = re.compile(r"(?:\\n|\\r|\s|[\"'+>|\\,-])+([A-Za-z0-9+/=]{16,})")
@@ -165,9 +163,7 @@ LOCKED = re.compile(rf"(?:{LOCKS})\Z")
 SKIPPED = re.compile(
     rf"(?:{LOCKS}|\.min\.(?:js|css)|\.map|\.svg|\.css|\.pem\.pub|\.po|\.pot|\.mo|(?:openapi|swagger)[^/]*\.(?:ya?ml|json))\Z"
 )
-"""Made by programs, or descriptions: names and addresses say nothing there. In those of them that are LOCKED nothing
-counts.
-"""
+"""Generated files and descriptions: names and URLs do not count there. In LOCKED files nothing counts."""
 PGPASS_FILE = re.compile(r"(?:^|[/.])pgpass(?:\.conf)?\Z")
 SAMPLE = re.compile(
     r"example|sample|template|dist\b|(?:^|[/_.-])(?:docs?|demo|fixtures?|cassettes|locale|e2e|cypress|spec|specs"
@@ -181,7 +177,7 @@ SETTINGS = re.compile(
 
 
 class Hit(NamedTuple):
-    """One secret. line: from 1. hint: it is shown and does not block."""
+    """One secret. line: from 1. hint: shown, does not block."""
 
     kind: str
     line: int
@@ -190,7 +186,7 @@ class Hit(NamedTuple):
 
 
 def find(path: str, text: str) -> list[Hit]:
-    """The secrets of a file, in the order of their lines; each value of a kind once a line."""
+    """The secrets of a file by line. Each value of a kind counts once per line."""
     if LOCKED.search(path):
         return []
     if SKIPPED.search(path):
@@ -229,12 +225,12 @@ def _lines(path: str, text: str) -> Iterator[Hit]:
 
 
 def believable(value: str) -> bool:
-    """Whether a value of a known form is no example: of more than a few characters, and not called one."""
+    """Whether a value of a known format is real and not an example: enough different characters, not named example."""
     return len(set(value[4:])) >= 8 and not EXAMPLE.search(value)
 
 
 def _by_name(path: str) -> tuple[bool, bool]:
-    """(whether names count in the file, whether only values that look random do)."""
+    """(whether names count in the file, whether only random values count)."""
     base = os.path.basename(path)
     config = (
         base.endswith(CONFIG)
@@ -247,9 +243,7 @@ def _by_name(path: str) -> tuple[bool, bool]:
 
 
 def _named(path: str, rows: list[str], number: int, strict: bool) -> Iterator[Hit]:
-    """Values that are given a name such as ``password``. What a developer's own settings have is shown and does not
-    block.
-    """
+    """Values assigned to a name such as ``password``. Those in a developer's local settings are shown, do not block."""
     text, listed = names.whole(rows)
     sample, hint = SAMPLE.search(path), ignores.is_local_settings(path)
     bare = not path.endswith(CODE) or path.endswith((".sh", ".bash", ".tf"))
@@ -262,9 +256,7 @@ def _named(path: str, rows: list[str], number: int, strict: bool) -> Iterator[Hi
 
 
 def _counts(name: str, value: str, strict: bool, default: bool) -> bool:
-    """Whether the value under that name is a secret. strict: only if it looks random; default: it counts if no other is
-    given.
-    """
+    """Whether the value of that name is a secret. strict: only random values count; default: it is a default value."""
     if value.startswith(values.INSECURE):
         return not default and values.looks_random(value[len(values.INSECURE) :])
     if values.UUID.match(value):
@@ -278,9 +270,7 @@ def _counts(name: str, value: str, strict: bool, default: bool) -> bool:
 
 
 def _addresses(path: str, line: str, number: int) -> Iterator[Hit]:
-    """Passwords in addresses. Those of hosts that are near, in tests and samples only if nobody would have chosen
-    them.
-    """
+    """Passwords in URLs. For local hosts, tests and samples only random passwords count."""
     aside = bool(ignores.is_test(path) or SAMPLE.search(path) or (path.endswith(PROSE) and not LISTS.search(path)))
     for match in URL.finditer(line):
         value, host = match["value"], match["host"]
@@ -297,7 +287,7 @@ def _addresses(path: str, line: str, number: int) -> Iterator[Hit]:
 
 
 def _keys(path: str, text: str) -> Iterator[Hit]:
-    """Private keys with a body; the words alone are no key. In tests they are shown and do not block."""
+    """Private keys with a body; the header alone does not count. Keys in tests are shown, do not block."""
     for match in KEY_BEGINS.finditer(text):
         body = KEY_BODY.match(text, match.end())
         if not body or len(set(body["body"])) < 8 or EXAMPLE_WORD.search(body["body"]):

@@ -1,4 +1,4 @@
-"""Decides whether a value could be a real secret: placeholders, words, templates and password hashes are not. Pure;
+"""Decides whether a value could be a real secret and not a placeholder, word, template or password hash. Pure;
 standard library only.
 """
 
@@ -23,7 +23,7 @@ unknown unsafe unset use used user username value values very was we weak web wi
 yours
 """
 FILLERS = frozenset(_FILLERS.split())
-"""Words of which placeholders are made."""
+"""Words that occur in placeholders."""
 
 LEET = str.maketrans("013457@$", "oleastas")
 SPACE = re.compile(r"\s")
@@ -57,19 +57,17 @@ ge ie ee wi em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia
 op ex ke fr oo ag if ap gr od bo sp rd do ck ey pp au wo gi ok qu ui um up
 """
 PAIRS = frozenset(_PAIRS.split())
-"""The commonest pairs of letters in English words and names of code."""
+"""The most common letter pairs in English words and identifiers."""
 SEQUENCE = re.compile(r"1234567|7654321|abcdef|fedcba|deadbeef|qwert|asdfg|zxcvb|(.)\1{4}", re.IGNORECASE)
 INSECURE = "django-insecure-"
-"""The prefix of the key that startproject writes."""
+"""The prefix of the SECRET_KEY that startproject generates."""
 
 MIN_LENGTH = 8
 MIN_RANDOM = 16
 
 
 def placeholder(value: str) -> bool:
-    """Whether the value stands for another one: a template, a call, a path, a hash of a password, or a text made of
-    filler words.
-    """
+    """Whether the value is a placeholder: a template, a call, a path, a password hash, or text of filler words."""
     if len(set(value)) < 5 or SPACE.search(value) or not value.isprintable():
         return True
     if TEMPLATE.search(value) or HASHED.search(value) or CALL.match(value) or DATED.search(value):
@@ -78,15 +76,13 @@ def placeholder(value: str) -> bool:
 
 
 def _without_words(value: str) -> bool:
-    """Whether a long text of all kinds of characters has no part that could be a word."""
+    """Whether a long value with all character classes contains nothing like a word."""
     longest = max((len(part) for part in re.findall("[a-z]+", value.lower().translate(LEET))), default=0)
     return len(value) >= 12 and classes(value) == 4 and longest < 5
 
 
 def rest(value: str) -> str:
-    """What is left of the value without filler words, signs, and digits at its end; digits that stand for letters count
-    as these.
-    """
+    """The value without filler words, punctuation and trailing digits. Digits used as letters count as letters."""
     plain = re.sub(r"[\d\W_]+\Z", "", value)
     one, other = _unfilled(plain), _unfilled(plain.lower().translate(LEET))
     return min(one, other, key=len)
@@ -104,14 +100,12 @@ def _unfilled(text: str) -> str:
 
 
 def _filler(word: str) -> bool:
-    """Whether a word is a filler, or two of them in one."""
+    """Whether a word is one filler word, or two combined."""
     return word in FILLERS or any(word[:cut] in FILLERS and word[cut:] in FILLERS for cut in range(2, len(word) - 1))
 
 
 def words(value: str) -> bool:
-    """Whether most of the value can be read: identifiers, sentences, paths and names of classes are made of words,
-    random texts are not.
-    """
+    """Whether most of the value consists of words, as in identifiers, sentences, paths and class names."""
     letters = sum(character.isalpha() for character in value)
     if not letters:
         return True
@@ -121,30 +115,30 @@ def words(value: str) -> bool:
 
 
 def _readable(part: str) -> bool:
-    """Whether most pairs of its letters are common ones, as in words."""
+    """Whether most of its letter pairs are common, as in words."""
     word = part.lower()
     return (word in FILLERS and len(word) > 2) or (len(word) >= 4 and _common(word) >= 0.6)
 
 
 def _common(word: str) -> float:
-    """Which part of its pairs of letters are common ones."""
+    """The share of common letter pairs, 0 to 1."""
     pairs = [word[spot : spot + 2] in PAIRS for spot in range(len(word) - 1)]
     return sum(pairs) / len(pairs)
 
 
 def entropy(value: str) -> float:
-    """Shannon's, in bits a character."""
+    """Shannon entropy in bits per character."""
     size = len(value)
     return -sum(number / size * math.log2(number / size) for number in Counter(value).values())
 
 
 def classes(value: str) -> int:
-    """How many kinds of characters there are: small and capital letters, digits, signs."""
+    """Number of character classes: lower case, upper case, digits, punctuation."""
     return sum(bool(re.search(kind, value)) for kind in ("[a-z]", "[A-Z]", "[0-9]", r"[^A-Za-z0-9]"))
 
 
 def looks_random(value: str) -> bool:
-    """Whether no person would have chosen the value: long, of many characters, and not readable."""
+    """Whether the value looks generated: long, many different characters, not readable."""
     if len(value) < MIN_RANDOM or UUID.match(value) or placeholder(value):
         return False
     if HEX.match(value):
@@ -158,15 +152,13 @@ def looks_random(value: str) -> bool:
 
 
 def _jumble(value: str) -> bool:
-    """Letters alone, small and capital without order, as in base64."""
+    """Whether it consists of letters in random case, as in base64."""
     changes = len(re.findall(r"[a-z](?=[A-Z])", value))
     return len(value) >= 20 and value.isalnum() and changes >= len(value) / 8 and not words(value)
 
 
 def strong(value: str) -> bool:
-    """Whether it is random, or as short as a password may be and of three kinds of characters without being
-    readable.
-    """
+    """Whether it looks random, or has a password's length, three character classes and is not readable."""
     if looks_random(value):
         return True
     if not MIN_LENGTH <= len(value) < 64 or placeholder(value) or UUID.match(value) or PLACE.match(value):
@@ -175,9 +167,7 @@ def strong(value: str) -> bool:
 
 
 def password(value: str) -> bool:
-    """Whether it could be somebody's password, where one is expected: 8 characters or more, digits or signs among
-    letters, no placeholder.
-    """
+    """Whether it could be a real password: 8 or more characters, digits or punctuation and letters, no placeholder."""
     if strong(value):
         return True
     if not MIN_LENGTH <= len(value) < 100 or placeholder(value) or UUID.match(value) or PLACE.match(value):
@@ -187,14 +177,12 @@ def password(value: str) -> bool:
 
 
 def random_uuid(value: str) -> bool:
-    """Whether it is a UUID of random digits (version 4), and not one that somebody typed."""
+    """Whether it is a random UUID (version 4), not a typed one."""
     return UUID.match(value) is not None and value[14] == "4" and len(set(value)) >= 10 and not SEQUENCE.search(value)
 
 
 def app_password(value: str) -> bool:
-    """Whether it is 16 small letters, also in groups of four, that are no words: the passwords which Google makes for
-    apps.
-    """
+    """Whether it has the format of Google's app passwords: 16 lower-case letters, also in groups of four, no words."""
     letters = value.replace(" ", "")
     if not re.match(r"[a-z]{16}\Z", letters) or len(set(letters)) < 8 or SEQUENCE.search(letters):
         return False

@@ -1,9 +1,7 @@
-"""Run by the app's own Python: writes the SQL of some migrations, operation by operation, as ``sqlmigrate`` would,
-without a database.
+"""Writes the SQL of migrations per operation, like ``sqlmigrate``, without a database. Runs in the app's Python.
 
-``python sql_of.py MANAGE OUT PATH...``: settings are those of manage.py. OUT gets a JSON list, one entry for each
-migration in its order.
-Standard library and the app's Django only.
+``python sql_of.py MANAGE OUT PATH...`` uses the settings of manage.py and writes a JSON list to OUT, one entry per
+migration in order. Standard library and the app's Django only.
 """
 
 from __future__ import annotations
@@ -15,11 +13,11 @@ import runpy
 import sys
 
 VERSION = 180000
-"""The server's version that Django is told: SQL is written without asking one."""
+"""The server version for Django, because there is no server to query."""
 
 
 def operations_of(path):
-    """The line of each operation in a migration's file, in their order; empty when the list is not written out."""
+    """The line of each operation in a migration file; empty if ``operations`` is not a literal list."""
     with open(path, encoding="utf-8", errors="replace") as file:
         tree = ast.parse(file.read())
     for node in ast.walk(tree):
@@ -33,9 +31,7 @@ def operations_of(path):
 
 
 def quiet(editor, base):
-    """Make an editor that asks no database: parameters are put in as literals, constraints get the name that is looked
-    for.
-    """
+    """A schema editor class without database queries: parameters become literals, constraints get a generated name."""
     editor.execute = lambda sql, params=(): base.execute(editor, sql, params)
     editor._constraint_names = lambda model, column_names=None, **kinds: [
         f"constraint_on_{'_'.join(column_names or ['table'])}"
@@ -44,7 +40,7 @@ def quiet(editor, base):
 
 
 def statements(connection, migration, state):
-    """[statements] for each operation of the migration; ``state`` is the one before it."""
+    """[statements] for each operation of the migration; ``state`` is the project state before it."""
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.operations import SeparateDatabaseAndState
 
@@ -63,7 +59,7 @@ def statements(connection, migration, state):
 
 
 def collect(paths):
-    """What there is to say of each wanted migration: {path, app, name, atomic, lines, operations, problem}."""
+    """One entry per wanted migration: {path, app, name, atomic, lines, operations, problem}."""
     import django
     from django.db import connection
     from django.db.migrations.loader import MigrationLoader
@@ -91,14 +87,14 @@ def collect(paths):
         try:
             row["lines"] = operations_of(wanted[key])
             row["operations"] = statements(connection, migration, loader.project_state(key, at_end=False))
-        except Exception as error:  # an operation of somebody else may do anything
+        except Exception as error:  # third-party operations may raise anything
             row["problem"] = f"{type(error).__name__}: {error}"[:300]
         rows.append(row)
     return {"vendor": connection.vendor, "migrations": rows}
 
 
 def _ordered(loader, wanted):
-    """The wanted migrations that are in the graph, each after those that it needs."""
+    """The wanted migrations in the graph, after their dependencies."""
     order = []
     for leaf in sorted(loader.graph.leaf_nodes()):
         order += [key for key in loader.graph.forwards_plan(leaf) if key not in order]
@@ -106,7 +102,7 @@ def _ordered(loader, wanted):
 
 
 def main(argv):
-    """Do it in the place of the command that manage.py would run."""
+    """Run ``collect`` in place of a manage.py command."""
     from django.core import management
 
     manage, out, paths = argv[0], argv[1], argv[2:]

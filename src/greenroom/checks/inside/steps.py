@@ -1,6 +1,6 @@
-"""Runs one command of an app's tests, a second time when it fails, and says what came out.
+"""Runs one test command of an app, repeats it after a failure, and returns the result.
 
-The output goes on as it comes, so that the engine notices silence.
+The output is passed on immediately, so that the engine's idle timeout works.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from . import outputs, plan
 
 KEEP = 16 * 1024 * 1024
-"""Bytes of output that are kept to be read; of a longer one the end."""
+"""Bytes of output that are kept for parsing, from the end."""
 
 RERUN_AT_MOST = 20
-"""A run with more failing tests than this is broken rather than flaky, and is not repeated."""
+"""A run with more failing tests than this is not repeated: it is broken, not flaky."""
 
 MAX_FAILURES, WITH_OUTPUT = 1_000, 50
-"""How many failing tests are named in the result, and how many with their output."""
+"""Number of failing tests that the result names, and number of those with output."""
 
 LABEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 FIXTURES = re.compile(r"\.(setUp|tearDown)(Class|Module)\Z")
@@ -32,16 +32,16 @@ NO_PYTEST = (
     "pytest is not installed: add pytest to requirements-test.txt, or to the dev group of pyproject.toml and its lock"
     " file"
 )
-EMPTY = "no test was found: 0 tests prove nothing"
+EMPTY = "no tests found"
 KILLED = (-9, 137)
-"""Exit codes of a command that was killed from outside, as by the system's out-of-memory killer."""
+"""Exit codes of a command that was killed from outside, such as by the out-of-memory killer."""
 
 CANNOT_RUN = {126: "is not executable", 127: "was not found"}
 
 
 @dataclass
 class Step:
-    """One command that ran: its exit code (negative: a signal), seconds, and what it printed."""
+    """One completed command: its exit code (negative: a signal), duration in seconds, and output."""
 
     code: int
     seconds: float
@@ -49,7 +49,7 @@ class Step:
 
 
 def run(command: str, env: dict[str, str], argv: tuple[str, ...] = ()) -> Step:
-    """Run the command line by bash (or ``argv`` in its place), pass its output on, and keep it."""
+    """Run the command line in bash (or ``argv`` instead); pass its output on and keep it."""
     began = time.monotonic()
     process = subprocess.Popen(
         argv or ["bash", "-c", command],
@@ -73,9 +73,7 @@ def run(command: str, env: dict[str, str], argv: tuple[str, ...] = ()) -> Step:
 
 
 def count(step: Step, junit: str) -> outputs.Count:
-    """The counts, from the XML file if pytest wrote one, else from the text; a script may have run both kinds of
-    tests.
-    """
+    """The counts, from pytest's XML file if there is one, and from the text. A script may run both kinds of tests."""
     printed = outputs.read_text(step.text)
     try:
         with open(junit, encoding="utf-8", errors="replace") as file:
@@ -86,7 +84,7 @@ def count(step: Step, junit: str) -> outputs.Count:
 
 
 def judge(step: Step, counted: outputs.Count) -> tuple[str, str]:
-    """``success``, ``failure`` or ``error``, and why in a few words."""
+    """(``success``, ``failure`` or ``error``, a short reason)."""
     if MISSING.search(step.text) and not counted.tests and step.code:
         return "failure", NO_PYTEST
     if step.code in CANNOT_RUN and not counted.tests:
@@ -94,9 +92,9 @@ def judge(step: Step, counted: outputs.Count) -> tuple[str, str]:
     if counted.failures:
         return "failure", ""
     if counted.bad:
-        return "failure", f"{counted.bad} of {counted.tests} tests failed; the output does not name them"
+        return "failure", f"{counted.bad} of {counted.tests} tests failed; the output contains no names"
     if step.code and UNPICKLED in step.text:
-        return "error", "Django's parallel runner could not hand a failure over: add tblib to requirements-test.txt"
+        return "error", "Django's parallel test runner could not report a failure: add tblib to requirements-test.txt"
     if counted.tests == 0:
         return "failure", EMPTY
     if step.code < 0:
@@ -111,12 +109,12 @@ def judge(step: Step, counted: outputs.Count) -> tuple[str, str]:
 
 
 def empty(step: Step, counted: outputs.Count) -> bool:
-    """Whether the command found no test at all, and nothing else is wrong: pytest then ends with 5."""
+    """Whether the command found no tests and had no other error; pytest then exits with 5."""
     return counted.tests == 0 and step.code in (0, 5)
 
 
 def _named(step: Step) -> str:
-    """The line in which a shell says what it has not found."""
+    """The shell's error line for a missing command."""
     found = re.search(
         r"[^\n]*: (?:command not found|No such file or directory|Permission denied|not found)[^\n]*", step.text[-5_000:]
     )
@@ -124,7 +122,7 @@ def _named(step: Step) -> str:
 
 
 def worth_repeating(step: Step, counted: outputs.Count) -> bool:
-    """Whether a second run can tell something: a few tests failed, or a command that counts nothing or was killed."""
+    """Whether to repeat the run: few tests failed, or the command reports no counts or was killed."""
     if counted.failures:
         return len(counted.failed) <= RERUN_AT_MOST
     if step.code in KILLED:
@@ -133,7 +131,7 @@ def worth_repeating(step: Step, counted: outputs.Count) -> bool:
 
 
 def second_command(command: plan.Command, counted: outputs.Count) -> str:
-    """The command again; with Django's own runner for the failing tests alone, whole classes where their set-up
+    """The command for the second run. Django's runner repeats only the failing tests, or whole classes if their set-up
     failed.
     """
     labels = list(dict.fromkeys(FIXTURES.sub("", name) for name in counted.failed))
@@ -143,7 +141,7 @@ def second_command(command: plan.Command, counted: outputs.Count) -> str:
 
 
 def _env(junit: str, again: bool, source: str) -> dict[str, str]:
-    """The environment, with pytest told to leave an XML file and, the second time, to repeat what failed."""
+    """The environment. It makes pytest write an XML file and, in the second run, repeat only the failures."""
     options = [os.environ.get("PYTEST_ADDOPTS", ""), f"--junitxml={junit}"]
     if again and source == "junit":
         options.append("--last-failed")
@@ -151,10 +149,10 @@ def _env(junit: str, again: bool, source: str) -> dict[str, str]:
 
 
 def attempt(command: plan.Command, out: str, *, begun: str = "", again: bool = True, tag: str = "") -> dict[str, Any]:
-    """Run the command, a second time if that can tell something; the result of both.
+    """Run the command, repeat it if ``worth_repeating``, and return the result of both.
 
-    begun: the file without which the command has failed before its tests began. tag: what sets the files of this
-    command apart.
+    begun: the marker file; without it the command failed before its tests started. tag: suffix for the files of this
+    command.
     """
     junit = os.path.join(out, f"junit{tag}-1.xml")
     first = run(command.text, _env(junit, False, ""), command.argv)
@@ -180,15 +178,15 @@ def attempt(command: plan.Command, out: str, *, begun: str = "", again: bool = T
 
 
 def broken(detail: str, command: str, step: Step | None = None) -> dict[str, Any]:
-    """The result of tests that could not be begun."""
+    """The result of tests that could not start."""
     tail = outputs.shorten(step.text[-20_000:], outputs.OUTPUT_LIMIT) if step else ""
     nothing = {**outputs.Count().as_dict(), "flaky": []}
     return {"command": command, "outcome": "error", "detail": detail, "runs": 0, "tail": tail, **nothing}
 
 
 def _again(result: dict[str, Any], command: plan.Command, counted: outputs.Count, junit: str) -> None:
-    """Repeat what failed. What passes now is flaky; what fails again has failed."""
-    print("\n-----> Running what failed once more", flush=True)
+    """Repeat the failed tests. A test that passes now is flaky; a test that fails again has failed."""
+    print("\n-----> Running the failed tests again", flush=True)
     step = run(second_command(command, counted), _env(junit, True, counted.source), command.argv)
     second = count(step, junit)
     outcome, _ = judge(step, second)
@@ -206,7 +204,7 @@ def _again(result: dict[str, Any], command: plan.Command, counted: outputs.Count
 
 
 def bounded(result: dict[str, Any]) -> dict[str, Any]:
-    """The result with the long lists cut, so that its file stays small."""
+    """The result with truncated lists, to limit the size of its file."""
     for key in ("failures", "flaky_output"):
         items = result.get(key, [])[:MAX_FAILURES]
         result[key] = items[:WITH_OUTPUT] + [{**item, "output": ""} for item in items[WITH_OUTPUT:]]

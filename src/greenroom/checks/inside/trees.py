@@ -1,7 +1,7 @@
-"""Unpacks the trees that a scan reads: regular files alone, within limits, and what the tree says of itself
-(``.checkignore``, its root and version).
+"""Unpacks the trees for a scan: regular files within limits, and the tree's metadata (``.checkignore``, root, Python
+version).
 
-Links, devices, strange paths and huge files are left out; nothing is run or imported.
+It skips links, devices, unsafe paths and huge files, and runs and imports nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TARGETS = range(7, 15)
 
 @dataclass(frozen=True)
 class Plain:
-    """A small file of an archive: the digest of its content, and where it can be read again."""
+    """A small file of an archive: the digest of its content, and its location for reading it again."""
 
     digest: bytes
     member: tarfile.TarInfo
@@ -34,9 +34,9 @@ class Plain:
 
 @dataclass
 class Tree:
-    """One archive, unpacked. files: path -> text of each Python file; ignore: patterns of its .checkignore; root: the
-    app's own folder in it;
-    plain: every regular file of up to 1 MB, if asked for."""
+    """One unpacked archive. files: path -> text of each Python file; ignore: patterns of its .checkignore; root: the
+    app's folder in it; plain: all regular files of up to 1 MB, if requested.
+    """
 
     folder: str
     archive: str = ""
@@ -54,8 +54,8 @@ def is_python(path: str) -> bool:
 
 
 def unpack(archive: str, folder: str, wanted: Callable[[str], bool] = is_python, *, plain: bool = False) -> Tree:
-    """Write the archive's files that are ``wanted`` below ``folder``. plain: also note the digest of each small file.
-    ScanError, tarfile.TarError.
+    """Write the archive's files that are ``wanted`` below ``folder``. plain: also record the digest of each small file.
+    Raises ScanError, tarfile.TarError.
     """
     tree = Tree(folder, archive)
     total = 0
@@ -104,8 +104,8 @@ def _take(tree: Tree, path: str, content: bytes) -> None:
 
 
 def declared(content: bytes) -> str | None:
-    """The text of a Python file that names its encoding as PEP 263 says, which ruff cannot read; None for one in UTF-8,
-    or that keeps not to its word.
+    """The text of a Python file with an encoding declaration (PEP 263), which ruff cannot read. None for UTF-8, or if
+    the declaration is wrong.
     """
     head = content[:1000].splitlines()[:2]
     found = CODING.match(head[0]) if head else None
@@ -121,8 +121,6 @@ def declared(content: bytes) -> str | None:
 
 
 def target_version(text: str) -> str:
-    """ruff's name for the version in .python-version: ``3.12.4`` is ``py312``; empty when it is none that ruff
-    knows.
-    """
+    """ruff's name for the version in .python-version: ``3.12.4`` is ``py312``; empty if ruff does not support it."""
     found = re.match(r"\s*3\.(\d+)", text)
     return f"py3{found.group(1)}" if found and int(found.group(1)) in TARGETS else ""

@@ -1,6 +1,6 @@
-"""The gate: decides from the reports about a commit whether it may be deployed, and says why in words for the pusher.
+"""The gate: decides from the check runs of a commit whether it may be deployed, and gives the reasons as text.
 
-Also which moves a check run may make. Where the reports come from and what a verdict leads to is left to others.
+Also defines the legal status changes of a check run. Others collect the reports and act on the verdict.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 Colour = Literal["green", "pending", "red", "blocked"]
 
 BUILTIN = ("tests", "scan")
-"""Checks that Greenroom runs itself; nobody else may report them."""
+"""Checks that Greenroom runs; they cannot be reported from outside."""
 
 STATUSES = ("queued", "in_progress", "completed")
 CONCLUSIONS = (
@@ -32,20 +32,19 @@ RED = frozenset({"failure", "error", "timed_out", "action_required"})
 BLOCKED = frozenset({"cancelled", "stale"})
 LENIENT = frozenset({"skipped", "neutral"})
 UNSTARTED_ENDS = frozenset({"cancelled", "skipped", "stale"})
-"""How a run may end that never began."""
+"""Conclusions allowed for a run that never started."""
 
 STALE_AFTER = timedelta(hours=2)
 STALE_AT_LEAST = timedelta(minutes=5)
 MIN_REASON = 10
-"""Characters that the reason of an override must have."""
+"""Minimum length of an override's reason, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One attempt of one check. brief: what happened, without the check's name; notes: what to mention although it
-    passed.
+    """One attempt of one check. brief: the result without the check's name; notes: remarks on a success.
 
-    reporter: the id of the token that reported it, empty for Greenroom itself and for passwords.
+    reporter: the id of the token that reported it; empty for Greenroom and for password sign-ins.
     """
 
     name: str
@@ -59,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """A person's leave for the named checks. attempts: the newest attempt that it saw of each check, 0 for none."""
+    """A user's override of the named checks. attempts: the newest attempt of each check at that time, 0 for none."""
 
     checks: tuple[str, ...]
     attempts: Mapping[str, int] = field(default_factory=dict)
@@ -69,10 +68,10 @@ class Override:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that the gate looks at for one commit. runs may hold several attempts of a name; the highest counts.
+    """The input of a verdict on one commit. runs may contain several attempts of a check; the highest counts.
 
-    pins: ``key`` of a check -> the only token whose reports count for it. silent: keys of required checks whose
-    provider is too late.
+    pins: ``key`` of a check -> the only token whose reports count. silent: keys of required checks without any report
+    in time.
     """
 
     sha: str
@@ -86,7 +85,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The answer: a colour, sentences for people, and the required checks that only an override let through."""
+    """The verdict: a colour, the reasons as sentences, and the required checks that passed only by an override."""
 
     colour: Colour
     reasons: tuple[str, ...]
@@ -94,20 +93,16 @@ class Decision:
 
 
 def key(name: str) -> str:
-    """What makes two check names the same: as with commit statuses, their case does not count."""
+    """The normalised check name. Names are case-insensitive, like the contexts of commit statuses."""
     return name.strip().casefold()
 
 
 REHEARSAL = "rehearsal"
-"""The check run that shows a rehearsal. It comes when the release is there: what requires it waits before the switch,
-not at the gate.
-"""
+"""The check run of a rehearsal. It starts after the release is created, so it gates the switch, not the release."""
 
 
 def required_names(configured: Iterable[str]) -> tuple[str, ...]:
-    """The builtin checks and the configured ones, each once. Nothing configured stays nothing: the gate then
-    refuses.
-    """
+    """The built-in and the configured checks, without duplicates. Empty if none is configured; the gate then blocks."""
     wanted = [name.strip() for name in configured if name.strip()]
     unique: dict[str, str] = {}
     for name in [*BUILTIN, *wanted] if wanted else []:
@@ -126,13 +121,13 @@ def latest(runs: Iterable[Run]) -> dict[str, Run]:
 
 
 def holds(override: Override, newest: Mapping[str, Run]) -> bool:
-    """Whether no check that the override saw has been attempted anew since."""
+    """Whether the override is valid: no check has a newer attempt than the override recorded."""
     seen = {key(name): attempt for name, attempt in override.attempts.items()}
     return all(newest[name].attempt <= attempt for name, attempt in seen.items() if name in newest)
 
 
 def state_of(run: Run | None, *, allow_neutral: bool = False) -> Colour:
-    """What one required check is to the gate: green, pending (also when nothing was reported), red or blocked."""
+    """The colour of one required check: green, pending (also without a report), red or blocked."""
     if run is None or run.status != "completed":
         return "pending"
     if run.conclusion == "success" or (allow_neutral and run.conclusion in LENIENT):
@@ -146,7 +141,7 @@ def verdict(facts: Facts) -> Decision:
     """Whether the commit may be deployed. Green only if each required check succeeded or a valid override names it."""
     required = tuple({key(name): name for name in facts.required}.values())
     if not required:
-        return Decision(colour="blocked", reasons=("No check is required, so there is nothing to be green.",))
+        return Decision(colour="blocked", reasons=("No required checks are configured.",))
     newest = latest(facts.runs)
     leave = {key(name): override for override in facts.overrides if holds(override, newest) for name in override.checks}
     colours: list[Colour] = []
@@ -165,7 +160,7 @@ def verdict(facts: Facts) -> Decision:
         if strange:
             reasons.append(f"`{name}` was not reported by the token that it is pinned to.")
         elif late:
-            reasons.append(f"`{name}` is stale: its provider is silent, nothing was reported in time.")
+            reasons.append(f"`{name}` is stale: its provider did not report in time.")
         else:
             reasons += _notes(name, run) if colour == "green" else [sentence(name, run)]
     colour = _worst(colours)
@@ -176,7 +171,7 @@ def verdict(facts: Facts) -> Decision:
 
 
 def _by_a_stranger(run: Run, pins: Mapping[str, str]) -> bool:
-    """Whether the check is pinned to another token; a queued attempt that nobody reported yet is nobody's."""
+    """Whether another token than the pinned one reported the check. Queued attempts have no reporter yet."""
     return key(run.name) in pins and run.status != "queued" and run.reporter != pins[key(run.name)]
 
 
@@ -203,11 +198,11 @@ def _overridden(name: str, run: Run | None, override: Override) -> str:
 
 SENTENCES = {
     "failure": "`{name}` failed{brief}",
-    "error": "`{name}` could not be completed, so it proves nothing{brief}",
+    "error": "`{name}` could not be completed and does not count as passed{brief}",
     "timed_out": "`{name}` took too long{brief}",
-    "action_required": "`{name}` waits for somebody to act{brief}",
+    "action_required": "`{name}` requires action{brief}",
     "cancelled": "`{name}` was cancelled{brief}",
-    "stale": "`{name}` has not reported in time and is stale{brief}",
+    "stale": "`{name}` is stale{brief}",
     "skipped": "`{name}` was skipped, which does not count as passed{brief}",
     "neutral": "`{name}` ended neutral, which does not count as passed{brief}",
     "success": "`{name}` passed{brief}",
@@ -215,9 +210,9 @@ SENTENCES = {
 
 
 def sentence(name: str, run: Run | None) -> str:
-    """One sentence on a check: ``\\`tests\\` failed: 2 of 214, first: payroll.tests.Test.test_x``."""
+    """One sentence about a check: ``\\`tests\\` failed: 2 of 214, first: payroll.tests.Test.test_x``."""
     if run is None:
-        return f"`{name}` is expected: nothing has been reported for it yet."
+        return f"`{name}` is expected: no report yet."
     if run.status == "queued":
         return f"`{name}` is waiting to run."
     if run.status != "completed":
@@ -227,9 +222,9 @@ def sentence(name: str, run: Run | None) -> str:
 
 
 def withheld(decision: Decision, *, serving: str = "") -> str:
-    """The paragraph for the pusher: ``withheld: `tests` failed: 2 of 214, first: ...; v12 keeps running``.
+    """The text for the push output: ``withheld: `tests` failed: 2 of 214, first: ...; v12 keeps running``.
 
-    serving: what answers now, ``v12``; empty when nothing has been released.
+    serving: the current release, such as ``v12``; empty if there is none.
     """
     keeps = f"{serving} keeps running" if serving else "nothing is deployed yet"
     words = "waiting" if decision.colour == "pending" else "withheld"
@@ -238,9 +233,7 @@ def withheld(decision: Decision, *, serving: str = "") -> str:
 
 
 def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str) -> list[str]:
-    """For each required check that has not succeeded what to do next: read it all, and try it again where it says
-    nothing of the code.
-    """
+    """Hints for each unsuccessful required check: read its output, and rerun it unless the code caused the failure."""
     names = {key(name) for name in required}
     newest = [
         run
@@ -249,34 +242,34 @@ def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str
     ]
     told = []
     for run in newest:
-        told.append(f"all that `{run.name}` said: greenroom checks:info {shlex.quote(run.name)} {sha[:8]} -a {app}")
+        told.append(f"full output of `{run.name}`: greenroom checks:info {shlex.quote(run.name)} {sha[:8]} -a {app}")
         if run.conclusion not in ("failure", "action_required"):
             told.append(
-                f"try `{run.name}` again on the same code: greenroom checks:rerun {shlex.quote(run.name)} --sha"
+                f"rerun `{run.name}` on the same commit: greenroom checks:rerun {shlex.quote(run.name)} --sha"
                 f" {sha[:8]} -a {app}"
             )
     return told
 
 
 def move_problem(*, status: str, to_status: str, to_conclusion: str = "") -> str:
-    """Why a run may not go from ``status`` to the other; empty if it may. Completed is the end of an attempt."""
+    """Why a status change is illegal; empty if it is legal. ``completed`` is final for an attempt."""
     if to_status not in STATUSES:
         return f"status {to_status!r} does not exist; statuses are {', '.join(STATUSES)}"
     if (to_status == "completed") != bool(to_conclusion):
-        return "a conclusion belongs to the status completed, and only to it"
+        return "the status completed requires a conclusion, and no other status allows one"
     if to_conclusion and to_conclusion not in CONCLUSIONS:
         return f"conclusion {to_conclusion!r} does not exist; conclusions are {', '.join(CONCLUSIONS)}"
     if status == "completed":
-        return "the attempt is completed; a re-run makes a new one"
+        return "the attempt is completed; a re-run starts a new one"
     if status == "queued" and to_status == "completed" and to_conclusion not in UNSTARTED_ENDS:
-        return f"a run that never began cannot end as {to_conclusion}"
+        return f"a run that has not started cannot end as {to_conclusion}"
     if status == "in_progress" and to_status == "queued":
-        return "a run that has begun cannot wait again"
+        return "a run in progress cannot return to queued"
     return ""
 
 
 def is_stale(*, status: str, updated_at: datetime, now: datetime, after: timedelta = STALE_AFTER) -> bool:
-    """Whether a run that is not completed has been silent for longer than ``after``."""
+    """Whether a run that is not completed had no update for longer than ``after``."""
     return status != "completed" and now - updated_at > after
 
 
@@ -285,7 +278,7 @@ MIN_IGNORE, MAX_IGNORE = timedelta(minutes=1), timedelta(days=366)
 
 @dataclass(frozen=True, kw_only=True)
 class Ignore:
-    """A person's leave for one finding, known by its fingerprint, until a moment."""
+    """A user's decision to ignore one finding, identified by its fingerprint, until a given time."""
 
     fingerprint: str
     reason: str
@@ -294,9 +287,7 @@ class Ignore:
 
 
 def with_ignores(finding: Mapping[str, Any], ignores: Iterable[Ignore], now: datetime) -> dict[str, Any]:
-    """The finding as ignores leave it: ``ignored`` if it was new and one holds; ``new`` again, whatever it was, when
-    its ignore has run out.
-    """
+    """The finding after applying ignores: a new one becomes ``ignored``; one with an expired ignore becomes ``new``."""
     own = next((item for item in ignores if item.fingerprint == finding.get("fingerprint")), None)
     if own is None or finding.get("state") == "suppressed":
         return dict(finding)
@@ -305,7 +296,7 @@ def with_ignores(finding: Mapping[str, Any], ignores: Iterable[Ignore], now: dat
         return {
             **finding,
             "state": "new",
-            "message": f"{finding.get('message')} (its ignore by {own.actor} ended {day})",
+            "message": f"{finding.get('message')} (ignore by {own.actor} expired {day})",
         }
     if finding.get("state", "new") != "new":
         return dict(finding)
@@ -313,22 +304,22 @@ def with_ignores(finding: Mapping[str, Any], ignores: Iterable[Ignore], now: dat
 
 
 def ignore_problem(*, reason: str, until: datetime, now: datetime) -> str:
-    """Why this ignore is refused; empty if it is not."""
+    """Why this ignore is invalid; empty if it is valid."""
     if len(reason.strip()) < MIN_REASON:
-        return f"the reason must have {MIN_REASON} characters or more; it is read by others later"
+        return f"the reason must have at least {MIN_REASON} characters"
     if not MIN_IGNORE <= until - now <= MAX_IGNORE:
-        return "its end must lie in the future, and within a year"
+        return "its end must be in the future and within one year"
     return ""
 
 
 def override_problem(*, checks: Iterable[str], known: Iterable[str], reason: str) -> str:
-    """Why this override is refused; empty if it is not. known: the required checks and the reported ones."""
+    """Why this override is invalid; empty if it is valid. known: the required and the reported checks."""
     names = list(checks)
     unknown = sorted(name for name in names if key(name) not in {key(other) for other in known})
     if not names:
-        return "an override names the checks that it lets pass"
+        return "name at least one check"
     if unknown:
         return f"no such check: {', '.join(unknown)}; checks of this commit are {', '.join(sorted(known))}"
     if len(reason.strip()) < MIN_REASON:
-        return f"the reason must have {MIN_REASON} characters or more; it is read by others later"
+        return f"the reason must have at least {MIN_REASON} characters"
     return ""

@@ -1,4 +1,4 @@
-"""A check run's findings as SARIF 2.1.0 (OASIS standard), which editors and code hosts read."""
+"""Exports a check run's findings as SARIF 2.1.0 (OASIS standard) for editors and code hosts."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ LEVELS = {1: "error", 2: "error", 3: "warning", 4: "note"}
 def log_of(
     *, name: str, sha: str, conclusion: str, findings: Iterable[Mapping[str, Any]], versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """One SARIF log with a run for each tool; a single run without results when nothing was found.
+    """One SARIF log with a run for each tool; a single run without results if there are no findings.
 
     findings: maps with FIELDS; severity is 1 to 4. versions: tool -> version.
-    A run counts as carried out well when the check has a conclusion that says something of the code.
+    executionSuccessful is true if the check ended with success, failure or neutral.
     """
     by_tool: dict[str, list[Mapping[str, Any]]] = {}
     for item in findings:
@@ -44,7 +44,7 @@ def log_of(
 
 
 def versions(data: Mapping[str, Any]) -> dict[str, str]:
-    """tool -> version, of what a check run keeps."""
+    """tool -> version, from a check run's data."""
     found = {"ruff": (data.get("ruff") or {}).get("version")}
     found |= {
         name: part.get("version") for name, part in (data.get("scanners") or {}).items() if isinstance(part, dict)

@@ -1,7 +1,6 @@
-"""Reads SARIF 2.1.0 that another tool made: bytes in, plain findings out, or an error that says where in the log the
-trouble is.
+"""Parses SARIF 2.1.0 of external tools: bytes in, plain findings out, or an error with the location in the log.
 
-Only what a gate needs is read; what is not understood is not guessed at.
+Reads only the fields that the gate needs, and never guesses.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NAME, MESSAGE, PATH = 80, 2_000, 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One result. path is relative to the repository; level as the tool gives it; suppressed: by the tool itself."""
+    """One result. path is relative to the repository; level as the tool gives it; suppressed: by the tool."""
 
     rule: str
     path: str
@@ -42,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """One tool's findings. done: False when the tool says itself that it did not end well, and why."""
+    """One tool's findings. done: False if the tool reports that its own run failed; problem: the reason."""
 
     tool: str
     version: str
@@ -52,7 +51,7 @@ class Scan:
 
 
 def unpack(data: bytes) -> bytes:
-    """The log itself, of what may be gzipped. UserError when it is too large or broken."""
+    """The uncompressed log; data may be gzipped. Raises UserError if it is too large or corrupt."""
     if len(data) > MAX_PACKED and data[:2] == GZIP:
         raise _bad("", f"more than {MAX_PACKED >> 20} MB gzipped")
     if data[:2] == GZIP:
@@ -60,29 +59,29 @@ def unpack(data: bytes) -> bytes:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
                 data = file.read(MAX_BYTES + 1)
         except (OSError, EOFError) as error:
-            raise _bad("", f"the gzip data is broken ({error})") from error
+            raise _bad("", f"corrupt gzip data ({error})") from error
     if len(data) > MAX_BYTES:
         raise _bad("", f"more than {MAX_BYTES >> 20} MB")
     return data
 
 
 def read(data: bytes, roots: Iterable[str] = ()) -> list[Scan]:
-    """The scans of a log, one for each tool; several runs of one tool are one. roots: checkouts' folders to take off
+    """The scans of a log, one per tool; several runs of a tool are merged. roots: checkout folders to strip from
     absolute paths.
     """
     try:
         log = json.loads(unpack(data))
     except (ValueError, RecursionError) as error:
-        raise _bad("", f"it is not JSON ({error})") from error
+        raise _bad("", f"invalid JSON ({error})") from error
     if not isinstance(log, dict):
-        raise _bad("", "it must be an object")
+        raise _bad("", "expected an object")
     if log.get("version") != "2.1.0":
-        raise _bad("version", f'only "2.1.0" is read, found {str(log.get("version"))[:20]!r}')
+        raise _bad("version", f'only "2.1.0" is supported, found {str(log.get("version"))[:20]!r}')
     runs = _list(log.get("runs"), "runs")
     if not runs:
-        raise _bad("runs", "it is empty: there is no tool that has looked")
+        raise _bad("runs", "the list is empty: no tool has run")
     if len(runs) > MAX_RUNS:
-        raise _bad("runs", f"{len(runs)} runs; at most {MAX_RUNS} are read")
+        raise _bad("runs", f"{len(runs)} runs; the maximum is {MAX_RUNS}")
     scans: dict[str, Scan] = {}
     for number, run in enumerate(runs):
         one = _run(run, f"runs[{number}]", tuple(roots))
@@ -90,7 +89,7 @@ def read(data: bytes, roots: Iterable[str] = ()) -> list[Scan]:
         scans[one.tool] = _join(known, one) if known else one
     for scan in scans.values():
         if len(scan.rows) > MAX_RESULTS:
-            raise _bad("runs", f"{len(scan.rows)} results of {scan.tool}; at most {MAX_RESULTS} are read")
+            raise _bad("runs", f"{len(scan.rows)} results of {scan.tool}; the maximum is {MAX_RESULTS}")
     return list(scans.values())
 
 
@@ -109,9 +108,7 @@ def _run(run: Any, where: str, roots: tuple[str, ...]) -> Scan:
     driver = _map(_map(run.get("tool"), f"{where}.tool").get("driver"), f"{where}.tool.driver")
     name = _text(driver.get("name"), f"{where}.tool.driver.name", 60)
     if "results" not in run:
-        raise _bad(
-            f"{where}.results", "it is missing: the tool has not looked (an empty list says that it found nothing)"
-        )
+        raise _bad(f"{where}.results", "missing: the tool has not run (an empty list means no findings)")
     rules = [
         rule
         for rule in _list(driver.get("rules", []), f"{where}.tool.driver.rules")[:MAX_RULES]
@@ -129,7 +126,7 @@ def _run(run: Any, where: str, roots: tuple[str, ...]) -> Scan:
         if isinstance(item, dict) and item.get("executionSuccessful") is False
     ]
     words = str(bad[0].get("exitCodeDescription") or "") if bad else ""
-    problem = f"{name} says that it did not end well{': ' + words[:200] if words else ''}" if bad else ""
+    problem = f"{name} reports that its run failed{': ' + words[:200] if words else ''}" if bad else ""
     return Scan(
         tool=name,
         version=str(driver.get("semanticVersion") or driver.get("version") or "")[:60],
@@ -147,7 +144,7 @@ def _bases(value: Any) -> dict[str, str]:
 def _result(
     result: Any, where: str, rules: list[dict[str, Any]], bases: Mapping[str, str], roots: tuple[str, ...]
 ) -> list[Row]:
-    """No row for a result that is no problem (``kind`` other than fail, or gone since the tool's own baseline)."""
+    """The row of a result; None if it is not a problem (``kind`` is not fail, or absent since the baseline)."""
     result = _map(result, where)
     if result.get("kind", "fail") not in ("fail", "open", "review") or result.get("baselineState") == "absent":
         return []
@@ -156,7 +153,7 @@ def _result(
     message = _map(result.get("message"), f"{where}.message")
     text = str(message.get("text") or message.get("markdown") or _told(rule, message.get("id")) or name)
     if not text:
-        raise _bad(f"{where}.message", "neither text nor a rule that has one")
+        raise _bad(f"{where}.message", "no text, and no text in the rule")
     path, region = _place(result, where, bases, roots)
     line = _number(region.get("startLine", 1), f"{where}.locations[0].physicalLocation.region.startLine")
     held = [
@@ -198,7 +195,7 @@ def _told(rule: dict[str, Any] | None, key: Any) -> str:
 
 
 def _severity(result: Mapping[str, Any], rule: dict[str, Any] | None) -> int:
-    """1 for a security severity of 7 or more, else by the level; a rule's level stands in for a missing one."""
+    """1 for a security severity of 7 or more, else from the level. The rule's level replaces a missing level."""
     for source in (result, rule or {}):
         properties = source.get("properties")
         grave = properties.get("security-severity") if isinstance(properties, dict) else None
@@ -226,15 +223,13 @@ def _place(
 
 
 def _path(file: Mapping[str, Any], where: str, bases: Mapping[str, str], roots: tuple[str, ...]) -> str:
-    """The path in the repository: no scheme, no checkout's folder, no ``..``. UserError for one that leads out of
-    it.
-    """
+    """The path relative to the repository, without scheme and checkout folder. Raises UserError for a path outside."""
     uri = str(file.get("uri") or "")
     if not uri:
         return ""
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file") or len(uri) > PATH:
-        raise _bad(where, f"a path or a file: URI of at most {PATH} characters is expected, found {uri[:60]!r}")
+        raise _bad(where, f"expected a path or a file: URI of at most {PATH} characters, found {uri[:60]!r}")
     path = unquote(parts.path)
     base = unquote(urlsplit(bases.get(str(file.get("uriBaseId") or ""), "")).path)
     for root in sorted({root.rstrip("/") for root in (base, *roots) if root.strip("/")}, key=len, reverse=True):
@@ -243,43 +238,43 @@ def _path(file: Mapping[str, Any], where: str, bases: Mapping[str, str], roots: 
             break
     path = posixpath.normpath(path)
     if path.startswith("/"):
-        raise _bad(where, f"{uri[:80]!r} is absolute and below no known checkout; give its folder as --root")
+        raise _bad(where, f"{uri[:80]!r} is absolute and not in a known checkout; name the checkout with --root")
     if path == ".." or path.startswith("../"):
-        raise _bad(where, f"{uri[:80]!r} leads out of the repository")
+        raise _bad(where, f"{uri[:80]!r} is outside the repository")
     return "" if path == "." else path
 
 
 def _map(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _bad(where, f"an object is expected, found {_kind(value)}")
+        raise _bad(where, f"expected an object, found {_kind(value)}")
     return value
 
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise _bad(where, f"a list is expected, found {_kind(value)}")
+        raise _bad(where, f"expected a list, found {_kind(value)}")
     return value
 
 
 def _text(value: Any, where: str, limit: int) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > limit:
-        raise _bad(where, f"a text of 1 to {limit} characters is expected, found {_kind(value)}")
+        raise _bad(where, f"expected a string of 1 to {limit} characters, found {_kind(value)}")
     return value.strip()
 
 
 def _number(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise _bad(where, f"a whole number is expected, found {str(value)[:40]!r}")
+        raise _bad(where, f"expected an integer, found {str(value)[:40]!r}")
     return min(max(value, 1), 2_000_000_000)
 
 
 def _kind(value: Any) -> str:
-    names = {"NoneType": "nothing", "dict": "an object", "list": "a list", "str": f"the text {str(value)[:40]!r}"}
+    names = {"NoneType": "nothing", "dict": "an object", "list": "a list", "str": f"the string {str(value)[:40]!r}"}
     return names.get(type(value).__name__, f"{str(value)[:40]}")
 
 
 def _bad(where: str, problem: str) -> UserError:
     place = f" at {where}" if where else ""
     return UserError(
-        f"The SARIF log cannot be taken{place}: {problem}.", hint="SARIF 2.1.0, as JSON or gzipped", id="bad_sarif"
+        f"Invalid SARIF log{place}: {problem}.", hint="send SARIF 2.1.0 as JSON, optionally gzipped", id="bad_sarif"
     )

@@ -1,5 +1,7 @@
-"""Add-ons with the config vars that they bring: what ``app_lifecycle`` is for whole apps. Each function is one
-transaction of rows; ``heal`` finishes what stands outside of them (a resource to create or to remove) after a crash.
+"""Creates, attaches and destroys add-ons together with their config vars, like ``app_lifecycle`` for apps.
+
+Each action writes its rows in one transaction. ``heal`` completes the work outside of it (create or remove a resource)
+after a crash.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ PATIENCE = timedelta(minutes=1)
 def create(
     *, actor: Actor, app: App, home: Path, kind: str, name: str, wanted: str, confirmed: bool, plan: str = ""
 ) -> Addon:
-    """A new add-on with its first attachment and a release that has its config vars; at the first wish the one that
-    came with the app.
+    """Create an add-on with its first attachment and a release with its config vars. The first call returns the add-on
+    that the app was created with.
     """
     service = registry.kind(kind).service
     with actions.alone(app):
@@ -44,7 +46,7 @@ def create(
         if own is not None:
             return own
         with transaction.atomic():
-            lock_apps([app.pk])  # nobody else takes the name
+            lock_apps([app.pk])  # reserves the name
             attachment = actions.free_name(app=app, service=service, wanted=wanted)
             addon = actions.record(
                 actor=actor,
@@ -61,8 +63,8 @@ def create(
 
 
 def _complete(actor: Actor, addon: Addon, home: Path) -> None:
-    """Make the add-on and give its config vars to the apps that see it. One that is not ready yet is left for
-    ``heal``.
+    """Create the add-on's resource and set its config vars in the attached apps. If it is not ready yet, ``heal``
+    continues later.
     """
     values = actions.build(addon=addon, home=home)
     if values is None:
@@ -79,7 +81,7 @@ def _complete(actor: Actor, addon: Addon, home: Path) -> None:
 
 @transaction.atomic
 def attach(*, actor: Actor, addon: Addon, app: App, home: Path, wanted: str, confirmed: bool) -> Attachment:
-    """Let the app see the add-on under one more name, or move a name to it: that is what promoting is."""
+    """Attach the add-on under a new name, or move an existing name to it (promote)."""
     actions.hold_both(addon, app)
     kind = registry.kind(addon.kind)
     name = actions.free_name(app=app, service=kind.service, wanted=wanted)
@@ -93,13 +95,13 @@ def attach(*, actor: Actor, addon: Addon, app: App, home: Path, wanted: str, con
 
 @transaction.atomic
 def detach(*, actor: Actor, attachment: Attachment, home: Path) -> None:
-    """Take the name and its config vars away."""
+    """Remove the attachment and its config vars."""
     actions.detach(actor=actor, attachment=attachment)
     _unset(actor, [attachment], home)
 
 
 def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
-    """Take all its names away, then remove the add-on with its data. ConflictError while other apps see it, unless
+    """Remove all attachments, then the add-on with its data. Raises ConflictError if other apps are attached, unless
     ``force``.
     """
     with actions.alone(addon.app):
@@ -108,8 +110,8 @@ def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
             others = Attachment.objects.filter(addon=addon).exclude(app=addon.app_id).select_related("app")
             if others and not force:
                 raise ConflictError(
-                    f"{addon.name} is attached to {', '.join(row.app.name for row in others)} too.",
-                    hint="detach it there, or add --force",
+                    f"{addon.name} is also attached to {', '.join(row.app.name for row in others)}.",
+                    hint="detach it there, or use --force",
                 )
             _unset(actor, actions.give_up(actor=actor, addon=addon), home)
         _drop(addon, home)
@@ -121,21 +123,20 @@ def _drop(addon: Addon, home: Path) -> None:
 
 
 def _unset(actor: Actor, attachments: list[Attachment], home: Path) -> None:
-    """A release for each app without the config vars of its attachments."""
+    """Create a release for each app without the config vars of its attachments."""
     suffixes = queries.service_of(attachments[0].addon).variables if attachments else ()
     for app in {row.app_id: row.app for row in attachments}.values():
         names = sorted(row.name for row in attachments if row.app_id == app.pk)
         keys = [f"{name}{suffix}" for name in names for suffix in suffixes]
-        gone = cast("dict[str, str]", dict.fromkeys(keys))  # None takes a config var away
+        gone = cast("dict[str, str]", dict.fromkeys(keys))  # None removes a config var
         text = f"Detach {', '.join(names)} ({attachments[0].addon.name})"
         attach_config(actor=actor, app=app, home=home, values=gone, description=text)
 
 
 def heal(*, home: Path, after: timedelta = PATIENCE) -> None:
-    """After a kill: drop what was to be destroyed, make what was to be made. What is younger than ``after`` is still
-    somebody's work.
+    """After a crash: complete interrupted creations and deletions that are older than ``after``.
 
-    The first add-ons of a new app are its lifecycle's part.
+    The first add-ons of a new app belong to the app's lifecycle.
     """
     old = clock.now() - after
     going = Addon.objects.filter(state="deprovisioning", updated_at__lte=old).select_related("app")
@@ -145,7 +146,7 @@ def heal(*, home: Path, after: timedelta = PATIENCE) -> None:
 
 
 def _heal(addon: Addon, home: Path) -> None:
-    """What is still to be done when nobody else is at work on the app."""
+    """Complete the work on one add-on, if no one else holds the app's lock."""
     with actions.alone(addon.app):
         state = Addon.objects.filter(pk=addon.pk).values_list("state", flat=True).first()
         if state == "deprovisioning":

@@ -53,28 +53,7 @@ class Commands:
         dyno = release_commands.dyno_id(delivery.release, command, attempt)
         seen = self.engine.describe(dyno)
         if seen is None:
-            slug = delivery.release.slug
-            if slug is not None and not intact(slug, self.home):
-                error = SlugDamagedError(slug)
-                return self._record(delivery, command, CommandEnd("failed", error.message, error.hint))
-            say(
-                "\n".join(
-                    [
-                        f"-----> Running {TITLES[command.kind]}: {command.text}",
-                        *schema_refusals.freedom(delivery.release, command),
-                    ]
-                )
-            )
-            self.engine.start(
-                release_commands.spec(
-                    release=delivery.release,
-                    command=command,
-                    home=self.home,
-                    capacity=self.engine.capacity(),
-                    attempt=attempt,
-                )
-            )
-            return None
+            return self._start(delivery, command, attempt, say)
         self._copy(dyno, say, whole=seen.ended, kept=delivery.release.output if command.kind == "release" else "")
         end = self._end(delivery.release, command, seen) if seen.ended else None
         if end is None:
@@ -87,6 +66,23 @@ class Commands:
         self._record(delivery, command, end)
         self.engine.forget(dyno)  # after the row: a dyno that nobody knows is started
         return end
+
+    def _start(
+        self, delivery: Delivery, command: ReleaseCommand, attempt: int, say: Callable[[str], None]
+    ) -> CommandEnd | None:
+        """Start the command's dyno. Returns its end if the slug's files are damaged, None otherwise."""
+        release = delivery.release
+        assert release is not None
+        if release.slug is not None and not intact(release.slug, self.home):
+            error = SlugDamagedError(release.slug)
+            return self._record(delivery, command, CommandEnd("failed", error.message, error.hint))
+        lines = [f"-----> Running {TITLES[command.kind]}: {command.text}", *schema_refusals.freedom(release, command)]
+        say("\n".join(lines))
+        spec = release_commands.spec(
+            release=release, command=command, home=self.home, capacity=self.engine.capacity(), attempt=attempt
+        )
+        self.engine.start(spec)
+        return None
 
     def _end(self, release: Release, command: ReleaseCommand, seen: DynoState) -> CommandEnd | None:
         return command_end(

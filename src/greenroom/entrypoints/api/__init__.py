@@ -1,1 +1,1 @@
-"""The HTTP API in Heroku's shape."""
+"""The HTTP API, compatible with Heroku's Platform API."""

@@ -1,4 +1,4 @@
-"""Finds the actor of a request: a Bearer token, Basic with a token as password, or a session of the dashboard."""
+"""Authenticates a request: Bearer token, Basic with a token as password, or a session of the dashboard."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from greenroom.accounts.rules import Actor
 
 
 def parse_header(header: str) -> tuple[str, str]:
-    """(user, secret) of an Authorization header; Bearer and ``token`` have no user. ('', '') when it is of no known
-    form.
+    """(user, secret) of an Authorization header; Bearer and ``token`` have no user. ('', '') for an unknown
+    scheme.
     """
     kind, _, rest = header.strip().partition(" ")
     if kind.lower() in ("bearer", "token"):

@@ -1,8 +1,7 @@
-"""Links that answers carry, under the name by which the client reached this installation: a tunnel's end is
-``localhost``, another computer's is its host.
+"""URLs in responses, with the host name by which the client reached this installation: ``localhost`` through a tunnel,
+the host's name from another computer.
 
-Only names that are this installation's own are taken from a request; any other Host header gets links under the
-installation's name.
+Only the installation's own names are taken from a Host header; for any other, URLs use the installation's name.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _host: ContextVar[str] = ContextVar("host", default="")
 
 
 def remember(request: HttpRequest) -> None:
-    """Let the links of this request's answer carry the name that it was sent to."""
+    """Use the request's Host name for the URLs in its response."""
     name = request.headers.get("Host", "").rpartition("@")[2].partition(":")[0].lower()
     _host.set(name if name in (*LOCAL, _own()) else _own())
 
@@ -27,21 +26,21 @@ def _own() -> str:
 
 
 def host() -> str:
-    """The name in links. 127.0.0.1 becomes localhost, which the Heroku CLI's git remotes and psql's TLS rule know."""
+    """The host name in URLs. 127.0.0.1 becomes localhost, as the Heroku CLI's git remotes and psql's TLS rule need."""
     name = _host.get() or _own()
     return LOCAL[0] if name in LOCAL else name
 
 
 def plain(path: str) -> str:
-    """A link to the API's port; from another computer to the one with TLS, since such a link is a credential."""
+    """A URL on the API's port. From another computer it uses the TLS port, because such a URL is a credential."""
     return f"http://{host()}:{settings.INSTALLATION['api_port']}{path}" if host() in LOCAL else secure(path)
 
 
 def secure(path: str) -> str:
-    """A link with TLS."""
+    """A URL on the TLS port."""
     return f"https://{host()}:{settings.INSTALLATION['tls_port']}{path}"
 
 
 def rendezvous(path: str) -> str:
-    """Where the client of an attached dyno goes."""
+    """The rendezvous URL for the client of an attached dyno."""
     return f"rendezvous://{host()}:{settings.INSTALLATION['rendezvous_port']}{path}"

@@ -1,7 +1,6 @@
-"""A database that is away for a moment: reads are tried again for some seconds, and what cannot be answered is a 503
-that says when to come back.
+"""Handles short database outages: retries reads for some seconds, otherwise responds 503 with Retry-After.
 
-Two changes that meet are another matter: the database ends one of them, which has changed nothing and is answered 409.
+Deadlocks and serialization failures are different: the database aborts one transaction, and the response is 409.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from django.db import InterfaceError, OperationalError, connection, connections
 from django.http import HttpRequest, HttpResponse
 
 BROKEN = (OperationalError, InterfaceError)
-"""What a lost or refused connection raises, a full pool's too."""
+"""Exceptions of a lost or refused connection, or of an exhausted pool."""
 PAUSES = (0.2, 0.6, 1.2, 2.5)
 RETRY_AFTER = 3
 _waiting = threading.BoundedSemaphore(32)
-"""Requests that wait for the database at once; others are answered 503 at once."""
+"""Maximum number of requests that wait for the database; others get 503 immediately."""
 
 
 def tried_again(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
-    """The answer; of a read also when the database comes back meanwhile. Raises what the last try raised."""
+    """The response. Retries a read during an outage. Raises the exception of the last attempt."""
     try:
         return answer()
     except BROKEN:

@@ -1,5 +1,5 @@
-"""Which requests need the disk's reserve: those that lead to builds, releases, dumps or uploads. What reads or frees
-space never does.
+"""The requests that need the disk reserve: those that lead to builds, releases, dumps or uploads. Requests that read
+or free space do not.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ GROWING = {
     "checks:report",
     "pipelines:config:write",
 }
-"""Permissions whose writes take space."""
+"""Permissions whose writes use disk space."""
 ALSO = {"release", "push", "data:write", "run"}
-"""The same for routes whose view asks for the permission itself."""
+"""The same for routes whose view checks the permission."""
 MORE = {
     "/apps",
     "/app-setups",
@@ -35,22 +35,20 @@ MORE = {
     "/apps/{app}/migrations/actions/rehearse",
 }
 ASKING_ITSELF = {("POST", "/apps/{app}/releases")}
-"""Routes whose view asks, for some requests only: a rollback is a way out when what serves fills the disk, and takes no
-more than a row.
-"""
+"""Routes whose view calls ``need`` for some requests only: a rollback must work on a full disk."""
 FREEING = ("/cancel", "/connection_reset", "/actions/drop", "/actions/public-url")
-"""Ends of paths that take nothing, or give space back. A reset of a database does not: it makes a snapshot and keeps
-what it replaces for a day.
+"""Path suffixes that use no space or free it. A database reset is not one: it creates a snapshot and keeps the old
+database for a day.
 """
 
 
 def need(home: Path) -> None:
-    """DiskFullError while the disk lacks its reserve."""
+    """Raise DiskFullError if free space is below the reserve."""
     disk.guard(home, "builds, releases, config changes and snapshots")
 
 
 def takes_space(row: Route) -> bool:
-    """Whether the request is refused while the disk lacks its reserve."""
+    """Whether the request is refused while free space is below the reserve."""
     if (
         row.method not in ("POST", "PUT", "PATCH")
         or row.pattern.endswith(FREEING)

@@ -1,4 +1,4 @@
-"""The drivers that the API's actions need. ``project`` puts the real ones in at start-up; tests put in doubles."""
+"""The drivers for the API's actions. ``project`` sets the real ones at start-up; tests set doubles."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _chosen: dict[str, Engine] = {}
 
 
 def use_engine(engine: Engine) -> None:
-    """Choose the engine for this process."""
+    """Set the engine of this process."""
     _chosen["engine"] = engine
 
 
 def engine() -> Engine:
-    """The engine that was chosen."""
+    """The engine of this process. Raises PlatformError if none is set."""
     if "engine" not in _chosen:
-        raise PlatformError("This process has no engine.")
+        raise PlatformError("No engine is configured in this process.")
     return _chosen["engine"]

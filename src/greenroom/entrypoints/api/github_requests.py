@@ -1,6 +1,4 @@
-"""Reads the body of a report in GitHub's words, and refuses it as GitHub does: 422 with one entry in ``errors`` per bad
-field.
-"""
+"""Parses report bodies in GitHub's format. Errors are GitHub's: 422 with one entry in ``errors`` per invalid field."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ LONG = 65_535
 
 
 class InvalidError(UserError):
-    """The body is refused. errors: what is wrong with which field, in GitHub's shape."""
+    """The body is invalid. errors: one entry per invalid field, in GitHub's shape."""
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
         texts = "; ".join(f"{error['field']}: {error['message']}" for error in errors)
@@ -27,27 +25,25 @@ class InvalidError(UserError):
 
 
 class Asked:
-    """One body and what is wrong with it. Readers answer with something usable and note the error; ``done`` raises if
-    there was one.
-    """
+    """One body and its errors. Readers record an error and return a default; ``done`` raises if there was any error."""
 
     def __init__(self, body: dict[str, Any], resource: str) -> None:
         self.body, self.resource = body, resource
         self.errors: list[dict[str, str]] = []
 
     def wrong(self, field: str, message: str, code: str = "invalid") -> None:
-        """Note an error."""
+        """Record an error."""
         self.errors.append({"resource": self.resource, "field": field, "code": code, "message": message})
 
     def done(self) -> None:
-        """InvalidError if anything was wrong."""
+        """Raise InvalidError if there was an error."""
         if self.errors:
             raise InvalidError(self.errors)
 
     def text(
         self, field: str, limit: int, *, required: bool = False, of: dict[str, Any] | None = None, at: str = ""
     ) -> str:
-        """A text of at most ``limit`` characters; null and missing are empty."""
+        """A string of at most ``limit`` characters; empty for null or a missing key."""
         value = (self.body if of is None else of).get(field)
         where = f"{at}{field}"
         if value is None or (required and value == ""):
@@ -62,14 +58,14 @@ class Asked:
         return value
 
     def one_of(self, field: str, allowed: tuple[str, ...], *, required: bool = False) -> str:
-        """One word of a list; empty when it is missing and may be."""
+        """One of the allowed strings; empty if it is missing and optional."""
         value = self.text(field, 100, required=required)
         if value and value not in allowed:
             self.wrong(field, f"{field} is not one of {', '.join(allowed)}")
         return value
 
     def url(self, field: str) -> str:
-        """An http or https address."""
+        """An http or https URL."""
         value = self.text(field, 2000)
         try:
             good = not value or (urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).netloc))
@@ -80,7 +76,7 @@ class Asked:
         return value
 
     def moment(self, field: str) -> datetime | None:
-        """A time in ISO 8601; without a zone it is UTC."""
+        """A time in ISO 8601; UTC if it has no time zone."""
         value = self.text(field, 40)
         try:
             found = datetime.fromisoformat(value) if value else None
@@ -90,14 +86,14 @@ class Asked:
             return None
 
     def progress(self) -> tuple[str, str]:
-        """(status, conclusion) of a check run, both empty when nothing is said. A conclusion completes it."""
+        """(status, conclusion) of a check run, both empty if missing. A conclusion implies completed."""
         status, conclusion = self.one_of("status", STATUSES), self.one_of("conclusion", CONCLUSIONS)
         if status == "completed" and not conclusion:
             self.wrong("conclusion", "a completed check run needs a conclusion", "missing_field")
         return ("completed" if conclusion else status), conclusion
 
     def words(self) -> dict[str, Any]:
-        """What is said about a check run, only what was given."""
+        """The texts and times of a check run, as far as given."""
         found: dict[str, Any] = {
             "url": self.url("details_url"),
             "external_id": self.text("external_id", 255),
@@ -114,7 +110,7 @@ class Asked:
         return {key: value for key, value in found.items() if value}
 
     def annotations(self) -> list[dict[str, Any]]:
-        """At most 50 annotations, as ``checks`` takes them."""
+        """At most 50 annotations, in the form that ``checks`` expects."""
         items = self._list(self._output() or {}, "annotations")
         if len(items) > MAX_ANNOTATIONS:
             self.wrong("output.annotations", f"there are more than {MAX_ANNOTATIONS} annotations in one request")
@@ -158,7 +154,7 @@ class Asked:
         }
 
     def _columns(self, item: dict[str, Any], at: str, *, one_line: bool) -> tuple[int, int]:
-        """start_column and end_column, 0 where they are not given."""
+        """start_column and end_column, 0 if missing."""
         given = {field: item.get(field) is not None for field in ("start_column", "end_column")}
         for field in (field for field, there in given.items() if there and not one_line):
             self.wrong(f"{at}{field}", "columns need an annotation of one line")

@@ -1,37 +1,37 @@
-"""Heroku's resources that Greenroom leaves out, and what to use instead: the text of the 404 for their paths."""
+"""Heroku's resources that Greenroom does not support, and the alternatives: the text of the 404 for their paths."""
 
 from __future__ import annotations
 
 import re
 
-HERE = "the resources are listed at /schema and in docs/reference"
+HERE = "/schema and docs/reference list the resources"
 A = r"/apps/[^/]+"
 """The path of an app."""
 DB = r"/client/v11/databases/[^/]+"
 
 ENTERED = (
-    "A dyno that runs is not entered: there is no run:inside, ps:exec, ps:socks, ps:forward or ps:copy.",
-    "heroku run -a APP bash starts a one-off dyno with the same code and config vars",
+    "Access to running dynos is not supported: run:inside, ps:exec, ps:socks, ps:forward, ps:copy.",
+    "use a one-off dyno with the same code and config vars: heroku run -a APP bash",
 )
 
 ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         (r"/teams/apps/[^/]+/collaborators",),
-        "There are no teams: nobody joins an app by themselves.",
-        "its owner lets you in: heroku access:add E-MAIL -a APP",
+        "Teams are not supported, so users cannot join an app themselves.",
+        "ask the app's owner to run heroku access:add E-MAIL -a APP",
     ),
     (
         (r"/(teams|organizations|enterprise-accounts)(/.*)?",),
-        "There are no teams or private spaces here: an app has an owner, and collaborators with roles.",
+        "Teams and private spaces are not supported: an app has an owner, and collaborators with roles.",
         (
-            "leave --team and --space out; heroku access:add E-MAIL -a APP lets somebody in, heroku apps:transfer"
-            " E-MAIL gives an app away"
+            "omit --team and --space; add a collaborator with heroku access:add E-MAIL -a APP, or transfer the app with"
+            " heroku apps:transfer E-MAIL"
         ),
     ),
     (
         (r"/(spaces|peerings?|vpn-connections)(/.*)?",),
-        "There are no private spaces: every app is isolated from every other by the sandbox of its dynos.",
-        "leave --space out",
+        "Private spaces are not supported: the sandbox of its dynos isolates each app.",
+        "omit --space",
     ),
     (
         (rf"{A}/dynos/[^/]+", r"/api/v2/.*", rf"{A}/ssh.*"),
@@ -39,7 +39,7 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (r"/v2/.*", rf"{A}/(docker|oci-images|containers).*"),
-        "There is no container registry: apps are built from their commits.",
+        "A container registry is not supported: apps are built from commits.",
         "git push heroku HEAD:master",
     ),
     (
@@ -48,8 +48,8 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
             rf"{A}/formation/[^/]+/(metrics|monitors).*",
             r"/(notifications|user/notifications).*",
         ),
-        "There are no metrics, alerts, notifications or autoscaling of dynos.",
-        "heroku ps:scale web=N -a APP sets how many run; heroku logs --tail -a APP shows each request's time",
+        "Metrics, alerts, notifications and autoscaling of dynos are not supported.",
+        "scale with heroku ps:scale web=N -a APP; heroku logs --tail -a APP shows the time of each request",
     ),
     (
         (
@@ -57,18 +57,18 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
             r"/account/(invoices|credits|payment|usage|quota).*",
             rf"{A}/(usage.*|actions/get-quota)",
         ),
-        "Nothing is billed here.",
+        "Billing is not supported: Greenroom is free of charge.",
         "greenroom status shows what the installation uses",
     ),
     (
         (r"/oauth/(clients|tokens)(/.*)?",),
-        "There are no OAuth clients or grants: programs use a token.",
+        "OAuth clients and grants are not supported: programs use an API token.",
         "heroku authorizations:create -d NAME",
     ),
     (
         (r"/users/[^/]+/two-factor.*", r"/account/(sms-number|recovery-codes|two-factor).*"),
-        "There is no two-factor sign-in here.",
-        "heroku authorizations:create -e SECONDS makes tokens that end by themselves",
+        "Two-factor authentication is not supported.",
+        "use tokens that expire: heroku authorizations:create -e SECONDS",
     ),
     (
         (
@@ -77,27 +77,27 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
             r"/postgres/v0/databases/[^/]+/(links|upgrade|settings|config|connection-pools|maintenance|credentials).*",
         ),
         (
-            "The add-ons here are plain PostgreSQL databases: no followers, forks, pools, links, settings or upgrades,"
-            " and no Redis or Kafka."
+            "The only add-ons are plain PostgreSQL databases, without followers, forks, pools, links, settings or"
+            " upgrades. Redis and Kafka are not supported."
         ),
-        "heroku addons:create heroku-postgresql -a APP makes one; heroku pg:psql -a APP reaches it",
+        "create a database with heroku addons:create heroku-postgresql -a APP; connect with heroku pg:psql -a APP",
     ),
     (
         (r"/telemetry-drains.*", rf"{A}/telemetry-drains.*"),
-        "There are no telemetry drains.",
-        "heroku drains:add URL -a APP sends the log",
+        "Telemetry drains are not supported.",
+        "send the log with heroku drains:add URL -a APP",
     ),
     (
         (r"/favorites.*", r"/apps/favorites.*"),
-        "There are no favourites.",
+        "Favorites are not supported.",
         "heroku apps",
     ),
 )
-"""(paths, what is not there, what to use instead); the first that matches counts."""
+"""(paths, message, hint with the alternative); the first match counts."""
 
 _COMPILED = tuple((re.compile(rf"(?:{'|'.join(paths)})\Z"), text, hint) for paths, text, hint in ELSEWHERE)
 
 
 def instead(path: str) -> tuple[str, str] | None:
-    """(what is not there, what to use instead) for a path of Heroku's that is left out; None for any other path."""
+    """(message, hint with the alternative) for an unsupported path of Heroku's API; None for any other path."""
     return next(((text, hint) for pattern, text, hint in _COMPILED if pattern.match(path)), None)

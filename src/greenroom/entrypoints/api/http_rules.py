@@ -1,4 +1,4 @@
-"""The HTTP rules that hold for every route: what a request may be, and how an answer is sent (ETag, 304, headers)."""
+"""The HTTP rules of all routes: validation of requests, and the form of responses (ETag, 304, headers)."""
 
 from __future__ import annotations
 
@@ -18,74 +18,72 @@ if TYPE_CHECKING:
 VERSION = re.compile(r"application/vnd\.heroku\+json\s*;\s*version=([\w.-]+)")
 JSON = re.compile(r"application/(\w[\w.+-]*\+)?json\Z")
 FORGIVING = "/api/v3/"
-"""Below this path a body is JSON whatever its Content-Type says: GitHub's API takes what ``curl -d`` sends."""
+"""Below this path a body is JSON regardless of its Content-Type: GitHub's API accepts ``curl -d``."""
 
 
 class BadRequestError(UserError):
-    """The request itself cannot be read."""
+    """The request is malformed."""
 
     id = "bad_request"
     status = 400
 
 
 class NotAcceptableError(UserError):
-    """A version of the API that is not spoken here."""
+    """The requested API version is not supported."""
 
     id = "not_acceptable"
     status = 406
 
 
 class TooLargeError(UserError):
-    """The request body is larger than the API takes."""
+    """The request body exceeds the size limit."""
 
     id = "request_too_large"
     status = 413
 
 
 class UnsupportedTypeError(UserError):
-    """The request body is of another type than JSON."""
+    """The request body is not JSON."""
 
     id = "unsupported_media_type"
     status = 415
 
 
 def refuse_version(request: HttpRequest) -> None:
-    """NotAcceptableError when the Accept header asks for a version that is not Heroku's third. ``3.sdk`` and the like
-    are the third.
-    """
+    """Raise NotAcceptableError if the Accept header requests another version than 3 or a variant such as ``3.sdk``."""
     match = VERSION.search(request.headers.get("Accept", ""))
     if match and match[1].partition(".")[0] != "3":
         raise NotAcceptableError(
-            f"Version {match[1][:20]} of the API is not spoken here.",
+            f"API version {match[1][:20]} is not supported.",
             hint='Accept: "application/vnd.heroku+json; version=3"',
         )
 
 
 def refuse_unwritable(params: dict[str, str], query: dict[str, str]) -> None:
-    """BadRequestError for a NUL or half a character in the address: no row could hold it."""
+    """Raise BadRequestError for a NUL byte or an unpaired surrogate in the URL: the database cannot store it."""
     _check_text({**query, **params}, "The address")
 
 
 def body_of(request: HttpRequest) -> dict[str, Any]:
-    """The JSON object of the request; empty when there is none. BadRequestError, TooLargeError,
-    UnsupportedTypeError.
-    """
+    """The body's JSON object; empty without one. Raises BadRequestError, TooLargeError, UnsupportedTypeError."""
     if request.method in ("GET", "HEAD"):
         return {}
     try:
         raw = request.body
     except RequestDataTooBig as error:
-        raise TooLargeError("The request body is too large: at most 5 MB.") from error
+        raise TooLargeError("The request body is too large. Limit: 5 MB.") from error
     if not raw:
         return {}
     kind = (request.content_type or "").strip().lower()
     if kind and not JSON.match(kind) and not request.path.startswith(FORGIVING):
-        raise UnsupportedTypeError(f"The request body is {kind[:60]}.", hint="Content-Type: application/json")
+        raise UnsupportedTypeError(
+            f"Unsupported request body type: {kind[:60]}.", hint="Content-Type: application/json"
+        )
     try:
         data = json.loads(raw, parse_constant=_no_number)
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         text = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
-        raise BadRequestError(f"The request body is not JSON: {text}") from error
+        raise BadRequestError(f"The request body is not valid JSON: {text}") from error
     if not isinstance(data, dict):
         raise BadRequestError("The request body must be a JSON object.")
     _check_text(data, "The request body")
@@ -93,11 +91,11 @@ def body_of(request: HttpRequest) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _check_text(value: Any, where: str) -> None:
-    """Refuse texts that no row can hold and numbers that no client means, wherever they stand in the value."""
+    """Raise BadRequestError for strings that the database cannot store and for oversized numbers, at any depth."""
     open_values = [value]
     while open_values:
         item = open_values.pop()
@@ -106,13 +104,13 @@ def _check_text(value: Any, where: str) -> None:
         elif isinstance(item, list):
             open_values += item
         elif isinstance(item, str) and ("\0" in item or any("\ud800" <= letter <= "\udfff" for letter in item)):
-            raise BadRequestError(f"{where} holds a NUL or half a character: {item[:40]!r}.")
+            raise BadRequestError(f"{where} contains a NUL byte or an unpaired surrogate: {item[:40]!r}.")
         elif isinstance(item, int) and not -(2**63) <= item < 2**63:
-            raise BadRequestError(f"{where} holds a number that is too large.")
+            raise BadRequestError(f"{where} contains a number that is too large.")
 
 
 def respond(request: HttpRequest, reply: Reply) -> HttpResponse:
-    """The answer as HTTP: JSON with an ETag, or 304 when the client has it already."""
+    """The reply as an HTTP response: JSON with an ETag, or 304 if the client's copy is current."""
     if isinstance(reply.data, HttpResponse):
         return reply.data
     response = JsonResponse(reply.data, safe=False, status=reply.status, json_dumps_params={"ensure_ascii": False})
@@ -135,7 +133,5 @@ def respond(request: HttpRequest, reply: Reply) -> HttpResponse:
 
 
 def _has(header: str, tag: str) -> bool:
-    """Whether If-None-Match names the tag. Weak tags count: the comparison for reads is the weak one (RFC 9110,
-    13.1.2).
-    """
+    """Whether If-None-Match contains the tag. Uses weak comparison, as required for reads (RFC 9110, 13.1.2)."""
     return header.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in header.split(","))

@@ -1,9 +1,7 @@
-"""Lists whose pages are cut in SQL: a view gives queries and how their rows are shown, the page is one query per table
-and costs its own size.
+"""Lists with paging in SQL: a view supplies querysets and a function to show rows; a page is one query per table.
 
-The Range header is that of ``paging``. A page ends at a value and, since others may share it, at a row's id; times are
-compared to the
-microsecond there and to the second where a client writes them as the API shows them.
+``paging`` defines the Range header. A page ends at a value and, because several rows may share it, at a row's id. Times
+are compared to the microsecond there, and to the second if a client uses the API's format.
 """
 
 from __future__ import annotations
@@ -35,13 +33,12 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Listing:
-    """rows: unsliced queries of rows with the same columns, mostly one. show: a page of rows as dictionaries, with what
-    they need looked up at once.
+    """rows: unsliced querysets with the same columns, mostly one. show: converts a page of rows to dictionaries with a
+    constant number of queries.
 
-    order: a field of ``columns``, with ``-`` for descending, in which the list is when nothing is asked. columns: field
-    of the API -> of the model.
-    first: what is shown before the first row of the first page. size: of a page when nothing is asked. newest_last:
-    turns the page around then.
+    order: default order: a field of ``columns``, with ``-`` for descending. columns: API field -> model field.
+    first: entries before the first row of the first page. size: default page size. newest_last: reverses the default
+    page.
     """
 
     rows: QuerySet[Any] | Sequence[QuerySet[Any]]
@@ -54,12 +51,12 @@ class Listing:
 
 
 def each(shape: Callable[[Any], dict[str, Any]]) -> Callable[[list[Any]], list[dict[str, Any]]]:
-    """``show`` of rows that need nothing but themselves."""
+    """A ``show`` for rows without related data."""
     return lambda rows: [shape(row) for row in rows]
 
 
 def cut(request: HttpRequest, reply: Reply) -> Reply:
-    """The page that the request asks for. RangeError for a header that is not understood."""
+    """The requested page. Raises RangeError for an invalid Range header."""
     listing: Listing = reply.data
     wanted, asked = _wanted(request, listing)
     column = listing.columns[wanted.field]
@@ -84,7 +81,7 @@ def cut(request: HttpRequest, reply: Reply) -> Reply:
 
 
 def _wanted(request: HttpRequest, listing: Listing) -> tuple[Wanted, bool]:
-    """What is asked for, of the list's own order when nothing is; whether anything is."""
+    """(the requested range, or the list's default; whether the request has one)."""
     header, limit = request.headers.get("Range", "").strip(), request.GET.get("limit", "")
     size = min(paging.LIMIT, int(limit) or 1) if limit.isdecimal() and len(limit) < 9 else listing.size
     usual = listing.order.removeprefix("-")
@@ -95,7 +92,7 @@ def _wanted(request: HttpRequest, listing: Listing) -> tuple[Wanted, bool]:
 
 
 def _within(query: QuerySet[Any], column: str, wanted: Wanted) -> QuerySet[Any]:
-    """The rows between start and end, in order. When the order is descending, start is the higher one."""
+    """The rows between start and end, in order. For a descending order, start is the higher value."""
     beyond, sign = ("lt", "-") if wanted.descending else ("gt", "")
     kind = _kind(query, column)
     if wanted.start:
@@ -121,7 +118,7 @@ def _within(query: QuerySet[Any], column: str, wanted: Wanted) -> QuerySet[Any]:
 
 
 def _up_to(column: str, low: Any, high: Any) -> dict[str, Any]:
-    """Everything up to a value, itself included: a whole second where the value is one."""
+    """The filter for all values up to and including one, which may be a whole second."""
     return {f"{column}__lt": high} if high != low else {f"{column}__lte": low}
 
 
@@ -135,12 +132,12 @@ def _kind(query: QuerySet[Any], column: str) -> Any:
     try:
         return model._meta.get_field(last)
     except FieldDoesNotExist:
-        return models.IntegerField()  # a rank that the query adds
+        return models.IntegerField()  # a rank annotation
 
 
 def _bounds(kind: Any, text: str) -> tuple[Any, Any]:
-    """The value of a text and the end of what it stands for, which is the same but for a second. RangeError when no row
-    could have it.
+    """(first, last) value of a text; they differ only for a time without microseconds. Raises RangeError for an invalid
+    value.
     """
     try:
         if isinstance(kind, models.DateTimeField):
@@ -156,16 +153,14 @@ def _bounds(kind: Any, text: str) -> tuple[Any, Any]:
             return (int(text),) * 2
     except ValueError:
         raise RangeError(
-            f"The Range header names {text[:40]!r}, which is no value of the list.",
+            f"Invalid value in the Range header: {text[:40]!r}.",
             hint='for example: "id ..; max=100, order=desc"',
         ) from None
     return text, text
 
 
 def _next(row: Any, column: str, wanted: Wanted) -> str:
-    """The Range header that goes on after a row, or from it on when the page held only what stands before the first
-    one.
-    """
+    """The Range header of the next page: after a row, or from it on if the page contained only ``first`` entries."""
     order = ",order=desc" if wanted.descending else ""
     end = quote(wanted.end, safe=":-+@*/")
     value = row

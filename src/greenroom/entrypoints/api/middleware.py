@@ -1,4 +1,4 @@
-"""Turns errors into the one shape of the API: {id, message, url, hint}."""
+"""Converts errors to the API's error shape: {id, message, url, hint}."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def error_response(error: GreenroomError) -> JsonResponse:
-    """The error as Heroku's JSON body, its remedy inside the message."""
+    """The error as Heroku's JSON body. The message includes the hint."""
     body = {"id": error.id, "message": error.message, "url": ""}
     if error.hint:
         body["message"] = f"{error.message}\nhint: {error.hint}"
@@ -38,13 +38,11 @@ def error_response(error: GreenroomError) -> JsonResponse:
 
 
 GITHUB = "/api/v3/"
-"""Below this path errors have GitHub's fields as well."""
+"""Below this path errors also have GitHub's fields."""
 
 
 def of_request(request: HttpRequest, error: GreenroomError) -> JsonResponse:
-    """The error in the shape that the caller of this path reads: GitHub's clients get documentation_url, status and
-    errors too.
-    """
+    """The error in the shape for the path's clients: GitHub's also get documentation_url, status and errors."""
     response = error_response(error)
     if request.path.startswith(GITHUB):
         body = json.loads(response.content)
@@ -56,7 +54,7 @@ def of_request(request: HttpRequest, error: GreenroomError) -> JsonResponse:
 
 
 class ApiErrors:
-    """Answers each GreenroomError of a view as JSON, and each other exception as a 500 without its text."""
+    """Converts each GreenroomError of a view to JSON, and each other exception to a 500 without details."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -85,14 +83,14 @@ class ApiErrors:
         log.exception("%s %s failed (request %s)", request.method, request.path, name)
         body = {
             "id": "internal_error",
-            "message": f"Greenroom failed to answer; its log says why (request {name}).",
+            "message": f"Internal server error. See Greenroom's log (request {name}).",
             "url": "",
         }
         return JsonResponse(body, status=500)
 
 
 def _in_the_clients_words(request: HttpRequest, response: HttpResponse) -> None:
-    """Errors and warnings name the commands of the client that asked."""
+    """Replace commands in errors and warnings by those of the requesting client."""
     client = client_commands.of_agent(request.headers.get("User-Agent", ""))
     if client and response.status_code >= 400 and response.get("Content-Type", "") == "application/json":
         response.content = client_commands.in_words_of(client, response.content.decode()).encode()
@@ -101,15 +99,15 @@ def _in_the_clients_words(request: HttpRequest, response: HttpResponse) -> None:
 
 
 def _request_id(request: HttpRequest) -> str:
-    """The client's own id of the request if it is a sensible one, as Heroku's router takes it, else a new one."""
+    """The client's request id if it is valid by the rules of Heroku's router, else a new one."""
     given = request.headers.get("Request-Id") or request.headers.get("X-Request-Id") or ""
     return given if re.fullmatch(r"[A-Za-z0-9_-]{20,200}", given) else str(uuid.uuid4())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The answer for a path that no route has; for one of Heroku's it names what is there instead."""
+    """The 404 for a path without a route. For an unsupported path of Heroku's API it names the alternative."""
     text, hint = heroku_only.instead(request.path) or (
-        f"{request.method} {request.path[:200]} does not exist here.",
+        f"{request.method} {request.path[:200]} does not exist.",
         heroku_only.HERE,
     )
     return of_request(request, NotFoundError(text, hint=hint))

@@ -1,9 +1,8 @@
-"""Heroku's paging: a Range header ``version ..; order=desc,max=15`` answered by 206 with Next-Range while there is
+"""Heroku's paging: a Range header ``version ..; order=desc,max=15``; the response is 206 with Next-Range while there is
 more.
 
-A page ends at a value and, where several rows share it, at the id of one: ``created_at ]2026-11-23T09:11:00Z~ID..;
-max=200``. Pages
-are found by comparison, so that a row which is gone or new between two pages neither repeats nor hides another.
+A page ends at a value and, if several rows share it, at a row's id: ``created_at ]2026-11-23T09:11:00Z~ID..; max=200``.
+Pages are found by comparison, so deleted or new rows between two requests cause no duplicates or gaps.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ OPTION = re.compile(r"\s*(max\s*=\s*\d{1,9}|order\s*=\s*(asc|desc))?\s*\Z")
 
 
 class RangeError(UserError):
-    """A Range header that says nothing about a list."""
+    """An invalid Range header."""
 
     id = "requested_range_not_satisfiable"
     status = 416
@@ -37,7 +36,7 @@ class RangeError(UserError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a Range header asks for. ``open``: what is equal to start is left out."""
+    """The values of a Range header. ``open``: start is exclusive."""
 
     field: str
     start: str
@@ -48,11 +47,10 @@ class Wanted:
 
 
 def apply(request: HttpRequest, reply: Reply, field: str) -> Reply:
-    """The part of the list that the Range header or ``?limit=`` asks for. ``field``: what the list is sorted by when it
-    is not said.
+    """The part of the list that the Range header or ``?limit=`` requests. ``field``: the default sort field.
 
-    A list without such a field is left whole unless a Range header asks. RangeError for a header that is not
-    understood.
+    A list without a sort field is returned in full, unless there is a Range header. Raises RangeError for an invalid
+    header.
     """
     header = request.headers.get("Range", "").strip()
     asked = bool(header) and not header.lower().startswith("bytes")
@@ -68,13 +66,11 @@ def apply(request: HttpRequest, reply: Reply, field: str) -> Reply:
 
 
 def parse(header: str, usual: int) -> Wanted:
-    """The header as values. RangeError when it is none of Heroku's."""
+    """The values of the header. Raises RangeError if it is invalid."""
     match = RANGE.match(header)
     options = re.split(r"[;,]", match["rest"] or "") if match else ["?"]
     if match is None or not all(OPTION.match(option) for option in options):
-        raise RangeError(
-            f"The Range header {header[:60]!r} is not understood.", hint='for example: "id ..; max=100, order=desc"'
-        )
+        raise RangeError(f"Invalid Range header: {header[:60]!r}.", hint='for example: "id ..; max=100, order=desc"')
     size = next((int(option.partition("=")[2]) for option in options if "max" in option), usual)
     return Wanted(
         field=match["field"],
@@ -87,7 +83,7 @@ def parse(header: str, usual: int) -> Wanted:
 
 
 def _within(rows: list[Any], field: str, wanted: Wanted) -> list[Any]:
-    """The rows between start and end, sorted. When the order is descending, start is the higher one."""
+    """The rows between start and end, sorted. For a descending order, start is the higher value."""
     ordered = sorted(rows, key=lambda row: _key(row, field), reverse=wanted.descending)
     if wanted.start:
         value, tied, tie = wanted.start.partition("~")
@@ -106,7 +102,7 @@ def _after(row: Any, field: str, value: str, tie: str | None, wanted: Wanted) ->
 
 
 def _compare(row: Any, field: str, text: str, descending: bool) -> int:
-    """-1, 0 or 1: where the row is to the value, in the direction of the list."""
+    """-1, 0 or 1: the row compared with the value, in the direction of the list."""
     own = _key(row, field)[:2]
     other = _sortable(int(text) if own[0] == 0 and re.fullmatch(r"-?\d{1,18}", text) else text)
     place = (own > other) - (own < other)
@@ -141,5 +137,5 @@ def _page(reply: Reply, rows: list[Any], field: str, wanted: Wanted) -> Reply:
 
 
 def text(row: Any, field: str) -> str:
-    """A row's value as it stands in a header."""
+    """A row's value in header form."""
     return quote(str(row.get(field)), safe=":-+@*/")

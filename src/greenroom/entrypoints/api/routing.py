@@ -1,7 +1,6 @@
-"""The API's route table: each route names its permission, and one dispatcher authorises, parses, calls and answers.
+"""The API's route table: each route declares its permission, and one dispatcher authorises, parses, calls and responds.
 
-A view gets a ``Call`` and returns data (a dict or a list) or a ``Reply``. A route that is not in the table does not
-exist.
+A view gets a ``Call`` and returns data (a dict or a list) or a ``Reply``.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ from greenroom.pipelines.queries import authorise as authorise_pipeline
 
 HOME: Path = settings.HOME
 UNCOUNTED = "/health"
-"""The one route without a rate limit: whoever watches the installation asks it all the time."""
+"""The only route without a rate limit, because monitoring polls it."""
 
 
 @dataclass
 class Call:
-    """One request as a view sees it: who asks, about which app, with which body and path parts."""
+    """One request for a view: its actor, app, body and path parameters."""
 
     request: HttpRequest
     actor: Actor
@@ -69,15 +68,15 @@ class Call:
         return self.app_row
 
     def may_set_config_vars(self) -> None:
-        """ForbiddenError unless the token may: for routes that take config vars beside something else."""
+        """Raise ForbiddenError unless the token may set config vars. For routes where config vars are optional."""
         if not scope_grants(self.actor.scopes, "write-protected"):
             raise ForbiddenError(
                 f"The token's scope ({', '.join(self.actor.scopes)}) does not allow setting config vars.",
-                hint="leave them out, or use a token of scope write-protected or global",
+                hint="omit them, or use a token of scope write-protected or global",
             )
 
     def text(self, name: str, *, required: bool = False) -> str:
-        """A string of the body. UserError when it is of another type, or missing and required."""
+        """A string of the body. Raises UserError for another type, or if it is required and missing."""
         value = self.body.get(name)
         if value is None and not required:
             return ""
@@ -86,13 +85,13 @@ class Call:
         return value
 
     def query(self, name: str) -> str:
-        """A value of the query string."""
+        """A query parameter; empty if it is missing."""
         return self.request.GET.get(name, "")
 
 
 @dataclass
 class Reply:
-    """An answer with a status or headers of its own."""
+    """A response with its own status or headers."""
 
     data: Any
     status: int = 200
@@ -104,15 +103,12 @@ View = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES or ADMIN_SCOPES there, or
-    ``public``.
+    """One row of the table. permission: from PERMISSIONS, ACCOUNT_SCOPES or ADMIN_SCOPES of apps.rules, or ``public``.
 
-    wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes,
-    returns: names of
-    shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view
-    reads of the query string.
-    also: the permissions, with blanks between, that the view itself asks for, of an app or pipeline that it finds by
-    other means than the path.
+    wide: the path parameter that may contain slashes; raw: the body is not JSON, and the view reads it. takes, returns:
+    names of shapes in ``schemas``; returns has the form ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query:
+    the query parameters of the view. also: permissions, separated by spaces, that the view checks for an app or
+    pipeline that is not in the path.
     """
 
     method: str
@@ -144,9 +140,7 @@ def route(
     query: tuple[str, ...] = (),
     also: str = "",
 ) -> Callable[[View], View]:
-    """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts
-    by.
-    """
+    """Register a view. ``{name}`` in the pattern is one path segment; ``paged`` is the default sort field."""
 
     def register(view: View) -> View:
         ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw, takes, returns, query, also))
@@ -163,16 +157,14 @@ def _regex(pattern: str, wide: str) -> str:
 
 
 def load_views() -> None:
-    """Import every ``views_`` module beside this one, so that their routes are in the table."""
+    """Import all ``views_`` modules of this package, which registers their routes."""
     folder = Path(__file__).parent
     for path in sorted(folder.glob("views_*.py")):
         import_module(f"{__package__}.{path.stem}")
 
 
 def _rank(pattern: str, wide: str) -> tuple[bool, int, list[bool]]:
-    """Which path is tried first: one that says a word where another takes anything; those whose part may hold slashes
-    come last, longest first.
-    """
+    """The sort key for URL matching: literal segments before parameters; paths with ``wide`` last, longest first."""
     parts = pattern.split("/")
     return bool(wide), -len(parts) if wide else 0, ["{" in part for part in parts]
 
@@ -193,7 +185,7 @@ def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
         row = methods.get("GET" if request.method == "HEAD" else request.method or "")
         if row is None:
             other = heroku_only.instead(request.path)
-            text, hint = other or (f"{request.method} is not possible here.", f"allowed: {', '.join(methods)}")
+            text, hint = other or (f"Method {request.method} is not allowed.", f"allowed: {', '.join(methods)}")
             answer = error_response(NotFoundError(text, hint=hint, id="method_not_allowed"))
             answer.status_code = 405
             answer["Allow"] = ", ".join(methods)
@@ -233,13 +225,13 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
 
 
 def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | Pipeline | None:
-    """The only gate to a view: by the route's permission, denied unless a line here allows it."""
+    """Check the route's permission for every view; deny by default. Returns the path's app or pipeline."""
     if row.permission == "public":
         return None
     if actor is None:
-        raise UnauthorizedError("There were no credentials, or they do not hold.", hint='eval "$(greenroom env)"')
+        raise UnauthorizedError("Missing, invalid or expired credentials.", hint='eval "$(greenroom env)"')
     if row.permission in ADMIN_SCOPES and not actor.is_admin:
-        raise ForbiddenError("This needs an administrator of the installation.")
+        raise ForbiddenError("Only administrators of the installation may do this.")
     needed = ADMIN_SCOPES.get(row.permission) or ACCOUNT_SCOPES.get(row.permission)
     if needed and scope_grants(actor.scopes, needed):
         return None

@@ -1,4 +1,4 @@
-"""How rows look in the API: Heroku's fields where Heroku has the thing, with all that its clients read."""
+"""Serializes rows for the API, with all fields that Heroku's clients read if the resource exists at Heroku."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GENERATION = {"id": "00000000-0000-4000-8000-000000000003", "name": "cedar"}
 
 
 def urls(app: App) -> dict[str, str]:
-    """Where the app answers and where it is pushed to."""
+    """The app's web URL and git URL."""
     install = settings.INSTALLATION
     return {
         "web_url": web_url(app, install),
@@ -63,12 +63,12 @@ def account(row: Account) -> dict[str, Any]:
 
 
 def user(row: Account | None) -> dict[str, Any]:
-    """An account as it stands inside other things."""
+    """A reference to an account."""
     return {"id": str(row.id) if row else "", "email": row.email if row else "greenroom"}
 
 
 def authorization(row: Token, plain: str = "") -> dict[str, Any]:
-    """A token; ``plain`` only when it has just been made."""
+    """A token; ``plain`` only right after its creation."""
     return {
         "id": str(row.id),
         "description": row.description,
@@ -123,9 +123,7 @@ def app(row: App, *, sdk: bool = False) -> dict[str, Any]:
 
 
 def release(row: Release, *, current: bool = False) -> dict[str, Any]:
-    """A release. status ``refused`` is Greenroom's own and is shown as failed. The description of one that failed says
-    why, for clients that show no more.
-    """
+    """A release. Greenroom's status ``refused`` is shown as failed. A failed release's description has the reason."""
     return {
         "id": str(row.id),
         "version": row.version,
@@ -148,25 +146,25 @@ def release(row: Release, *, current: bool = False) -> dict[str, Any]:
 
 
 def described(row: Release) -> str:
-    """``Deploy 575bfa81 (web.1 exited with status 127)`` of a release that failed, else its description."""
+    """The description, with a failed release's reason: ``Deploy 575bfa81 (web.1 exited with status 127)``."""
     reason = row.reason.partition("\n")[0].rstrip(".")
     return f"{row.description} ({reason})" if row.status in ("failed", "refused") and reason else row.description
 
 
 def news(row: Release) -> dict[str, str]:
-    """The header by which a client tells that a release brings code which has never served; empty for any other
-    release.
-    """
+    """The warning header for a release that also deploys code which was never live; empty for any other release."""
     old = unserved(row)
     if old is None or row.slug is None:
         return {}
     reason = old.reason.partition("\n")[0].rstrip(".")
-    text = f"v{row.version} also releases commit {row.slug.commit[:8]} of v{old.version}, which never served: {reason}."
+    text = (
+        f"v{row.version} also releases commit {row.slug.commit[:8]} of v{old.version}, which never went live: {reason}."
+    )
     return {"X-Heroku-Warning": text[:1000]}
 
 
 def news_of(app: App) -> dict[str, str]:
-    """``news`` of the app's newest release, after a change that made one."""
+    """``news`` of the app's newest release, after a change that created one."""
     row = newest(app)
     return news(row) if row else {}
 
@@ -187,7 +185,7 @@ def formation(row: Formation, command: str) -> dict[str, Any]:
 
 
 def dyno_state(row: Dyno) -> str:
-    """Heroku's word: starting, up, crashed, complete, down."""
+    """Heroku's dyno state: starting, up, crashed, complete, down."""
     if row.state == "ended":
         if row.kind in ("web", "worker"):
             return "down" if row.exit_reason == "asked" else "crashed"
@@ -246,7 +244,7 @@ def build(row: Build, output_url: str) -> dict[str, Any]:
 
 
 def build_of_delivery(row: Delivery, output_url: str) -> dict[str, Any]:
-    """The build of a delivery that has perhaps not begun one yet; then it goes by the delivery's id."""
+    """The build of a delivery. Before the build starts, it has the delivery's id."""
     if row.build is not None:
         return build(row.build, output_url)
     failure = {"reason": row.state, "message": row.reason, "hint": ""} if row.finished_at else None
@@ -270,7 +268,7 @@ def build_of_delivery(row: Delivery, output_url: str) -> dict[str, Any]:
 
 
 def slug(row: Slug, manifest: dict[str, Any]) -> dict[str, Any]:
-    """A slug with what it is made of. There is no blob to download: Greenroom makes no tarball."""
+    """A slug with its contents. There is no blob to download, because Greenroom creates no tarball."""
     return {
         "id": str(row.id),
         "commit": row.commit,
@@ -310,9 +308,7 @@ def annotation(row: Annotation) -> dict[str, Any]:
 def migrations(
     state: MigrationState | None, version: int | None, runs: list[MigrationRun], *, held: bool, none: bool = False
 ) -> dict[str, Any]:
-    """What is pending, and who ran what. none: the release's code has no migrations of a kind that is known, so nobody
-    asks for them.
-    """
+    """Pending migrations and migrate commands. none: the code has no migrations of a supported framework."""
     return {
         "release": {"version": version} if version else None,
         "status": state.status if state else "none" if none else "unknown",
@@ -333,7 +329,7 @@ def migrations(
 
 
 def migration_run(row: MigrationRun) -> dict[str, Any]:
-    """One migrate command of a human."""
+    """A migrate command that a user ran."""
     return {
         "id": str(row.id),
         "actor": user(row.account)["email"],
@@ -359,7 +355,7 @@ def _seconds(row: Dyno) -> float | None:
 
 
 def collaborator(row: Collaborator) -> dict[str, Any]:
-    """Somebody's role in an app."""
+    """A user's role in an app."""
     return {
         "id": str(row.id),
         "role": row.role,
@@ -372,7 +368,7 @@ def collaborator(row: Collaborator) -> dict[str, Any]:
 
 
 def audit(row: AuditEntry) -> dict[str, Any]:
-    """A line of the audit log."""
+    """An audit log entry."""
     return {
         "id": row.id,
         "at": heroku_time(row.at),

@@ -1,6 +1,4 @@
-"""How add-ons, attachments, backups and schedules look in Heroku's platform and data APIs, with all that its clients
-read.
-"""
+"""Serializes add-ons, attachments, backups and schedules for Heroku's platform and data APIs."""
 
 from __future__ import annotations
 
@@ -13,14 +11,14 @@ from greenroom.addons.rules.services import Service
 from greenroom.basics.clock import heroku_time
 
 SINCE = "2026-01-01T00:00:00Z"
-"""When there began to be what every installation has."""
+"""Creation time of objects that every installation has."""
 
 FREE = {"cents": 0, "unit": "month", "contract": False, "metered": False}
 WORDS = {"wanted": "pending", "loaded": "copy filled", "verified": "copy verified", "saved": "current data saved"}
 
 
 def service(own: Service) -> dict[str, Any]:
-    """A service that add-ons are made of."""
+    """An add-on service."""
     return {
         "id": own.id,
         "name": own.name,
@@ -103,20 +101,20 @@ def attachment(row: Attachment) -> dict[str, Any]:
 
 
 def stamp(moment: datetime | None) -> str | None:
-    """``2026-11-23 18:55:49 +0000``: the data API's form of a time."""
+    """A time in the data API's format: ``2026-11-23 18:55:49 +0000``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S +0000") if moment else None
 
 
 def place_of(addon: Addon) -> str:
-    """Heroku's name of a database: its first attachment."""
+    """Heroku's name of a database: the name of its first attachment."""
     first = min((row for row in addon.attachments.all()), key=lambda row: row.created_at, default=None)
     return first.name if first else addon.name
 
 
 def backup(row: Snapshot) -> dict[str, Any]:
-    """A snapshot as a transfer from the database to a file. ``to_url`` is how a restore names it."""
+    """A snapshot as a transfer from the database to a file. A restore refers to it by ``to_url``."""
     moment = stamp(row.finished_at)
-    lines = [(stamp(row.created_at), f"{row.kind.replace('_', ' ')} snapshot asked for by {row.by}")]
+    lines = [(stamp(row.created_at), f"{row.kind.replace('_', ' ')} snapshot requested by {row.by}")]
     if row.finished_at:
         lines.append((moment, row.failure or f"done in {row.seconds:.1f} s, sha256 {row.sha256}"))
     return {

@@ -1,6 +1,4 @@
-"""Statuses, check runs and what stands inside them, with the fields of GitHub's REST API (its OpenAPI description,
-2022-11-28).
-"""
+"""Serializes statuses and check runs with the fields of GitHub's REST API (OpenAPI description of 2022-11-28)."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from greenroom.checks.rules import key
 from greenroom.entrypoints.api import client_urls
 
 CONCLUSIONS = {"error": "failure", "stale": "timed_out"}
-"""Conclusions that GitHub's clients do not know, in their words."""
+"""Greenroom's conclusions -> those that GitHub's clients know."""
 
 STATES = {"success": "success", "pending": "pending"}
 LEVELS = {1: "failure", 2: "failure", 3: "warning", 4: "notice"}
@@ -72,7 +70,7 @@ REPO_PARTS = (
 
 
 def root() -> str:
-    """Where the API answers."""
+    """The root URL of the API."""
     return client_urls.plain("")
 
 
@@ -87,7 +85,7 @@ def node(kind: str, number: object) -> str:
 
 
 def user(row: Account | None) -> dict[str, Any] | None:
-    """An account as GitHub's simple user; None when it is gone. Its number comes from its id and is stable."""
+    """An account as GitHub's simple user; None if it was deleted. The number derives from its id and is stable."""
     if row is None:
         return None
     login = row.email
@@ -107,7 +105,7 @@ def user(row: Account | None) -> dict[str, Any] | None:
 
 
 def repository(owner: str, app: App) -> dict[str, Any]:
-    """The app as GitHub's minimal repository. Only the paths of statuses and checks answer."""
+    """The app as GitHub's minimal repository. Only the URLs of statuses and checks exist."""
     url = repo_url(owner, app)
     return {
         "id": app.number,
@@ -142,7 +140,7 @@ def simple_status(row: Status, owner: str, required: bool | None = None) -> dict
 
 
 def status(row: Status, owner: str) -> dict[str, Any]:
-    """A status with who reported it."""
+    """A status with its reporter."""
     return {**simple_status(row, owner), "creator": user(row.account)}
 
 
@@ -165,9 +163,7 @@ def combined(
 
 
 def check_run(row: CheckRun, owner: str, annotations: int) -> dict[str, Any]:
-    """One attempt of a check. Conclusions that GitHub has no word for are given in the nearest: error is failure, stale
-    timed_out.
-    """
+    """One attempt of a check. Conclusions unknown to GitHub are mapped: error to failure, stale to timed_out."""
     url = f"{repo_url(owner, row.app)}/check-runs/{row.number}"
     return {
         "id": row.number,
@@ -196,7 +192,7 @@ def check_run(row: CheckRun, owner: str, annotations: int) -> dict[str, Any]:
 
 
 def annotation(row: Annotation, owner: str) -> dict[str, Any]:
-    """A finding at lines of a file."""
+    """An annotation of lines in a file."""
     run = row.check_run
     return {
         "path": row.path,

@@ -1,5 +1,5 @@
-"""Links that are credentials: signed, short-lived, and bound to the account, the token and the permission they were
-asked for with.
+"""Links that are credentials: signed, short-lived, and bound to the account, the token and the permission of their
+request.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from greenroom.apps.rules import Holder
 from greenroom.basics import signing
 
 LOG_SECONDS = 240
-"""A link holds for a minute more than it says, for clocks that differ."""
+"""Seconds that a link stays valid after its expiry, for clock differences."""
 OUTPUT_SECONDS = 3600
 _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 
 def remember(actor: Actor) -> None:
-    """Bind the links of this request's answer to who sent it."""
+    """Bind the links in this request's response to its actor."""
     _actor.set(actor)
 
 
 def signed(payload: dict[str, Any], *, purpose: str, app: uuid.UUID | None, permission: str, seconds: int) -> str:
-    """The text of a link that holds while the caller's token does and the caller has ``permission`` in the app.
+    """A signed link, valid while the caller's token is valid and the caller has ``permission`` in the app.
 
-    Without an app the permission is one of accounts, see ``apps.rules.ACCOUNT_SCOPES``.
+    Without an app it is an account permission, see ``apps.rules.ACCOUNT_SCOPES``.
     """
     actor = _actor.get()
     token = f"{actor.token_id}.{actor.mark}" if actor and actor.token_id else ""

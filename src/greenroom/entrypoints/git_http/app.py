@@ -1,7 +1,7 @@
 """Git over HTTP: ``/<app>.git`` for clone, fetch and push, as an ASGI function beside Django.
 
-It asks who comes and whether they may (both passed in), then lets ``service`` carry bytes between them and git; it
-decides nothing else.
+It authenticates and authorises the request (both functions are passed in); ``service`` then streams the data to and
+from git.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ NO_CACHE = [(b"cache-control", b"no-cache, max-age=0, must-revalidate"), (b"expi
 
 
 class DumbProtocolError(UserError):
-    """A client, or a browser, that reads the repository's files one by one."""
+    """A request of git's dumb HTTP protocol, or of a browser."""
 
     id = "forbidden"
     status = 403
 
 
 class BusyError(PlatformError):
-    """As many git processes run as this machine should bear."""
+    """The limit of concurrent git processes is reached."""
 
     id = "busy"
 
 
 class GitHttp:
-    """The ASGI application. ``authenticate(headers, address)`` gives an actor or None; ``authorise(actor, name, need)``
-    the app or raises.
+    """The ASGI application. ``authenticate(headers, address)`` returns an actor or None; ``authorise(actor, name,
+    need)`` returns the app or raises.
     """
 
     def __init__(self, home: Path, authenticate: Any, authorise: Any) -> None:
@@ -90,14 +90,14 @@ class GitHttp:
                 status, text = told.status, f"{told.message} Nothing was changed.\nhint: {told.hint}"
             else:
                 log.exception("git over HTTP failed")
-                status, text = 500, "Greenroom failed here; its log says why. Nothing was changed."
-        if not started:  # else the connection is cut, which is all that HTTP has left to say
+                status, text = 500, "Internal error. Nothing was changed. See Greenroom's log."
+        if not started:  # otherwise the connection is closed, the only signal left in HTTP
             await refuse(send, status, text)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         match = PATH.fullmatch(scope["path"])
         if match is None:
-            raise RequestError(404, "Repositories are at /<app>.git.")
+            raise RequestError(404, "Not found. Repository URLs have the form /<app>.git.")
         name, rest = match.groups()
         if other := lfs.answer(rest):
             status, reply, body = other
@@ -109,7 +109,7 @@ class GitHttp:
         address = (scope.get("client") or ("",))[0]
         actor = await self.authenticate(headers, address)
         if actor is None:
-            raise UnauthorizedError("Greenroom asks for an API token: any user name, and the token as password.")
+            raise UnauthorizedError("Authentication required: use any user name, and an API token as password.")
         app = await self.authorise(actor, name, SERVICES[service])
         repo = await in_thread(queries.repository_path, app, self.home)
         if service == "git-receive-pack" and advertise:
@@ -122,7 +122,7 @@ class GitHttp:
             self.running.subtract([service, f"{service} {app.pk}"])
 
     async def _prepare(self, app: App) -> None:
-        """Before a push: room on the disk, and no open question about an earlier push."""
+        """Before a push: check the disk reserve and settle earlier pushes."""
         disk.guard(self.home, "pushes")
         if await in_thread(queries.open_intents, app):
             await in_thread(actions.reconcile, home=self.home, only=app)
@@ -133,7 +133,7 @@ class GitHttp:
             busy = (
                 f"{pushes} pushes to {app.name} are" if pushes >= PUSHES_PER_APP else f"{CHILDREN} other transfers are"
             )
-            raise BusyError(f"{busy} going on; this one was not started.", hint="try again when one of them has ended")
+            raise BusyError(f"{busy} in progress. This request was refused.", hint="try again later")
 
     async def _exchange(
         self,
@@ -179,7 +179,7 @@ class GitHttp:
 
 
 def make_app(home: Path, authenticate: Any, authorise: Any) -> GitHttp:
-    """The ASGI application for the repositories of ``home``.
+    """The ASGI application for the repositories in ``home``.
 
     authenticate: ``async (headers, address) -> Actor | None``; headers have lower-case names.
     authorise: ``async (actor, app_name, "read" | "write") -> App``; raises NotFoundError, ForbiddenError,
@@ -189,7 +189,7 @@ def make_app(home: Path, authenticate: Any, authorise: Any) -> GitHttp:
 
 
 def requested(scope: Scope, rest: str) -> tuple[str, bool]:
-    """(service, whether its refs are asked for). Raises for all but the three addresses of the smart protocol."""
+    """(service, whether it is the ref advertisement). Raises for all but the three URLs of the smart protocol."""
     method = scope["method"]
     if rest == "info/refs":
         service = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("service", [""])[0]
@@ -198,19 +198,19 @@ def requested(scope: Scope, rest: str) -> tuple[str, bool]:
     elif rest in SERVICES:
         if method == "POST":
             return rest, False
-        raise RequestError(405, f"{rest} takes POST.")
-    raise DumbProtocolError("Only git's smart protocol is served here.", hint="git clone http://HOST:PORT/<app>.git")
+        raise RequestError(405, f"Method not allowed: {rest} requires POST.")
+    raise DumbProtocolError("Only git's smart HTTP protocol is supported.", hint="git clone http://HOST:PORT/<app>.git")
 
 
 def content(headers: dict[str, str], service: str) -> str:
-    """The encoding of the request's body: ``gzip`` or ``identity``. RequestError 415 for another one, or for another
-    kind of body.
+    """The encoding of the request body: ``gzip`` or ``identity``. Raises RequestError 415 for any other encoding or
+    content type.
     """
     if headers.get("content-type", "").partition(";")[0].strip().lower() != f"application/x-{service}-request":
-        raise RequestError(415, f"The request's content type has to be application/x-{service}-request.")
+        raise RequestError(415, f"The content type must be application/x-{service}-request.")
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
-        raise RequestError(415, "The request's content encoding has to be gzip or none.")
+        raise RequestError(415, "The content encoding must be gzip or none.")
     return "gzip" if "gzip" in encoding else "identity"
 
 
@@ -221,7 +221,7 @@ def announcement(service: str) -> bytes:
 
 
 async def refuse(send: Send, status: int, text: str) -> None:
-    """An answer in plain text, which git shows as ``remote: ...``."""
+    """Send a plain-text response, which git shows as ``remote: ...``."""
     body = text.encode("utf-8", "replace") + b"\n"
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *NO_CACHE]
     if status == 401:

@@ -1,10 +1,7 @@
-"""Answers the hooks of running pushes over a unix socket: judges and records before the refs move, settles and reports
-afterwards.
+"""Answers git hooks over a unix socket: checks and records a push before the refs change, settles and reports it after.
 
-The rules are the git room's; what a pusher reads of a delivery comes from the ``follow`` that is passed in. A push
-needs no memory of
-this process: its token is signed, its intents are rows, so a hook may be answered by another process than the one that
-started it.
+The git room has the rules; ``follow`` supplies the delivery's output. No state of a push is in memory: its token is
+signed and its intents are rows, so another process than the one that started the push can answer its hooks.
 """
 
 from __future__ import annotations
@@ -45,15 +42,15 @@ Follow = Callable[[Push], AsyncIterator[str]]
 Guard = Callable[[App, list[Update]], list[Refusal]]
 REQUEST_BYTES = 4_000_000
 REQUEST_SECONDS = 10.0
-FAILED = " !     Greenroom failed while looking at this push; nothing was changed. Its own log says why."
+FAILED = " !     Internal error while checking this push. Nothing was changed. See Greenroom's log."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a hook asks, with its token's content.
+    """A hook's request, with its token's content.
 
-    client: whose words the pusher reads (basics.clients). quarantine: the folder of the new objects, None when the push
-    brings none.
+    client: the CLI whose commands the messages name (basics.client_commands). quarantine: the folder of the new
+    objects, None if the push has none.
     """
 
     hook: str
@@ -67,9 +64,10 @@ class Request:
 
 
 async def serve(home: Path, follow: Follow | None = None, guard: Guard | None = None) -> None:
-    """Serve ``<home>/run/git-hooks.sock`` until cancelled. ``follow(push)`` gives the lines that the pusher reads after
-    the push is recorded;
-    ``guard(app, updates)`` why it may not be, beside the git room's own rules.
+    """Serve ``<home>/run/git-hooks.sock`` until cancelled.
+
+    ``follow(push)`` yields the output lines after the push is recorded. ``guard(app, updates)`` returns refusals in
+    addition to the git room's rules.
     """
     repository.write_launchers(home)
     listener = unixsock.bind(home / repository.SOCKET, mode=0o600)
@@ -79,7 +77,7 @@ async def serve(home: Path, follow: Follow | None = None, guard: Guard | None = 
 
 
 class HooksServer:
-    """One connection per hook: lines up to an empty one in, lines out, the last of them ``exit CODE`` (see hook.py)."""
+    """One connection per hook: reads lines up to an empty one, writes lines up to ``exit CODE`` (see hook.py)."""
 
     def __init__(self, home: Path, follow: Follow | None, guard: Guard | None = None) -> None:
         self.home = home
@@ -88,9 +86,7 @@ class HooksServer:
         self.tidying: set[asyncio.Task[None]] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one hook, whatever becomes of it. After a push a fault is only logged: without an answer the hook says
-        "recorded".
-        """
+        """Answer one hook. An error after a push is only logged: without an answer the hook prints "recorded"."""
         text = b""
         lines: list[str] = []
         try:
@@ -99,7 +95,7 @@ class HooksServer:
             request = await in_thread(read, text)
             await (self._before if request.hook == "pre-receive" else self._after)(request, reader, writer)
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            log.info("a hook went away: %r", error)
+            log.info("a hook disconnected: %r", error)
         except GreenroomError as error:
             log.info("a hook was refused: %s", error)
             lines = [f" !     {error.message}", *([f"       hint: {error.hint}"] if error.hint else [])]
@@ -108,7 +104,7 @@ class HooksServer:
                 log.warning("a hook: %s: %s", told.message, str(error).strip())
                 lines = [f" !     {told.message} Nothing was changed.", "       hint: push again in a few seconds"]
             else:
-                log.exception("a hook could not be answered")
+                log.exception("answering a hook failed")
                 lines = [FAILED]
         if lines and text.startswith(b"pre-receive\n"):
             await _tell(writer, lines, exit=1)
@@ -135,7 +131,7 @@ class HooksServer:
             await in_thread(
                 builds.start_afresh, actor=actor_of(request.account, address=request.address), app=request.app
             )
-            await _tell(writer, ["-----> The build of this push, and those after it, use no cache of those before"])
+            await _tell(writer, ["-----> This build and later ones do not use the previous build cache"])
         await _tell(writer, _worded(request, answer.lines), exit=0 if answer.accepted else 1)
 
     async def _after(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -156,7 +152,7 @@ class HooksServer:
         task.add_done_callback(self.tidying.discard)
 
     async def _report(self, request: Request, pushes: list[Push], writer: asyncio.StreamWriter) -> None:
-        """The lines of each push's delivery, as they come. An error here costs the report, never the push."""
+        """Stream the output of each push's delivery. An error here ends the output, but does not affect the push."""
         for push in pushes if self.follow else []:
             try:
                 assert self.follow
@@ -167,9 +163,9 @@ class HooksServer:
             except (ConnectionError, asyncio.CancelledError):
                 raise
             except Exception:
-                log.exception("push %s could not be followed", push.pk)
+                log.exception("following push %s failed", push.pk)
                 hint = f"greenroom deliveries -a {push.app.name}"
-                await _tell(writer, [f"-----> Recorded; its progress cannot be shown here. hint: {hint}"])
+                await _tell(writer, [f"-----> Push recorded, but its progress cannot be shown. hint: {hint}"])
 
     async def _tidy(self, app: App) -> None:
         with contextlib.suppress(OSError):
@@ -179,13 +175,11 @@ class HooksServer:
 def _check_peer(connection: Any) -> None:
     uid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[1]
     if uid not in (0, os.geteuid()):
-        raise ForbiddenError("This socket is for the hooks of Greenroom's own repositories.")
+        raise ForbiddenError("Only hooks of Greenroom's repositories may use this socket.")
 
 
 def read(text: bytes) -> Request:
-    """The request, its token checked and its app found. NotFoundError when the token does not hold or the app has
-    gone.
-    """
+    """Parse the request, verify its token and load its app. Raises NotFoundError if the token or the app is invalid."""
     hook, token, quarantine, *rest = text.decode("utf-8", "surrogateescape").removesuffix("\n\n").split("\n")
     options = [line.removeprefix("option ") for line in rest if line.startswith("option ")]
     lines = [line for line in rest if not line.startswith("option ")]
@@ -193,7 +187,7 @@ def read(text: bytes) -> Request:
     app = App.objects.select_related("owner").filter(pk=uuid.UUID(payload["app"])).first()
     if app is None:
         raise NotFoundError(
-            "Couldn't find that app: it was destroyed meanwhile.", hint="greenroom apps", resource="app"
+            "Couldn't find that app: it was destroyed in the meantime.", hint="greenroom apps", resource="app"
         )
     return Request(
         hook=hook,
@@ -210,7 +204,7 @@ def read(text: bytes) -> Request:
 
 
 def settle(home: Path, request: Request) -> list[Push]:
-    """Settle the push that the hook speaks of; those of its rows that are to be followed."""
+    """Settle the hook's push. Returns the pushes to follow."""
     app = request.app
     actions.settle(app=app, home=home)
     found = []

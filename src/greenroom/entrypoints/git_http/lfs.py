@@ -1,5 +1,5 @@
-"""Answers Git LFS, which is not served, in its own protocol, so that its client prints what to do instead of a guess
-about passwords.
+"""Refuses Git LFS requests in the LFS protocol, so that the client prints a useful message instead of asking for
+passwords.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import re
 PATH = re.compile(r"info/lfs(/.*)?\Z", re.DOTALL)
 KIND = b"application/vnd.git-lfs+json"
 TEXT = (
-    "Git LFS is not served here. Push without it: GIT_LFS_SKIP_PUSH=1 git push REMOTE HEAD:master (the build then has"
-    " the small pointer files). To deploy the files themselves, put them into git: git lfs migrate export --include='*'"
-    " --everything"
+    "Git LFS is not supported. Push without it: GIT_LFS_SKIP_PUSH=1 git push REMOTE HEAD:master (the build then has"
+    " only the pointer files). To deploy the files, move them to git: git lfs migrate export --include='*' --everything"
 )
 
 
 def answer(rest: str) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
-    """(status, headers, body) for an address of LFS below a repository; None for any other. The same for everybody: it
-    tells nothing of the app.
+    """(status, headers, body) for an LFS URL below a repository; None for other URLs. It reveals nothing about the app.
 
-    Locks are answered with 501, which makes the client go on without them; a batch with 422, whose message it prints.
+    Lock requests get 501, so the client continues without locks; batch requests get 422, and the client prints the
+    message.
     """
     if not PATH.match(rest):
         return None

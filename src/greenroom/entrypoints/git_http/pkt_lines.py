@@ -1,5 +1,5 @@
-"""Reads the pkt-lines at the start of a request while they pass: garbage, and a push of too many refs, are refused
-before git works on them.
+"""Parses the pkt-lines at the start of a request stream, to refuse invalid data and pushes of too many refs before git
+processes them.
 """
 
 from __future__ import annotations
@@ -7,19 +7,19 @@ from __future__ import annotations
 import re
 
 LONGEST = 65_520
-"""Bytes of a pkt-line (gitprotocol-common(5))."""
+"""Maximum length of a pkt-line in bytes (gitprotocol-common(5))."""
 MOST_LINES = 200_000
-"""Lines of one request: a clone of a repository with very many refs wants each of them."""
+"""Maximum number of lines of one request: a clone has one for each ref."""
 COMMAND = re.compile(rb"[0-9a-f]{40,64} [0-9a-f]{40,64} ")
 HEX = re.compile(rb"[0-9a-fA-F]{4}\Z")
 
 
 class GarbageError(Exception):
-    """What came is not git's protocol."""
+    """The data is not valid git protocol."""
 
 
 class TooManyRefsError(Exception):
-    """The push moves more refs than are taken at once; ``sideband``: whether its client reads messages."""
+    """The push updates too many refs; ``sideband``: whether the client supports messages."""
 
     def __init__(self, sideband: bool) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class TooManyRefsError(Exception):
 
 
 class Prologue:
-    """refs: how many commands a push may have; the body after its flush packet, a pack, is not looked at."""
+    """Parses the pkt-lines. refs: maximum number of commands of a push. Ignores the pack after the flush packet."""
 
     def __init__(self, refs: int) -> None:
         self.refs = refs
@@ -37,14 +37,14 @@ class Prologue:
         self.over = False
 
     def feed(self, data: bytes) -> None:
-        """Look at the next bytes. Raises GarbageError, TooManyRefsError."""
+        """Parse the next bytes. Raises GarbageError, TooManyRefsError."""
         if self.over:
             return
         self.rest += data
         place = 0
         while len(self.rest) - place >= 4:
             size = self._size(self.rest[place : place + 4])
-            if size == 0:  # flush: the commands are all there
+            if size == 0:  # flush: end of the commands
                 self.over, self.rest = True, b""
                 return
             if len(self.rest) - place < size:
@@ -54,7 +54,7 @@ class Prologue:
         self.rest = self.rest[place:]
 
     def end(self) -> None:
-        """The body has ended. GarbageError when that was in the middle of a line."""
+        """Signal the end of the body. Raises GarbageError within a line."""
         if not self.over and self.rest:
             raise GarbageError
 
@@ -81,8 +81,6 @@ class Prologue:
 
 
 def message(*lines: str) -> bytes:
-    """An answer to a push that its client shows as ``remote: ...`` and then ends with: text on band 2, the end on band
-    3.
-    """
+    """A response to a push, shown as ``remote: ...`` by the client, which then exits: text on band 2, end on band 3."""
     words = [b"\x02" + line.encode() + b"\n" for line in lines] + [b"\x03refused\n"]
     return b"".join(b"%04x%s" % (len(word) + 4, word) for word in words) + b"0000"

@@ -1,7 +1,6 @@
-"""Carries one request to a git process and its answer back, both ways at once, in constant memory.
+"""Streams one request to a git process and the response back, in both directions at once, in constant memory.
 
-Whatever happens to the client or to git, the process is ended and reaped; what a push has done by then is told by its
-rows.
+The process is always ended and reaped, even if the client or git fails. The rows record the effect of a push.
 """
 
 from __future__ import annotations
@@ -24,29 +23,25 @@ log = logging.getLogger(__name__)
 
 CHUNK = 65_536
 IDLE = 120.0
-"""Seconds without a byte from the client while it should be sending, or without taking one while it should be
-reading.
-"""
+"""Timeout, in seconds, without any byte sent or read by the client."""
 MOST = {"receive-pack": 2_000_000_000, "upload-pack": 64_000_000}
-"""Bytes of one request's body, unpacked. A push has a lower limit of its own (rules.MAX_INPUT), about which git tells
-the client.
-"""
+"""Maximum decompressed request body, in bytes. Pushes have a lower limit (rules.MAX_INPUT), which git reports."""
 AFTERWARDS = 10.0
-"""Seconds that git has to come to its end when the client has gone after sending everything."""
+"""Seconds that git may still run if the client disconnects after sending everything."""
 TERM = 2.0
 PROTOCOL = re.compile(
     r"protocol error|bad line length|invalid|expected |unexpected|unknown |not our ref|could not parse|hung up|bad"
     r" pack|malformed",
     re.IGNORECASE,
 )
-"""What git says of a client's request that it cannot read."""
+"""git's error messages for an invalid request."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class RequestError(Exception):
-    """A request that cannot be served, with the HTTP status and a text for people."""
+    """A refused request, with the HTTP status and a message."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -55,11 +50,11 @@ class RequestError(Exception):
 
 
 class GoneError(Exception):
-    """The client has gone."""
+    """The client disconnected."""
 
 
 class Exchange:
-    """One request, one git process, one answer."""
+    """One request, one git process, one response."""
 
     def __init__(
         self,
@@ -83,9 +78,10 @@ class Exchange:
     async def run(
         self, argv: list[str], *, env: dict[str, str], lock: int | None = None, body: str | None = None
     ) -> None:
-        """Run git and return when it has ended. lock: a descriptor for git to inherit, closed here. body: the encoding
-        of the
-        request's body, None when there is none. Raises RequestError as long as nothing has been answered.
+        """Run git and return when it has ended.
+
+        lock: a file descriptor that git inherits; closed here. body: the encoding of the request body, None without
+        one. Raises RequestError until the response has started.
         """
         try:
             child = await asyncio.create_subprocess_exec(
@@ -120,12 +116,10 @@ class Exchange:
             await asyncio.gather(relay, feed, complaint, return_exceptions=True)
 
     async def _after_the_client(self, feed: asyncio.Task[None], relay: asyncio.Task[None]) -> None:
-        """The client has gone, or sent what cannot be: let git finish a push that has arrived whole, end it
-        otherwise.
-        """
+        """After a disconnect or invalid data: let git finish a push that arrived completely, otherwise end git."""
         error = feed.exception()
         if not isinstance(error, GoneError):
-            raise error or RuntimeError("the feeding ended by itself")
+            raise error or RuntimeError("the input task ended unexpectedly")
         self.gone = True
         if self.fed.is_set():
             await asyncio.wait({relay}, timeout=AFTERWARDS)
@@ -141,12 +135,11 @@ class Exchange:
             log.info("git %s ended with %s: %s", name, code, text)
         if code and not self.started and not self.gone:
             raise RequestError(
-                400 if PROTOCOL.search(text) else 500, f"git {name} failed: {text or 'it gave no reason'}"
+                400 if PROTOCOL.search(text) else 500, f"git {name} failed: {text or 'no error message'}"
             )
         await self._body_is_read(feed)
         broken = code < 0 or (code > 0 and name == "receive-pack")
-        # the answer is cut off, and so must be the connection: git's client waits for ever for the rest of a complete
-        # one
+        # the response is truncated, so the connection must close: git's client would wait for the rest forever
         if broken:
             return
         if not (self.gone or feed.done()):
@@ -159,7 +152,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": self.refusal, "more_body": False})
 
     async def _body_is_read(self, feed: asyncio.Task[None]) -> None:
-        """git may have ended early; a client that still sends reads the answer only after its last byte."""
+        """Read the rest of the body. A client that is still sending reads the response only after its last byte."""
         read = asyncio.create_task(self.fed.wait())
         await asyncio.wait({read, feed}, timeout=IDLE, return_when=asyncio.FIRST_COMPLETED)
         read.cancel()
@@ -168,7 +161,7 @@ class Exchange:
     # -----------------------------------------------------------------------------------------
 
     async def _feed(self, child: asyncio.subprocess.Process, body: str | None, most: int) -> None:
-        """Pass the body on; then wait for the client to go. Raises GoneError, RequestError."""
+        """Pass the body on, then wait for the disconnect. Raises GoneError, RequestError."""
         assert child.stdin
         pipe: asyncio.StreamWriter | None = child.stdin
         if body is not None:
@@ -186,7 +179,7 @@ class Exchange:
         raise GoneError
 
     def _looks_bad(self, piece: bytes, child: asyncio.subprocess.Process, *, last: bool = False) -> bool:
-        """Whether the rest is only read; git has been ended then. Raises RequestError for garbage."""
+        """Whether the rest is discarded, because git has been ended. Raises RequestError for invalid data."""
         if self.prologue is None or self.refusal:
             return bool(self.refusal)
         try:
@@ -194,16 +187,14 @@ class Exchange:
             if last:
                 self.prologue.end()
         except GarbageError:
-            raise RequestError(400, "The request's body is not git's protocol.") from None
+            raise RequestError(400, "The request body is not valid git protocol.") from None
         except TooManyRefsError as error:
-            text = (
-                f"This push moves more than {self.prologue.refs} refs, which is the most at once; nothing was changed."
-            )
+            text = f"This push updates more than {self.prologue.refs} refs, the limit per push. Nothing was changed."
             if not error.sideband:
                 raise RequestError(422, text) from None
             self.refusal = message(
                 f" !     {text}",
-                "       hint: push them in parts, or the protected branch alone: git push greenroom HEAD:master",
+                "       hint: push fewer refs at once, or only the protected branch: git push greenroom HEAD:master",
             )
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
@@ -221,12 +212,10 @@ class Exchange:
             for piece in unzip.pieces(data) if unzip else [data]:
                 yield piece
         if unzip and not unzip.ended:
-            raise RequestError(400, "The request's gzip body is cut off.")
+            raise RequestError(400, "The request's gzip body is truncated.")
 
     async def _pass_on(self, pipe: asyncio.StreamWriter | None, piece: bytes) -> asyncio.StreamWriter | None:
-        """git may end before it has read all (a push that is too large); the rest is read and dropped, so that the
-        client reads the answer.
-        """
+        """Write to git. If git ends early (push too large), discard the rest, so that the client reads the response."""
         if pipe is None or not piece:
             return pipe
         try:
@@ -256,7 +245,7 @@ class Exchange:
             await self.send({"type": "http.response.body", "body": self.prefix, "more_body": True})
 
     async def _complaint(self, child: asyncio.subprocess.Process) -> str:
-        """The first lines of git's stderr; the rest is read and dropped."""
+        """The first lines of git's stderr; the rest is discarded."""
         assert child.stderr
         kept = b""
         while data := await child.stderr.read(4096):
@@ -267,36 +256,36 @@ class Exchange:
         try:
             return await asyncio.wait_for(what, IDLE)
         except TimeoutError:
-            raise RequestError(408, f"Nothing moved for {IDLE:.0f} s.") from None
+            raise RequestError(408, f"No data was transferred for {IDLE:.0f} s.") from None
 
 
 class Gunzip:
-    """A gzip stream unpacked piece by piece, each of at most 64 KiB however well it was packed."""
+    """Decompresses a gzip stream in pieces of at most 64 KiB, whatever the compression ratio."""
 
     def __init__(self) -> None:
         self.engine = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     @property
     def ended(self) -> bool:
-        """Whether the stream came to its end."""
+        """Whether the end of the stream was reached."""
         return self.engine.eof
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """What ``data`` adds. RequestError when it is not gzip, or goes on after its end."""
+        """The decompressed pieces of ``data``. Raises RequestError for invalid gzip or trailing data."""
         while data:
             try:
                 piece = self.engine.decompress(data, CHUNK)
             except zlib.error:
-                raise RequestError(400, "The request's body is not gzip.") from None
+                raise RequestError(400, "The request body is not valid gzip.") from None
             if self.engine.unused_data:
-                raise RequestError(400, "Something follows the request's gzip body.")
+                raise RequestError(400, "There is trailing data after the gzip body.")
             data = self.engine.unconsumed_tail
             if piece:
                 yield piece
 
 
 async def end(child: asyncio.subprocess.Process) -> None:
-    """End a process and what it has started, politely first, and reap it."""
+    """End a process and its children, first with SIGTERM, and reap it."""
     for number, patience in ((signal.SIGTERM, TERM), (signal.SIGKILL, None)):
         if child.returncode is not None:
             break

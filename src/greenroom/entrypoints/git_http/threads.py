@@ -1,4 +1,4 @@
-"""Threads for what may wait for the database or for git, apart from those of the rest of the web process."""
+"""Thread pools for database and git calls, separate from those of the rest of the web process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _long = ThreadPoolExecutor(4, thread_name_prefix="git-long")
 
 
 async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
-    """Run a short look-up; its database connection is given back afterwards."""
+    """Run a short query in a thread, then release its database connection."""
     return await asyncio.get_running_loop().run_in_executor(_quick, partial(_clean, function, *args, **options))
 
 
 async def in_long_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
-    """The same for what may take many seconds (looking at a push): it cannot keep short look-ups waiting."""
+    """Like ``in_thread``, in a separate pool for slow calls (inspecting a push), so that these do not delay queries."""
     return await asyncio.get_running_loop().run_in_executor(_long, partial(_clean, function, *args, **options))
 
 

@@ -1,6 +1,4 @@
-"""The page on which a person says yes to a command's sign-in (``heroku login``): e-mail and password, or an API
-token.
-"""
+"""The page that confirms a sign-in of the CLI (``heroku login``) with e-mail and password, or an API token."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ WRONG = "No account has this e-mail and password."
 @csrf_protect
 @require_http_methods(["GET", "POST"])
 def page(request: HttpRequest, secret: str) -> HttpResponse:
-    """Who asks, and a form; its answer says what became of it. Works without scripts. Counts among the requests of the
-    address.
+    """Show the sign-in request and a form; after a POST, the result. Works without JavaScript. Counts against the
+    address's rate limit.
     """
     try:
         rate_limits.spend(None, request.META.get("REMOTE_ADDR", ""))
@@ -35,12 +33,12 @@ def page(request: HttpRequest, secret: str) -> HttpResponse:
     try:
         row = sign_ins.of_page(secret)
     except GreenroomError as error:
-        return _show(request, None, status=404, title="This sign-in is over", error=str(error))
+        return _show(request, None, status=404, title="This sign-in has ended", error=str(error))
     if request.method == "GET":
         return _show(request, row)
     if "refuse" in request.POST:
         sign_ins.refuse(row=row)
-        return _show(request, None, title="Refused", text="The command was not let in.")
+        return _show(request, None, title="Sign-in denied", text="The command was not signed in.")
     return _allow(request, row)
 
 
@@ -54,7 +52,7 @@ def _allow(request: HttpRequest, row: SignIn) -> HttpResponse:
     except GreenroomError as error:
         return _show(request, row, status=error.status, error=str(error))
     return _show(
-        request, None, title="Signed in", text=f"The command goes on as {actor.email}. You can close this page."
+        request, None, title="Signed in", text=f"The command is signed in as {actor.email}. You can close this page."
     )
 
 
@@ -72,7 +70,7 @@ def _show(
     row: SignIn | None,
     *,
     status: int = 200,
-    title: str = "Let a command in",
+    title: str = "Sign in a command",
     text: str = "",
     error: str = "",
 ) -> HttpResponse:

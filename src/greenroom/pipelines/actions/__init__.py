@@ -1,5 +1,5 @@
-"""Makes pipelines, couples apps, keeps config vars of stages, and promotes: the only writer of the room's rows beside
-``testing`` and ``reviews``.
+"""Writes pipelines, couplings, config vars of stages, and promotions. ``test_runs`` and ``review_apps`` write the other
+rows of the room.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from greenroom.slugs.models import Slug
 
 @transaction.atomic
 def create(*, actor: Actor, name: str) -> Pipeline:
-    """An empty pipeline owned by the actor. UserError for a bad name, ConflictError for a second of one name."""
+    """Create an empty pipeline. Raises UserError for an invalid name, ConflictError for a duplicate name."""
     _check_name(actor.account, name)
     row = Pipeline.objects.create(name=name, owner=Account.objects.get(pk=actor.account))
     _note(actor, row, "create")
@@ -43,7 +43,7 @@ def _check_name(owner: UUID, name: str) -> None:
         raise UserError(problem)
     if Pipeline.objects.filter(owner_id=owner, name=name).exists():
         raise ConflictError(
-            f"A pipeline {name} of yours exists already.", hint=f"greenroom pipelines:info {name}", id="invalid_params"
+            f"You already have a pipeline named {name}.", hint=f"greenroom pipelines:info {name}", id="invalid_params"
         )
 
 
@@ -52,13 +52,13 @@ def _note(actor: Actor, row: Pipeline, action: str, app: App | None = None, **de
 
 
 def lock(pipeline: Pipeline, *, deleting: bool = False) -> None:
-    """Lock the pipeline's row, behind those of apps. NotFoundError when it is gone."""
+    """Lock the pipeline's row; lock apps first. Raises NotFoundError if it was deleted."""
     if not Pipeline.objects.select_for_update(no_key=not deleting).filter(pk=pipeline.pk).values_list("pk").first():
         raise NotFoundError("Couldn't find that pipeline.", hint="greenroom pipelines", resource="pipeline")
 
 
 def _lock_with_apps(pipeline: Pipeline, *, deleting: bool = False) -> list[Coupling]:
-    """Lock all apps of the pipeline and then its own row, so that none comes or goes; its couplings."""
+    """Lock the apps of the pipeline, then its row, so that its couplings cannot change. Returns the couplings."""
     rows = Coupling.objects.filter(pipeline=pipeline).values_list("app_id", flat=True)
     apps.lock_found(rows.all, then=lambda: lock(pipeline, deleting=deleting))
     return queries.couplings(pipeline)
@@ -66,7 +66,7 @@ def _lock_with_apps(pipeline: Pipeline, *, deleting: bool = False) -> list[Coupl
 
 @transaction.atomic
 def rename(*, actor: Actor, pipeline: Pipeline, name: str) -> Pipeline:
-    """Give it another name."""
+    """Rename the pipeline. Raises like ``create``."""
     if name != pipeline.name:
         _check_name(pipeline.owner_id, name)
         before, pipeline.name = pipeline.name, name
@@ -77,7 +77,7 @@ def rename(*, actor: Actor, pipeline: Pipeline, name: str) -> Pipeline:
 
 @transaction.atomic
 def destroy(*, actor: Actor, pipeline: Pipeline, home: Path) -> None:
-    """Take the pipeline away; its apps stay. ConflictError while it has review apps, which live by it alone."""
+    """Delete the pipeline; its apps stay. Raises ConflictError while it has review apps."""
     coupled = [row.app for row in _lock_with_apps(pipeline, deleting=True)]
     if pipeline.review_apps.exclude(app=None).exists():
         names = ", ".join(
@@ -95,7 +95,7 @@ def destroy(*, actor: Actor, pipeline: Pipeline, home: Path) -> None:
 
 @transaction.atomic
 def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path) -> Coupling:
-    """Put an app into a stage. ConflictError when it is in a pipeline already."""
+    """Add an app to a stage. Raises ConflictError if it is already in a pipeline."""
     problem = rules.stage_problem(stage)
     if problem:
         raise UserError(problem)
@@ -106,9 +106,9 @@ def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path
             known.pipeline.name if queries.visible(actor).filter(pk=known.pipeline_id).exists() else "another pipeline"
         )
         raise ConflictError(
-            f"{app.name} is in {where} already.", hint=f"greenroom pipelines:remove -a {app.name}", id="invalid_params"
+            f"{app.name} is already in {where}.", hint=f"greenroom pipelines:remove -a {app.name}", id="invalid_params"
         )
-    lock(pipeline)  # its config vars do not change until they are handed down
+    lock(pipeline)  # its config vars must not change until they are copied
     row = Coupling.objects.create(pipeline=pipeline, app=app, stage=stage)
     hand_down(actor=actor, app=app, values=queries.config(pipeline, "test", home), home=home)
     _note(actor, pipeline, "add", app, stage=stage)
@@ -117,7 +117,7 @@ def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path
 
 @transaction.atomic
 def move(*, actor: Actor, coupling: Coupling, stage: str) -> Coupling:
-    """Put a coupled app into another stage."""
+    """Move a coupled app to another stage."""
     problem = rules.stage_problem(stage)
     if problem:
         raise UserError(problem)
@@ -130,7 +130,7 @@ def move(*, actor: Actor, coupling: Coupling, stage: str) -> Coupling:
 
 @transaction.atomic
 def uncouple(*, actor: Actor, coupling: Coupling, home: Path) -> None:
-    """Take an app out of its pipeline; its tests see the pipeline's config vars no more."""
+    """Remove an app from its pipeline. Its tests no longer get the pipeline's config vars."""
     _hold(coupling)
     hand_down(actor=actor, app=coupling.app, values={}, home=home)
     _note(actor, coupling.pipeline, "remove", coupling.app)
@@ -138,7 +138,7 @@ def uncouple(*, actor: Actor, coupling: Coupling, home: Path) -> None:
 
 
 def _hold(coupling: Coupling) -> None:
-    """Lock the app. NotFoundError when somebody else has taken it out of the pipeline meanwhile."""
+    """Lock the app. Raises NotFoundError if it was removed from the pipeline in the meantime."""
     apps.lock_apps([coupling.app_id])
     if not Coupling.objects.filter(pk=coupling.pk).exists():
         raise NotFoundError("Couldn't find that pipeline coupling.", resource="pipeline_coupling")
@@ -148,12 +148,12 @@ def _hold(coupling: Coupling) -> None:
 def change_config(
     *, actor: Actor, pipeline: Pipeline, stage: str, home: Path, updates: Mapping[str, str | None]
 ) -> dict[str, str]:
-    """Set and (None) remove config vars of a stage; the whole map afterwards. UserError for a bad key or value, or over
-    64 KB.
+    """Set config vars of a stage (None removes one). Returns all of them. Raises UserError for an invalid key or value,
+    or more than 64 KB.
     """
     if stage not in rules.CONFIG_STAGES:
         raise UserError(
-            f"Stage {stage[:60]!r} has no config vars of its own: {' and '.join(rules.CONFIG_STAGES)} have.",
+            f"Stage {stage[:60]!r} has no config vars; only {' and '.join(rules.CONFIG_STAGES)} have.",
             hint="greenroom config -a APP",
         )
     refuse_problems(updates)
@@ -177,9 +177,7 @@ def change_config(
 
 
 def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) -> None:
-    """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing
-    when nothing changes.
-    """
+    """Copy these config vars to the app for its tests, where the gate, which knows no pipelines, reads them."""
     row = apps.lock_app(app.pk)
     if for_tests(row, home) != dict(values):
         apps.change_settings(actor=actor, app=row, settings=with_test_config(row, values, home))
@@ -196,12 +194,10 @@ def promote(
     release: Release | None = None,
     forced: Sequence[str] = (),
 ) -> Promotion:
-    """Let the very slug of a release (by default of what serves) be released in the targets, each with its own config
-    vars.
+    """Release the slug of a release (by default the current one) in the targets, each with its own config vars.
 
-    All rows in one transaction: the releases and their deliveries are open when it ends, and the loop carries them out.
-    forced: names of targets that do not wait for their pending migrations. UserError, ConflictError when there is
-    nothing to promote.
+    One transaction writes the releases and their open deliveries; the loop then executes them. forced: names of
+    targets that do not wait for pending migrations. Raises UserError, and ConflictError if there is nothing to promote.
     """
     apps.lock_apps([source.pk, *(app.pk for app in targets)])
     stages = queries.stages(queries.couplings(pipeline))
@@ -229,7 +225,7 @@ def promote(
 
 
 def _promotable(source: App, release: Release | None) -> tuple[Release, Slug]:
-    """The release to promote and its slug, if that is still kept; else ConflictError."""
+    """The release to promote and its slug. Raises ConflictError if there is none, or the slug was deleted."""
     chosen = Release.objects.select_related("slug").get(pk=(release or _serving(source)).pk)
     if chosen.slug is None or chosen.status != "succeeded":
         raise ConflictError(
@@ -243,11 +239,11 @@ def _serving(app: App) -> Release:
     rollout = live(app)
     if rollout is None:
         raise ConflictError(
-            f"{app.name} has no release that serves: there is nothing to promote.",
+            f"{app.name} has no live release to promote.",
             hint=f"greenroom releases -a {app.name}",
         )
     return rollout.release
 
 
 def _why(release: Release) -> str:
-    return f"it is {release.status}" if release.slug else "it has no code, or none that is kept"
+    return f"it is {release.status}" if release.slug else "it has no slug, or the slug was deleted"

@@ -1,10 +1,8 @@
-"""Review apps: an app of its own for a branch of another app's repository, with its own database and config vars that
-are never the other's.
+"""Review apps: a separate app for a branch of another app's repository, with its own database and config vars.
 
-It gets what app.json says, the pipeline's config vars of the stage ``review``, and what its maker gave; then the
-branch's commit is pushed
-to it, and the same gate as for any push decides. It follows its branch, and goes with it, or when it has not changed
-for some days.
+Its config vars come from app.json, the pipeline's stage ``review`` and its creator. The branch's commit is pushed to
+it and passes the same gate as any push. It follows its branch, and is destroyed with it or after some days without
+changes.
 """
 
 from __future__ import annotations
@@ -52,12 +50,12 @@ log = logging.getLogger(__name__)
 guard = Guard(log)
 SETTINGS = ("automatic", "destroy_stale", "stale_days", "wait_for_ci", "base_name")
 MOST = 20
-"""Review apps that a pipeline has at once."""
+"""Maximum number of review apps per pipeline."""
 
 
 @transaction.atomic
 def configure(*, actor: Actor, pipeline: Pipeline, changes: Mapping[str, Any]) -> ReviewAppConfig:
-    """Let the pipeline have review apps, or change how. UserError when it has no app with a repository."""
+    """Enable review apps or change their settings. Raises UserError if the pipeline has no app with a repository."""
     lock(pipeline)
     row = ReviewAppConfig.objects.filter(pipeline=pipeline).first()
     if row is None:
@@ -73,13 +71,13 @@ def configure(*, actor: Actor, pipeline: Pipeline, changes: Mapping[str, Any]) -
 
 @transaction.atomic
 def disable(*, actor: Actor, pipeline: Pipeline) -> None:
-    """No more review apps by themselves; those that are there stay until their branch goes."""
+    """Stop creating review apps automatically. Existing ones stay until their branch is deleted."""
     ReviewAppConfig.objects.filter(pipeline=pipeline).delete()
     audit(actor=actor, action="pipeline.review_apps", detail={"pipeline": pipeline.name, "disabled": True})
 
 
 def parent_of(pipeline: Pipeline) -> App:
-    """The app of whose branches review apps are."""
+    """The app whose branches get review apps."""
     row = ReviewAppConfig.objects.filter(pipeline=pipeline).select_related("parent").first()
     app = row.parent if row else queries.parent_app(pipeline)
     if app is None:
@@ -89,7 +87,7 @@ def parent_of(pipeline: Pipeline) -> App:
 
 
 def branch_head(pipeline: Pipeline, branch: str, home: Path) -> str:
-    """The branch's newest commit. NotFoundError when the parent's repository has no such branch."""
+    """The branch's newest commit. Raises NotFoundError if the parent app has no such branch."""
     app = parent_of(pipeline)
     sha = git.head(app, home, branch) if is_branch_name(branch) else None
     if sha is None:
@@ -103,7 +101,7 @@ def branch_head(pipeline: Pipeline, branch: str, home: Path) -> str:
 def begin(
     *, actor: Actor, pipeline: Pipeline, branch: str, home: Path, environment: Mapping[str, str] | None = None
 ) -> ReviewApp:
-    """The row of a review app; the loop makes the app. ConflictError when the branch has one, or there are twenty."""
+    """Request a review app; the loop creates the app. Raises ConflictError if the branch has one, or at the limit."""
     branch_head(pipeline, branch, home)
     refuse_problems(environment or {})
     refuse_given(environment or {})
@@ -136,22 +134,22 @@ def begin(
 
 
 def _refuse_another(pipeline: Pipeline, branch: str) -> None:
-    """ConflictError when the branch has a review app already, or the pipeline has as many as it may."""
+    """Raise ConflictError if the branch already has a review app, or the pipeline has reached the limit."""
     known = ReviewApp.objects.filter(pipeline=pipeline).exclude(state="deleted").exclude(state="errored", app=None)
     same = known.filter(branch=branch).first()
     if same:
         raise ConflictError(
-            f"The branch {branch} has a review app already: {same.app_name}.", hint=f"greenroom open -a {same.app_name}"
+            f"The branch {branch} already has a review app: {same.app_name}.", hint=f"greenroom open -a {same.app_name}"
         )
     if known.count() >= MOST:
         raise ConflictError(
-            f"{pipeline.name} has {MOST} review apps already.",
-            hint=f"greenroom reviewapps -p {pipeline.name}; then reviewapps:destroy one",
+            f"Review app limit reached: {pipeline.name} has {MOST}.",
+            hint=f"list them with greenroom reviewapps -p {pipeline.name}, then destroy one",
         )
 
 
 def _refused(pipeline: Pipeline, branch: str) -> QuerySet[ReviewApp]:
-    """The row that says why the branch gets no review app by itself: it never had an app, nor the name of one."""
+    """The row with the reason why no review app was created for the branch. It has no app and no app name."""
     return ReviewApp.objects.filter(pipeline=pipeline, branch=branch, state="errored", app_name="")
 
 
@@ -161,7 +159,7 @@ def _place(row: ReviewApp) -> str:
 
 @transaction.atomic
 def remove(*, actor: Actor, review: ReviewApp) -> ReviewApp:
-    """Mark a review app to be destroyed with all that it has; the loop does it, and changes the mark no more."""
+    """Mark a review app for deletion. The loop destroys the app with all its data. The mark is final."""
     if review.app_id:
         apps.lock_apps([review.app_id])
     row = _locked(review)
@@ -178,21 +176,21 @@ def remove(*, actor: Actor, review: ReviewApp) -> ReviewApp:
 
 
 def _locked(review: ReviewApp) -> ReviewApp:
-    """The row as it is now; nobody else changes it until the transaction ends."""
+    """Reload the row and lock it until the transaction ends."""
     return ReviewApp.objects.select_for_update(no_key=True).get(pk=review.pk)
 
 
 def open_reviews() -> QuerySet[ReviewApp]:
-    """Review apps that are not gone, oldest first, and those that could not be made; one that was destroyed by hand
-    counts as gone.
+    """Review apps that are not deleted, oldest first, including failed ones. One that a user destroyed counts as
+    deleted.
     """
     rows = ReviewApp.objects.exclude(state="deleted").exclude(~Q(sha=""), state="errored", app=None)
     return rows.select_related("app", "app__owner", "parent", "pipeline__owner", "account").order_by("created_at")
 
 
 def make_automatic(*, home: Path) -> list[ReviewApp]:
-    """Review apps for branches that were pushed since a pipeline makes them by itself, and have none of a later
-    time.
+    """Request review apps for branches pushed after their pipeline enabled automatic ones, if the branch has none that
+    is newer than the push.
     """
     made = []
     for config in ReviewAppConfig.objects.filter(automatic=True).select_related("pipeline__owner", "parent"):
@@ -235,7 +233,7 @@ def _automatic(config: ReviewAppConfig, push: Push, home: Path) -> ReviewApp | N
 
 
 def _say_refused(config: ReviewAppConfig, push: Push, branch: str, text: str) -> None:
-    """Why there is none, in the list of review apps; it is tried again, since an app that goes makes room."""
+    """Record in the list of review apps why there is none. It is retried, because deleted apps free the limit."""
     row = _refused(config.pipeline, branch).first()
     if row is not None and row.message == text:
         return
@@ -248,7 +246,7 @@ def _say_refused(config: ReviewAppConfig, push: Push, branch: str, text: str) ->
 
 
 class Driver:
-    """Carries review apps on; never waits."""
+    """Executes the steps of review apps; never blocks."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home = engine, home
@@ -263,7 +261,7 @@ class Driver:
         elif row.state == "pending":
             self._make(row)
         elif row.app is None and row.state == "errored":
-            if head is None:  # nobody needs to know any more why it could not be made
+            if head is None:  # the branch is gone, so the error is obsolete
                 self._write(row, state="deleted")
         elif row.app is None:
             self._write(row, state="deleted", message="the app was destroyed")
@@ -281,19 +279,16 @@ class Driver:
         self._write(row, state="deleted", app=None)
 
     def _make(self, row: ReviewApp) -> None:
-        """The app, its place in the pipeline and its mark here in one transaction; what stands outside of it is
-        repeatable.
+        """Create the app, its coupling and this row's state in one transaction; the other steps are idempotent.
 
-        The row is locked before the app exists, and the audit log after both: who removes the review app meanwhile
-        waits.
+        Locks the row before the app exists, and the audit log after both, so a concurrent removal waits.
         """
         account = row.account or row.pipeline.owner
         try:
             with transaction.atomic():
                 lock(
                     row.pipeline
-                    # before the app, which nobody else sees yet: the config vars do not change until they are handed
-                    # down
+                    # before the app, which is not visible yet: the config vars must not change until they are copied
                 )
                 row.state = _locked(row).state
                 if row.state == "deleting":
@@ -310,7 +305,7 @@ class Driver:
             self._write(row, state="errored", message=str(error))
 
     def _admit(self, row: ReviewApp, app: App, account: Account) -> None:
-        """Who may do something with the parent may do the same with its review app."""
+        """Copy the parent's collaborators and roles to the review app."""
         if row.parent is None:
             return
         people = [(entry.account, entry.role) for entry in row.parent.collaborators.select_related("account")]
@@ -319,7 +314,7 @@ class Driver:
                 apps.add_collaborator(actor=PLATFORM, app=app, email=person.email, role=role)
 
     def _push_or_say(self, row: ReviewApp, head: str) -> None:
-        """A refusal is written down: for good when nothing but another commit helps, else until the next try."""
+        """Push and record a refusal: permanently if only another commit helps, else until the next attempt."""
         try:
             self._push(row, head)
         except ConflictError as error:
@@ -348,7 +343,7 @@ class Driver:
         self._write(row, sha=head, state="creating", message="", touched_at=clock.now())
 
     def _declared(self, parent: App, head: str) -> dict[str, str]:
-        """``environments.review.env`` of the branch's app.json; what is wrong with that file the build says."""
+        """``environments.review.env`` of the branch's app.json. The build reports errors in that file."""
         try:
             found = json.loads(git.show(parent, self.home, head, "app.json") or b"{}")
             entries = found["environments"]["review"]["env"]
@@ -370,7 +365,7 @@ class Driver:
 
     @transaction.atomic
     def _write(self, row: ReviewApp, **columns: object) -> None:
-        """Set columns; what somebody removed meanwhile stays to be destroyed."""
+        """Set columns, unless the review app was marked for deletion in the meantime."""
         if "state" in columns and columns["state"] != "deleted" and _locked(row).state == "deleting":
             columns = {**columns, "state": "deleting"}
         for name, value in columns.items():
@@ -379,7 +374,7 @@ class Driver:
 
 
 def _head(row: ReviewApp, home: Path) -> str | None:
-    """Where the branch is, read without starting git; None when the branch or the parent has gone."""
+    """The branch's commit, read without a git process; None if the branch or the parent was deleted."""
     if row.parent is None:
         return None
     return repository.ref_on_disk(home / row.parent.repo_folder, f"refs/heads/{row.branch}")

@@ -1,9 +1,7 @@
-"""Test runs: numbers the check runs ``tests`` of the pipelines' apps, and drives those of archives that people send by
-``heroku ci:run``.
+"""Test runs: numbers the check runs ``tests`` of the pipelines' apps, and executes the archives of ``heroku ci:run``.
 
-An uploaded run is a build and a check run of a commit of its own; it says nothing of the commit whose id its sender
-gave, so the gate
-never takes it for that commit's tests. Rows are written before side effects; each step may be repeated after a kill.
+An uploaded run has its own commit, build and check run. The commit id that the client names is not verified, so the
+gate never uses the run as that commit's tests. Rows are written before side effects; each step is safe to repeat.
 """
 
 from __future__ import annotations
@@ -53,7 +51,7 @@ FOLDER = "logs/deliveries"
 NAME = re.compile(r"[0-9a-f]{32}\.log\Z")
 LEFT_BEHIND = 3600.0
 TESTS = "-----> Running tests"
-"""With this line the set-up ends and the tests begin, in the transcript of a delivery."""
+"""The first line of the tests in a delivery's transcript; the set-up is before it."""
 
 
 def start(
@@ -66,7 +64,7 @@ def start(
     commit_branch: str,
     commit_message: str,
 ) -> TestRun:
-    """A test run of an archive, in the pipeline's first app. The archive becomes a commit outside a transaction."""
+    """Start a test run of an archive in the pipeline's first app. First creates a commit outside a transaction."""
     app = _first_app(pipeline)
     title = f"ci:run of {commit_branch[:100]}: {commit_message[:200]}"
     made = import_tarball(
@@ -99,7 +97,7 @@ def _first_app(pipeline: Pipeline) -> App:
     app = queries.parent_app(pipeline)
     if app is None:
         hint = f"greenroom pipelines:add {pipeline.name} -a APP --stage staging"
-        raise UserError(f"The pipeline {pipeline.name} has no app whose tests could be run.", hint=hint)
+        raise UserError(f"The pipeline {pipeline.name} has no app to run tests in.", hint=hint)
     return app
 
 
@@ -110,7 +108,7 @@ def _row(pipeline: Pipeline, **columns: object) -> TestRun:
 
 
 def unnumbered() -> QuerySet[CheckRun]:
-    """Check runs of the pipelines' apps that have no number in their pipeline yet, oldest first."""
+    """Check runs of the pipelines' apps without a number in their pipeline, oldest first."""
     known = TestRun.objects.filter(pipeline=OuterRef("app__coupling__pipeline"), check_run=OuterRef("pk"))
     ours = TestRun.objects.filter(app=OuterRef("app"), sha=OuterRef("sha"), uploaded=True)
     rows = CheckRun.objects.filter(name="tests", builtin=True, app__coupling__isnull=False)
@@ -119,7 +117,7 @@ def unnumbered() -> QuerySet[CheckRun]:
 
 
 def number_new(*, home: Path) -> int:
-    """Give the check runs of pushes their numbers; how many had none."""
+    """Number the new check runs of pushes. Returns how many were numbered."""
     rows = list(unnumbered()[:BATCH])
     return sum(
         bool(guard.run(run.pk, f"check run {run.pk} of {run.app.name}", partial(_number, run, home))) for run in rows
@@ -154,7 +152,7 @@ def _subject(run: CheckRun, home: Path) -> str:
 
 
 class Driver:
-    """Carries open test runs on, one step each; never waits."""
+    """Executes open test runs, one step per call; never blocks."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home = engine, home
@@ -188,7 +186,7 @@ class Driver:
 
     @transaction.atomic
     def _started(self, row: TestRun) -> Build | None:
-        """The build that the run has from now on; None when somebody has cancelled the run."""
+        """Start the run's build. None if the run was cancelled."""
         if _is_cancelled(row):
             return None
         build = builds.start(app=row.app, commit=row.sha, account=row.account)
@@ -197,17 +195,17 @@ class Driver:
 
     @transaction.atomic
     def _queue(self, row: TestRun) -> None:
-        """The run has a check run from now on, unless somebody has cancelled it: nobody would carry that on."""
+        """Create the run's check run, unless the run was cancelled."""
         if not _is_cancelled(row):
             (run,) = checks.begin(app=row.app, sha=row.sha, names=["tests"])
             self._write(row, check_run=run, state="running")
 
     def _environment(self, row: TestRun) -> dict[str, str]:
-        """What the build sees: what its tests will see, never the app's config vars; the database is not there yet."""
+        """The build's environment: that of the tests without a database, never the app's config vars."""
         try:
             app_json = json.loads(git.show(row.app, self.home, row.sha, "app.json") or b"{}")
         except (ValueError, RecursionError):
-            app_json = {}  # the build says what is wrong with it
+            app_json = {}  # the build reports the error
         declared = app_json if isinstance(app_json, dict) else {}
         given = {"SECRET_KEY": row.id.hex, **for_tests(row.app, self.home)}
         return environment.of_tests(
@@ -217,7 +215,7 @@ class Driver:
     def _test(self, row: TestRun) -> None:
         run, slug = row.check_run, row.build.slug if row.build else None
         if run is None or slug is None:
-            self._write(row, state="ended", message="what was built is not there any more")
+            self._write(row, state="ended", message="its slug was deleted")
             return
         if run.status == "completed":
             self._write(row, state="ended")
@@ -238,7 +236,7 @@ class Driver:
 
     @transaction.atomic
     def _fail(self, row: TestRun, message: str) -> None:
-        """The check ends with an error; that of a cancelled run has ended, and gets no second attempt."""
+        """End the check with an error. The check of a cancelled run has already ended and gets no new attempt."""
         if not _is_cancelled(row):
             title = f"the test requirements could not be installed: {message}"
             checks.report(
@@ -255,9 +253,7 @@ class Driver:
     # -------------------------------------------------------------------------------------------------------
 
     def _tell(self, row: TestRun) -> None:
-        """Copy what the test dyno says as it comes; when the run is over, add how it ended and mark both files as
-        whole.
-        """
+        """Copy new output of the test dyno. At the end, append the result and mark both files as complete."""
         run = CheckRun.objects.filter(pk=row.check_run_id).first() if row.check_run_id else None
         ended = run.status == "completed" if run else row.state in ("ended", "cancelled")
         if run is not None and run.status != "queued":
@@ -282,7 +278,7 @@ class Driver:
                 return
 
     def _setup_of_push(self, row: TestRun, run: CheckRun) -> None:
-        """What the delivery said before its tests, once; an uploaded run writes its own, which is whole now."""
+        """Copy the delivery's output before its tests, once. The set-up file of an uploaded run is already complete."""
         path = self.home / row.setup
         if transcript.is_closed(path):
             return
@@ -294,7 +290,7 @@ class Driver:
 
     @transaction.atomic
     def _write(self, row: TestRun, **columns: object) -> None:
-        """Set columns; what somebody cancelled meanwhile stays cancelled."""
+        """Set columns, unless the run was cancelled in the meantime."""
         now = TestRun.objects.select_for_update(no_key=True).get(pk=row.pk) if "state" in columns else None
         if now and now.state == "cancelled":
             columns = {**columns, "state": now.state, "message": now.message}
@@ -304,7 +300,7 @@ class Driver:
 
 
 def _locked(row: TestRun) -> TestRun:
-    """The run as it is now, until the transaction ends. Its app's row is locked first, as everywhere."""
+    """Reload and lock the run until the transaction ends. Locks its app's row first (see the order of locks)."""
     lock_apps([row.app_id])
     return (
         TestRun.objects.select_for_update(no_key=True, of=("self",))
@@ -314,9 +310,7 @@ def _locked(row: TestRun) -> TestRun:
 
 
 def _is_cancelled(row: TestRun) -> bool:
-    """Whether somebody has cancelled the run since it was read; it cannot be cancelled any more before the transaction
-    ends.
-    """
+    """Whether the run was cancelled since it was read. Locks the run until the transaction ends."""
     now = _locked(row)
     if now.state == "cancelled":
         row.state, row.message = now.state, now.message
@@ -328,9 +322,7 @@ def _before_tests(path: Path) -> str:
 
 
 def _ending(row: TestRun, run: CheckRun | None) -> str:
-    """The last lines of a run's output; what its tests said when their dyno's output was gone before it could be
-    copied.
-    """
+    """The last lines of a run's output, with the check's summary if the dyno's output was lost before the copy."""
     if run is None:
         return f"-----> {row.message or 'no test was run'}"
     said = f"{run.summary}\n" if run.summary and not row.place else ""
@@ -339,21 +331,21 @@ def _ending(row: TestRun, run: CheckRun | None) -> str:
 
 @transaction.atomic
 def cancel(*, actor: Actor, row: TestRun, engine: Engine) -> TestRun:
-    """End the test run of an archive. ConflictError for one that is over, and for a push's, which the gate waits
-    for.
+    """Cancel the test run of an archive. Raises ConflictError for an ended run, and for one of a push, which the gate
+    needs.
     """
     row = _locked(row)
     if not row.uploaded:
         raise ConflictError(
-            f"Test run {row.number} is of a push: its delivery needs it.", hint=f"greenroom checks -a {row.app.name}"
+            f"Test run {row.number} of a push cannot be cancelled.", hint=f"greenroom checks -a {row.app.name}"
         )
     status = rules.test_status(state=row.state, check=row.check_run.status if row.check_run else "", conclusion="")
     over = ConflictError(
-        f"Test run {row.number} is over.", hint=f"greenroom ci:info {row.number} -p {row.pipeline.name}"
+        f"Test run {row.number} has already ended.", hint=f"greenroom ci:info {row.number} -p {row.pipeline.name}"
     )
     if status in rules.TEST_ENDED:
         raise over
-    why = f"{actor.email} cancelled it"
+    why = f"cancelled by {actor.email}"
     if row.check_run:
         if not checks.cancel(app=row.app, sha=row.sha, engine=engine, why=why):
             raise over
@@ -371,9 +363,7 @@ def cancel(*, actor: Actor, row: TestRun, engine: Engine) -> TestRun:
 
 
 def sweep(home: Path, *, now: float) -> list[str]:
-    """Remove what a test run or delivery wrote whose row went with its pipeline or app, when nobody has written for an
-    hour; the names.
-    """
+    """Remove files of deleted test runs and deliveries after an hour without writes. Returns their names."""
     folder, removed = home / FOLDER, []
     old = (
         [path for path in folder.glob("*.log") if NAME.match(path.name) and now - path.stat().st_mtime > LEFT_BEHIND]
@@ -393,12 +383,3 @@ def sweep(home: Path, *, now: float) -> list[str]:
             path.with_name(f"{path.name}{transcript.DONE}").unlink(missing_ok=True)
             removed.append(path.name)
     return removed
-
-
-def open_runs() -> QuerySet[TestRun]:
-    """Test runs that are not over as far as their files say, oldest first."""
-    return (
-        TestRun.objects.filter(told=False)
-        .select_related("app", "build__slug", "check_run", "account", "pipeline")
-        .order_by("created_at")
-    )

@@ -1,7 +1,7 @@
-"""Reads ``.travis.yml``: lines of a job by phase, and what of the file is honoured or not. ``travis_jobs`` makes the
-plan of it.
+"""Reads ``.travis.yml``: the lines of a job by phase, and which keys are honoured or ignored. ``jobs`` builds the
+plan.
 
-Pure. The lines are the app's own and are handed to bash one by one, a shell for each job, as Travis does.
+Pure. The lines are the app's own code; bash runs them one by one, in one shell per job, as on Travis.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from greenroom.checks.rules.travis.lines import parts, without_parts
 from greenroom.checks.rules.travis.size import loaded
 
 LIMIT = 200_000
-"""Characters of a file that is read."""
+"""Maximum length of the file, in characters."""
 
 MAX_LINES = 500
 SETUP = ("before_install", "install", "before_script")
@@ -30,7 +30,7 @@ GOODS = r"(?:pip|setuptools|wheel|-r\s*(?:\./)?requirements(?:-test)?\.txt)"
 INSTALLED = re.compile(
     rf"(?:travis_retry\s+)?(?:python3?\s+-m\s+)?pip3?\s+install(?:\s+{OPTION})*(?:\s+(?:{GOODS}|{OPTION}))+\s*\Z"
 )
-"""A line that installs what the build has installed already."""
+"""A line that installs packages which the build has already installed."""
 
 SUDO = r"(?:travis_retry\s+)?(?:sudo\s+(?:-\w\s+)*)?"
 SYSTEM = re.compile(rf"{SUDO}(?:apt-get|apt|add-apt-repository|service|systemctl|dpkg|/etc/init\.d/\S+)(?:\s|\Z)")
@@ -40,36 +40,34 @@ SERVER = re.compile(
     re.IGNORECASE,
 )
 WITHOUT = (
-    (INSTALLED, "the build has installed it"),
-    (SYSTEM, "a dyno has no root, and no system packages are added to it"),
-    (SERVER, "the tests have an empty database of their own, at DATABASE_URL"),
+    (INSTALLED, "already installed by the build"),
+    (SYSTEM, "dynos have no root access, so system packages cannot be installed"),
+    (SERVER, "the tests have their own empty database in DATABASE_URL"),
 )
-"""Lines that are left out, since what they want is there or cannot be had; and why."""
+"""Lines that are skipped, and the reason."""
 
 IGNORED = {
     "deploy": "Greenroom deploys",
-    "notifications": "the pusher sees the result, and `greenroom checks` shows it",
-    "git": "the tests run on the built slug, not on a clone",
-    "cache": "the build keeps the packages",
-    "sudo": "dynos have no root",
-    "dist": "dynos have the host's system",
+    "notifications": "see the push output or `greenroom checks` for the result",
+    "git": "tests run on the built slug, not on a clone",
+    "cache": "the build caches packages",
+    "sudo": "dynos have no root access",
+    "dist": "dynos use the host's operating system",
     "os": "dynos run on Linux",
-    "arch": "dynos have the host's processor",
-    "addons": (
-        "packages of the system cannot be added to a dyno; of services there is PostgreSQL, in Greenroom's version"
-    ),
+    "arch": "dynos use the host's processor",
+    "addons": ("system packages cannot be installed in dynos; the only service is PostgreSQL, in Greenroom's version"),
     "after_deploy": "Greenroom deploys",
     "before_deploy": "Greenroom deploys",
-    "group": "dynos have the host's system",
+    "group": "dynos use the host's operating system",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One job of the file. setup: (phase, line) in order, the first that fails ends it; script: lines, each run, one
-    that fails fails it.
+    """One job of the file. setup: (phase, line) in order; the first failure ends the job. script: lines that all run;
+    one failure fails the job.
 
-    env: (name, text for a shell), expanded in their order. allowed: its failure is shown and does not count.
+    env: (name, shell text), expanded in order. allowed: its failure is shown but does not count.
     """
 
     name: str
@@ -82,15 +80,13 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is run: each job of the branch, one after another.
+    """The jobs to run, one after another.
 
-    left_out: (job, why) that would run on Travis and cannot run here: with one of them the check cannot pass. covered:
-    (job, why) whose lines
-    run in another job, or that are not for a push to this branch. honoured, ignored: (key, what becomes of it) for the
-    table.
-    problem: why nothing can be run; empty if it can. other: why the file has no say in the tests: it is for another
-    language than Python, or
-    not for this branch.
+    left_out: (job, reason) that would run on Travis but cannot run here; the check then cannot pass. covered:
+    (job, reason) whose lines run in another job, or that do not run for a push to this branch. honoured, ignored:
+    (key, explanation) for the table.
+    problem: why nothing can run, or empty. other: why the file does not apply: a language other than Python, or
+    another branch.
     """
 
     jobs: tuple[Job, ...] = ()
@@ -102,7 +98,7 @@ class Plan:
     other: str = ""
 
     def table(self) -> list[str]:
-        """The table of what is honoured and what is ignored, as lines for the log."""
+        """The table of honoured and ignored keys, as log lines."""
         if self.other:
             return [f"-----> .travis.yml is ignored: {self.other}"]
         rows = [("honoured", *row) for row in self.honoured] + [("ignored", *row) for row in self.ignored]
@@ -130,9 +126,7 @@ class Reader:
         self.problems: list[str] = []
 
     def lines(self, value: Any, where: str) -> list[str]:
-        """A text, or a list of texts and lists, as lines. Anything else is a problem: YAML has read the line otherwise
-        than it was meant.
-        """
+        """A string, or a nested list of strings, as lines. Other types are a problem: YAML misread an unquoted line."""
         found = []
         for item in flat(value):
             if isinstance(item, bool):
@@ -141,7 +135,7 @@ class Reader:
                 found += [item.strip()] if item.strip() else []
             else:
                 self.problems.append(
-                    f"{where} of .travis.yml has a part that is no command line (put it into quotes): {short(item)}"
+                    f"{where} of .travis.yml has an item that is not a command (quote it): {short(item)}"
                 )
         return found[:MAX_LINES]
 
@@ -151,7 +145,7 @@ class Reader:
         for phase in SETUP:
             lines = self.lines(data.get(phase), phase)
             if phase == "install" and (not lines or lines in (["skip"], ["true"])):
-                self.honoured.append(("install", "nothing to do: the build has installed the requirements"))
+                self.honoured.append(("install", "nothing to do: the build installed the requirements"))
                 continue
             left = [line for line in self.without(lines, phase) if line != "skip"]
             found += [(phase, line) for line in left]
@@ -160,7 +154,7 @@ class Reader:
         return tuple(found)
 
     def without(self, lines: list[str], where: str) -> list[str]:
-        """The lines but those, and those of their commands, that are not needed or cannot be run."""
+        """The lines without the lines and commands that are not needed or cannot run."""
         left = []
         for line in lines:
             reasons = {part: why for part in parts(line) for why in [_reason(part)] if why}
@@ -172,7 +166,7 @@ class Reader:
         return left
 
     def variables(self, items: list[Any]) -> tuple[tuple[str, str], ...]:
-        """The entries of ``env`` as texts for a shell."""
+        """The entries of ``env`` as shell texts."""
         found: list[tuple[str, str]] = []
         for item in items:
             pairs, problems = travis_env.read(item)
@@ -181,19 +175,19 @@ class Reader:
         return tuple(found)
 
     def rest(self, data: Mapping[str, Any]) -> None:
-        """Services, and all that is only said to be ignored."""
+        """Record services and ignored keys."""
         for service in flat(data.get("services")):
             if service == "postgresql":
-                self.honoured.append(("services", "postgresql: an empty database of its own, at DATABASE_URL"))
+                self.honoured.append(("services", "postgresql: its own empty database in DATABASE_URL"))
             else:
                 self.ignored.append(("services", f"{short(service)} is not available to tests"))
         for key in data:
             if key in AFTER:
-                self.ignored.append((key, "has no influence on the result and is not run"))
+                self.ignored.append((key, "does not affect the result and is not run"))
             elif key in IGNORED:
                 self.ignored.append((key, IGNORED[key]))
             elif key not in KNOWN:
-                self.ignored.append((short(key), "not known to Greenroom"))
+                self.ignored.append((short(key), "not supported by Greenroom"))
 
 
 KNOWN = (
@@ -213,42 +207,42 @@ KNOWN = (
 
 
 def _reason(command: str) -> str:
-    """Why a command is left out; empty if it is run."""
+    """Why a command is skipped; empty if it runs."""
     return next((why for pattern, why in WITHOUT if pattern.match(command)), "")
 
 
 def load(text: str, branch: str) -> tuple[dict[str, Any], Plan | None]:
-    """(the file as a map, None), or (nothing, the plan of a file that is broken, or that has no say)."""
+    """(the file as a dict, None), or ({}, plan with a reason) if it is invalid or does not apply."""
     if len(text) > LIMIT:
-        return {}, Plan(problem=f".travis.yml has more than {LIMIT} characters")
+        return {}, Plan(problem=f".travis.yml is longer than {LIMIT} characters")
     try:
         data = loaded(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return {}, Plan(
-            problem=f".travis.yml is not YAML: {short(str(error).splitlines()[0] if str(error) else 'unreadable')}"
+            problem=f".travis.yml is no valid YAML: {short(str(error).splitlines()[0] if str(error) else 'unreadable')}"
         )
     if not isinstance(data, Mapping):
-        return {}, Plan(problem=".travis.yml is not a map of keys")
+        return {}, Plan(problem=".travis.yml is not a mapping")
     if language(data) not in PLAIN:
-        return {}, Plan(other=f"its language is {short(data['language'])}, and only python is honoured")
+        return {}, Plan(other=f"its language is {short(data['language'])}; only python is supported")
     if "if" in data and holds(data["if"], branch) is False:
-        return {}, Plan(other=f"its condition does not hold for a push to {branch}: {short(data['if'])}")
+        return {}, Plan(other=f"its condition is false for a push to {branch}: {short(data['if'])}")
     ours, said = verdict(data["branches"], branch) if "branches" in data else (True, "")
     return (dict(data), None) if ours else ({}, Plan(other=said))
 
 
 PLAIN = ("python", "generic", "minimal", "shell", "bash", "sh")
-"""Languages whose jobs are lines for a shell, or for Python."""
+"""Languages whose jobs run in a shell or in Python."""
 
 
 def language(data: Mapping[str, Any]) -> str:
-    """The language of the file or of a job, in small letters; python where none is named."""
+    """The language of the file or of a job in lower case; python by default."""
     return next((str(item).strip().lower() for item in flat(data.get("language")) if item), "python")
 
 
 def marks(*, branch: str, sha: str, before: str = "", python: str = "") -> dict[str, str]:
-    """The variables by which Travis makes itself known. before: what the branch had until the push; python: the version
-    of the interpreter.
+    """The environment variables of Travis. before: the branch's commit before the push; python: the interpreter's
+    version.
     """
     return {
         "TRAVIS": "true",
@@ -269,14 +263,14 @@ def marks(*, branch: str, sha: str, before: str = "", python: str = "") -> dict[
 
 
 def flat(value: Any) -> list[Any]:
-    """The value as one list: lists in it, as YAML's aliases make them, are laid out, and nothing is left away."""
+    """The value as one flat list. Nested lists, which YAML aliases produce, are flattened."""
     if isinstance(value, list):
         return [part for item in value for part in flat(item)]
     return [] if value is None else [value]
 
 
 def short(value: Any) -> str:
-    """A value in a few words."""
+    """A value as a short string."""
     text = " ".join(str(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -1,6 +1,4 @@
-"""``branches`` of a .travis.yml: whether the file is for a branch. Pure; a pattern of the file never costs more than a
-moment.
-"""
+"""``branches`` of a .travis.yml: whether the file applies to a branch. Pure; slow patterns are not evaluated."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_PATTERN, MAX_STEPS = 200, 50_000_000
-"""Patterns that are longer, or that could take more steps at worst, are not evaluated."""
+"""Limits for patterns: length and worst-case number of steps. Patterns over a limit are not evaluated."""
 
 RUBY = ((r"\A", "^"), (r"\z", "$"), (r"\Z", "$"))
 PATTERN = re.compile(r"/(.*)/([imx]*)\Z", re.DOTALL)
@@ -19,26 +17,25 @@ BACKWARDS_OR_AROUND = re.compile(r"\(\?|\\[1-9]")
 
 
 def verdict(branches: Any, branch: str) -> tuple[bool, str]:
-    """(whether the file is for the branch, what the table says of ``branches``). ``only`` goes before ``except``, as on
-    Travis.
+    """(whether the file applies to the branch, the table's text). ``only`` overrides ``except``, as on Travis.
 
-    An entry is a name or a ``/pattern/``. One that cannot be evaluated never leaves the branch out.
+    An entry is a name or a ``/pattern/``. An entry that cannot be evaluated never excludes the branch.
     """
     given = branches if isinstance(branches, Mapping) else {"only": branches}
     if given.get("only") is not None:
         found = [matches(entry, branch) for entry in _list(given["only"])]
         if True in found:
-            return True, f"only: {branch} is one of them"
+            return True, f"only: includes {branch}"
         return (
             (True, "only: not evaluated; the tests run")
             if None in found or not found
-            else (False, f"branches.only leaves out {branch}")
+            else (False, f"branches.only excludes {branch}")
         )
     if given.get("except") is not None:
         if any(matches(entry, branch) is True for entry in _list(given["except"])):
-            return False, f"branches.except leaves out {branch}"
-        return True, f"except: {branch} is none of them"
-    return True, "neither only nor except in it; the tests run"
+            return False, f"branches.except excludes {branch}"
+        return True, f"except: does not list {branch}"
+    return True, "neither only nor except; the tests run"
 
 
 def _list(value: Any) -> list[Any]:
@@ -46,7 +43,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def matches(entry: Any, branch: str) -> bool | None:
-    """Whether a name or a pattern is this branch's; None if that cannot be told."""
+    """Whether a name or a pattern matches the branch; None if unknown."""
     if not isinstance(entry, str):
         return None
     pattern = PATTERN.match(entry)
@@ -69,8 +66,8 @@ def matches(entry: Any, branch: str) -> bool | None:
 
 
 def _steps(pattern: str, length: int) -> int:
-    """How many ways there are at worst to lay a pattern without repeated groups over a text: each repetition may end
-    anywhere, each bar doubles.
+    """Worst-case number of matching steps of a pattern without repeated groups: each repetition may end anywhere, each
+    alternative doubles the number.
     """
     places = len(REPEAT.findall(pattern)) + (not pattern.startswith("^"))
     return int((length + 1) ** places) * 2 ** pattern.count("|")

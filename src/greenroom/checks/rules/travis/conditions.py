@@ -1,6 +1,4 @@
-"""Evaluates ``if:`` of a .travis.yml for a push to the deployed branch: true, false, or None where it cannot be told.
-Pure.
-"""
+"""Evaluates ``if:`` of a .travis.yml for a push to the deployed branch: true, false, or None if unknown. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ Answer = bool | None
 
 
 def holds(condition: Any, branch: str) -> Answer:
-    """Whether the condition holds for a push to the branch."""
+    """Whether the condition is true for a push to the branch; None if unknown."""
     if isinstance(condition, bool):
         return condition
     if not isinstance(condition, str) or len(condition) > MAX:
@@ -34,7 +32,7 @@ def holds(condition: Any, branch: str) -> Answer:
 
 
 def _facts(branch: str) -> dict[str, str]:
-    """What Travis knows of such a push; empty texts are blank."""
+    """Travis's values for such a push. Empty strings count as blank."""
     return {
         "type": "push",
         "branch": branch,
@@ -61,7 +59,7 @@ def _tokens(text: str) -> list[str]:
 
 
 class _Reader:
-    """Reads one condition by its grammar; ValueError for what is none."""
+    """Parses one condition. Raises ValueError for a syntax error."""
 
     def __init__(self, tokens: list[str], facts: dict[str, str]) -> None:
         self.tokens, self.facts, self.place = tokens, facts, 0
@@ -75,7 +73,7 @@ class _Reader:
 
     def take(self) -> str:
         if self.done:
-            raise ValueError("it ends too early")
+            raise ValueError("unexpected end")
         self.place += 1
         return self.tokens[self.place - 1]
 
@@ -128,7 +126,7 @@ class _Reader:
         if word == "NOT":
             self.take()
         if self.take() != "(":
-            raise ValueError("a list is expected")
+            raise ValueError("expected a list")
         items: list[str | None] = []
         while self.peek() != ")":
             token = self.take()
@@ -137,7 +135,7 @@ class _Reader:
         return None if left is None or None in items else (left in items) != negated
 
     def value(self, token: str, pattern: bool = False) -> str | None:
-        """A fact, a text, or None for a value that only Travis knows: ``env(X)``, ``commit_message``."""
+        """A known value, a string, or None for a value that only Travis knows: ``env(X)``, ``commit_message``."""
         if token in ("(",) and pattern:
             found = self.take()
             if self.take() != ")":

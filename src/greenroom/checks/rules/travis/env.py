@@ -1,6 +1,4 @@
-"""Reads ``env`` of a .travis.yml: variables as texts for a shell, which expands them in their order as Travis does.
-Pure.
-"""
+"""Reads ``env`` of a .travis.yml as shell texts. The shell expands them in order, as on Travis. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +13,11 @@ PAIR = re.compile(
     re.DOTALL,
 )
 OURS = ("DATABASE_URL", "SECRET_KEY")
-SECURE = "an encrypted value (secure) can only be read by Travis: put it into app.json"
+SECURE = "only Travis can decrypt a secure value: put it into app.json"
 
 
 def read(item: Any) -> tuple[list[tuple[str, str]], list[str]]:
-    """([(name, text for a shell)], problems) of one entry: ``A=1 B="x $A"`` or a map."""
+    """([(name, shell text)], problems) of one entry: ``A=1 B="x $A"`` or a map."""
     if isinstance(item, str):
         return _checked(*_words(item))
     if isinstance(item, Mapping):
@@ -40,7 +38,7 @@ def _words(text: str) -> tuple[list[tuple[str, str]], list[str]]:
     while text[place:].strip():
         match = PAIR.match(text, place)
         if match is None:
-            return pairs, ["an entry has an open quote, or a part that is no NAME=value"]
+            return pairs, ["an entry has an unclosed quote, or an item that is not NAME=value"]
         pairs.append((match["name"], match["value"]))
         place = match.end()
     return pairs, []
@@ -50,7 +48,7 @@ def _checked(pairs: list[tuple[str, str]], problems: list[str]) -> tuple[list[tu
     kept, said = [], list(problems)
     for name, value in pairs:
         if not NAME.match(name) or "\0" in value:
-            said.append(f"{name[:60]!r} is no name of a variable")
+            said.append(f"{name[:60]!r} is not a valid variable name")
         elif name in OURS:
             said.append(f"{name} is set by Greenroom")
         else:
@@ -59,7 +57,7 @@ def _checked(pairs: list[tuple[str, str]], problems: list[str]) -> tuple[list[tu
 
 
 def _quoted(value: Any) -> str:
-    """A value of a map as a shell takes it: in quotes where it would fall apart; ``$X`` is expanded."""
+    """A value of a map as shell text, quoted if needed; the shell still expands ``$X``."""
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
     if re.search(r"[\s'\"();&|<>*?#~{}`\\]", text) and not (
         text[:1] == text[-1:] and text[:1] in "\"'" and len(text) > 1

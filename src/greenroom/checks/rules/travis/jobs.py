@@ -1,9 +1,8 @@
-"""Makes the plan of a .travis.yml: the jobs of its matrix and of ``jobs.include`` that a push to the deployed branch
-starts on Travis. Pure.
+"""Builds the plan of a .travis.yml: the jobs of its matrix and of ``jobs.include`` for a push to the deployed branch.
+Pure.
 
-A dyno has one interpreter and one system. Jobs that differ in these alone run once; one whose lines would run nowhere
-else is named, and the
-check cannot pass without it.
+A dyno has one interpreter and one operating system. Jobs that differ only in these run once. A job that cannot run
+here and that no other job covers is reported, and the check cannot pass.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from greenroom.checks.rules.travis.branches import verdict
 from greenroom.checks.rules.travis.conditions import holds
 
 MAX_JOBS = 20
-"""Jobs that one check runs at most."""
+"""Maximum number of jobs per check."""
 
 DEPLOYS = ("deploy", "deployment", "release", "publish", "production")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A job before it is decided whether it runs. own: its keys over those of the file; python, os: what it asks for,
-    empty for any.
+    """A candidate job. own: its own keys, which override those of the file; python, os: its requirements, empty for
+    any.
     """
 
     own: Mapping[str, Any]
@@ -37,7 +36,7 @@ class Cell:
 
 
 def read(text: str, branch: str, python: str = "") -> Plan:
-    """The plan that the file asks for; ``other`` when it has no say, a ``problem`` when it is broken. python: the
+    """The plan of the file; ``other`` is set if the file does not apply, ``problem`` if it is invalid. python: the
     slug's version.
     """
     data, plan = load(text, branch)
@@ -49,7 +48,7 @@ def read(text: str, branch: str, python: str = "") -> Plan:
         ValueError,
         LookupError,
         RecursionError,
-    ) as error:  # a form that nobody has thought of
+    ) as error:  # unexpected structure
         return Plan(problem=f".travis.yml cannot be read: {type(error).__name__}: {short(error)}")
 
 
@@ -61,16 +60,16 @@ def _plan(data: Mapping[str, Any], branch: str, python: str) -> Plan:
     matrix = list(_matrix(data)) if data.get("script") is not None else []
     included = list(_included(data))
     if len(matrix) == 1 and any(_inherits(cell, branch) for cell in included):
-        matrix = []  # Travis has no job beside those of jobs.include then
+        matrix = []  # Travis then has only the jobs of jobs.include
     cells = _ordered([*matrix, *included], data)
     if len(cells) > 10 * MAX_JOBS:
-        return Plan(problem=f".travis.yml has {len(cells)} jobs; {MAX_JOBS} can be run")
+        return Plan(problem=f".travis.yml has {len(cells)} jobs; the maximum is {MAX_JOBS}")
     jobs, left_out, covered = _decided(cells, data, branch, ".".join(python.split(".")[:2]), reader)
     reader.rest(data)
-    left_out += [("import", "files that it names are not read")] if data.get("import") else []
+    left_out += [("import", "imported files are not read")] if data.get("import") else []
     problem = "" if jobs or left_out else ".travis.yml has no script, so it tests nothing"
     if len(jobs) > MAX_JOBS:
-        problem = f".travis.yml has {len(jobs)} jobs; {MAX_JOBS} can be run"
+        problem = f".travis.yml has {len(jobs)} jobs; the maximum is {MAX_JOBS}"
     problem = next(iter(reader.problems), problem)
     _honoured(reader, jobs)
     return Plan(
@@ -94,7 +93,7 @@ def _honoured(reader: Reader, jobs: list[Job]) -> None:
 
 
 def _rows(data: Mapping[str, Any]) -> list[Any]:
-    """The rows of the matrix's ``env``; one empty row where there is none."""
+    """The rows of the matrix's ``env``; one empty row if there are none."""
     env = data.get("env")
     if isinstance(env, Mapping):
         if not {"global", "jobs", "matrix"} & set(env):
@@ -105,7 +104,7 @@ def _rows(data: Mapping[str, Any]) -> list[Any]:
 
 
 def _shared(data: Mapping[str, Any]) -> list[Any]:
-    """The entries of ``env`` that all jobs have: the global ones, and encrypted rows."""
+    """The entries of ``env`` for all jobs: global and encrypted rows."""
     env = data.get("env")
     if isinstance(env, Mapping):
         return flat(env.get("global"))
@@ -113,13 +112,13 @@ def _shared(data: Mapping[str, Any]) -> list[Any]:
 
 
 def _version(value: Any) -> str:
-    """``3.12`` of a number, a text such as ``3.12.4`` or a map ``{python: ...}``."""
+    """``3.12`` for a number, a string such as ``3.12.4`` or a map ``{python: ...}``."""
     text = str(value.get("python", "")) if isinstance(value, Mapping) else "" if value is None else str(value)
     return ".".join(text.split(".")[:2]) if text[:1].isdigit() else text
 
 
 def _matrix(data: Mapping[str, Any]) -> Iterator[Cell]:
-    """The jobs that the lists of the file make: each version with each row of ``env``, and each system."""
+    """The jobs of the matrix: each combination of Python version, ``env`` row and operating system."""
     pythons = [_version(item) for item in flat(data.get("python"))] or [""]
     systems = [str(item) for item in flat(data.get("os"))] or ["linux"]
     excluded = [job for key in ("jobs", "matrix") for job in _listed(data.get(key), "exclude")]
@@ -135,7 +134,7 @@ def _matrix(data: Mapping[str, Any]) -> Iterator[Cell]:
 
 
 def _included(data: Mapping[str, Any]) -> Iterator[Cell]:
-    """The jobs of ``jobs.include``; a stage holds for those after it."""
+    """The jobs of ``jobs.include``. A stage applies to the jobs after it."""
     stage, rows = "test", _rows(data)
     first = next((_version(item) for item in flat(data.get("python"))), "")
     for key in ("jobs", "matrix"):
@@ -167,7 +166,7 @@ def _words(row: Any) -> str:
 
 
 def _fits(cell: Cell, entry: Mapping[str, Any]) -> bool:
-    """Whether all that an entry of ``exclude`` or ``allow_failures`` names is the job's."""
+    """Whether the job matches all keys of an ``exclude`` or ``allow_failures`` entry."""
     seen = {**cell.own, "python": cell.python, "os": cell.os, "stage": cell.stage.lower()}
     asked = {
         key: str(value).lower() if key == "stage" else _version(value) if key == "python" else value
@@ -181,7 +180,7 @@ def _plain(value: Any) -> str:
 
 
 def _ordered(cells: list[Cell], data: Mapping[str, Any]) -> list[Cell]:
-    """The jobs by their stages: in the order of ``stages``, then of the first job of each."""
+    """The jobs sorted by stage: in the order of ``stages``, then by first use."""
     listed = [_stage(item) for item in flat(data.get("stages"))]
     seen = list(dict.fromkeys([*listed, *(cell.stage.lower() for cell in cells)]))
     return sorted(cells, key=lambda cell: seen.index(cell.stage.lower()))
@@ -194,7 +193,7 @@ def _stage(item: Any) -> str:
 def _decided(
     cells: list[Cell], data: Mapping[str, Any], branch: str, python: str, reader: Reader
 ) -> tuple[list[Job], list[tuple[str, str]], list[tuple[str, str]]]:
-    """(jobs that run, those that cannot, those that need not)."""
+    """(jobs to run, jobs that cannot run, jobs that other jobs cover)."""
     jobs: dict[tuple[Any, ...], Job] = {}
     left_out: list[tuple[str, str]] = []
     covered: list[tuple[str, str]] = []
@@ -214,35 +213,35 @@ def _decided(
         elif not job.script and (_skips(_own(cell, data, "script")) or not _foreign(cell)):
             covered += [(cell.name, "it has no script")] if cell.included else []
         elif what := _foreign(cell):
-            (covered if job.allowed else left_out).append((cell.name, f"it is for {what}; a dyno has Linux and Python"))
+            (covered if job.allowed else left_out).append((cell.name, f"it needs {what}; dynos run Linux and Python"))
         else:
             jobs[key] = job
             if cell.python not in ("", python):
                 reader.ignored.append(
-                    ("python", f"{cell.name}: on the interpreter of the slug{f', Python {python}' if python else ''}")
+                    ("python", f"{cell.name}: runs on the slug's interpreter{f', Python {python}' if python else ''}")
                 )
     order = {cell.stage.lower(): number for number, cell in enumerate(reversed(cells))}
     return sorted(jobs.values(), key=lambda job: -order[job.stage.lower()]), left_out, covered
 
 
 def _foreign(cell: Cell) -> str:
-    """The system or the language of a job that no dyno has; empty for one that a dyno can run."""
+    """The operating system or language that dynos do not support; empty if a dyno can run the job."""
     return cell.os if cell.os != "linux" else "" if language(cell.own) in PLAIN else language(cell.own)
 
 
 def _own(cell: Cell, data: Mapping[str, Any], key: str) -> list[Any]:
-    """What a job has under a key: its own value, else the file's; an empty one is none."""
+    """The job's value of a key, else the file's. An empty value counts as missing."""
     own = cell.own.get(key)
     return flat(data.get(key) if own is None else own)
 
 
 def _skips(script: list[Any]) -> bool:
-    """Whether a script says that there is nothing to run."""
+    """Whether a script is explicitly empty."""
     return len(script) == 1 and (script[0] is True or str(script[0]).strip() in ("skip", "true"))
 
 
 def _inherits(cell: Cell, branch: str) -> bool:
-    """Whether a job of ``jobs.include`` runs the file's own script here."""
+    """Whether a job of ``jobs.include`` inherits the file's script."""
     return cell.own.get("script") is None and not _not_ours(cell, branch, {}) and not _foreign(cell)
 
 
@@ -250,25 +249,25 @@ def _same(cell: Cell, python: str) -> str:
     return (
         f"the same lines run on Python {python}, the slug's"
         if cell.python not in ("", python) and python
-        else "the same lines run already"
+        else "another job runs the same lines"
     )
 
 
 def _not_ours(cell: Cell, branch: str, closed: Mapping[str, Any]) -> str:
-    """Why a push to the branch does not start the job; empty if it does."""
+    """Why a push to the branch does not start the job; empty if it starts."""
     if holds(cell.own.get("if", True), branch) is False:
-        return f"its condition does not hold for a push to {branch}: {short(cell.own['if'])}"
+        return f"its condition is false for a push to {branch}: {short(cell.own['if'])}"
     if cell.stage.lower() in closed:
-        return f"the condition of its stage does not hold for a push to {branch}: {short(closed[cell.stage.lower()])}"
+        return f"its stage's condition is false for a push to {branch}: {short(closed[cell.stage.lower()])}"
     if cell.own.get("branches") is not None and not verdict(cell.own["branches"], branch)[0]:
-        return f"its branches leave out {branch}"
+        return f"its branches exclude {branch}"
     if cell.stage.lower() in DEPLOYS:
         return "Greenroom deploys"
     return ""
 
 
 def _job(cell: Cell, data: Mapping[str, Any], reader: Reader) -> Job:
-    """The job with its own phases over those of the file."""
+    """The job. Its own phases override those of the file."""
     own = {key: _own(cell, data, key) for key in (*SETUP, "script")}
     script = [] if _skips(own["script"]) else reader.lines(own["script"], "script")
     entries = flat(cell.own.get("env"))

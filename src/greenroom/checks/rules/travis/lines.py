@@ -1,27 +1,25 @@
-"""Command lines of a .travis.yml taken apart into their commands, so that one that cannot be run does not take the
-others with it. Pure.
-"""
+"""Splits command lines of a .travis.yml into commands, so that a command that cannot run can be removed. Pure."""
 
 from __future__ import annotations
 
 import re
 
 QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"")
-"""Text in quotes: a semicolon in it (SQL) does not begin another command."""
+"""Quoted text: a semicolon inside (SQL) does not start another command."""
 
 SEPARATOR = re.compile(r"&&|\|\||[;\n|]|(?<![>&<])&(?![>&])")
 PLAIN = ("&&", ";", "\n")
-"""Separators between which a command can be taken out, and the rest means the same."""
+"""Separators between which a command can be removed without changing the rest."""
 
 STRUCTURE = re.compile(
     r"(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|function|select|time|!|[({})])(?:\s|\Z)|[({]|.*<<"
     r"|.*\(\)"
 )
-"""The beginning of a command that belongs to a greater one."""
+"""The start of a command that is part of a compound command."""
 
 
 def split(line: str) -> list[tuple[str, str]]:
-    """[(command, the separator after it)]; separators in quotes do not count."""
+    """[(command, the separator after it)]. Quoted separators do not count."""
     line = line.replace("\\\n", "  ")
     masked = QUOTED.sub(lambda match: "x" * len(match[0]), line)
     found, place = [], 0
@@ -32,12 +30,12 @@ def split(line: str) -> list[tuple[str, str]]:
 
 
 def parts(line: str) -> list[str]:
-    """The commands of a line, comments left out."""
+    """The commands of a line, without comments."""
     return [part for part, _ in split(line) if part and not part.startswith("#")]
 
 
 def without_parts(line: str, unwanted: set[str]) -> str:
-    """The line without these commands; the whole line where it would mean something else without them."""
+    """The line without these commands; the unchanged line if removing them would change its meaning."""
     commands = parts(line)
     if set(commands) <= unwanted:
         return ""

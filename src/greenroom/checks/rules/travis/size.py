@@ -1,4 +1,4 @@
-"""Loads YAML that anybody may have written: a few hundred bytes of aliases can stand for millions of parts. Pure."""
+"""Loads untrusted YAML with limits: a few hundred bytes of aliases can expand to millions of nodes. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import yaml
 
 MOST, DEEPEST = 20_000, 50
-"""Parts of a document with its aliases laid out, and how deep they may be nested."""
+"""Limits of a document after the expansion of aliases: number of nodes and nesting depth."""
 
 
 def loaded(text: str) -> Any:
-    """The document as plain values. yaml.YAMLError, RecursionError; ValueError where it is too large."""
+    """The document as plain values. Raises yaml.YAMLError, RecursionError, and ValueError if it is too large."""
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -19,23 +19,21 @@ def loaded(text: str) -> Any:
             return None
         size, height = _measure(node, {}, 0)
         if size > MOST or height > DEEPEST:
-            raise ValueError(f"more than {MOST} parts, or nested more than {DEEPEST} deep, with its aliases laid out")
+            raise ValueError(f"more than {MOST} nodes or more than {DEEPEST} levels after the expansion of aliases")
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
-    """(parts, height) of a node with its aliases laid out, each looked at once. ValueError for one that contains
-    itself.
-    """
+    """(nodes, height) of a node after the expansion of aliases. Raises ValueError for a recursive node."""
     if id(node) in known:
         measured = known[id(node)]
         if measured is None:
-            raise ValueError("a part that contains itself")
+            raise ValueError("a node contains itself")
         return measured
     if depth > DEEPEST:
-        raise ValueError(f"nested more than {DEEPEST} deep")
+        raise ValueError(f"more than {DEEPEST} levels")
     known[id(node)] = None
     children = [*node.value] if isinstance(node, yaml.SequenceNode) else []
     if isinstance(node, yaml.MappingNode):

@@ -1,1 +1,1 @@
-"""What the API takes and gives, as JSON schemas: declared in short words, served at /schema, held by the tests."""
+"""JSON schemas of the API's requests and responses: declared in a short form, served at /schema, checked by tests."""

@@ -1,4 +1,4 @@
-"""The shapes of request bodies. What may be left out has a ``?`` before it; keys that nobody knows are let pass."""
+"""The shapes of request bodies. Optional keys start with ``?``; unknown keys in the body are ignored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from greenroom.entrypoints.api.schemas.words import declare
 declare("account.create", "A new account.", {"email": "email", "?name": "text?", "?is_admin": "boolean"})
 declare(
     "account.update",
-    "Another name, or another password.",
+    "A new name or a new password.",
     {
         "?name": "text?",
         "?password": "text?",
@@ -17,7 +17,7 @@ declare(
 )
 declare(
     "password.change",
-    "Another password; the one that holds now proves that it is you.",
+    "A new password. The current password is required.",
     {
         "?current_password": "text?",
         "?password": "text?",
@@ -29,12 +29,12 @@ declare(
     "A new token.",
     {"?scope": ["[text]", "text", "null"], "?expires_in": "seconds?", "?description": "text?"},
 )
-declare("authorization.update", "Another description.", {"description": "name"})
-declare("key.create", "A public key in OpenSSH's form.", {"public_key": "name"})
-declare("app.create", "A new app; without a name it gets one.", {"?name": "text?", "?region": "any", "?stack": "any"})
+declare("authorization.update", "A new description.", {"description": "name"})
+declare("key.create", "A public key in OpenSSH format.", {"public_key": "name"})
+declare("app.create", "A new app. The default name is random.", {"?name": "text?", "?region": "any", "?stack": "any"})
 declare(
     "app.update",
-    "Settings; what is left out stays as it is.",
+    "Settings to change. Omitted keys keep their value.",
     {
         "?name": "text?",
         "?maintenance": "boolean",
@@ -48,12 +48,12 @@ declare("config-vars.update", "Config vars to set; null removes one.", "nullable
 declare("domain.create", "A host name.", {"hostname": "name", "?sni_endpoint": "any"})
 declare(
     "collaborator.create",
-    "Whom to let in.",
+    "The account to add.",
     {"user": "name", "?role": "text?", "?permissions": "[any]?", "?silent": "any"},
 )
 declare(
     "release.create",
-    "The release to go back to, by id or version; without it the last good one.",
+    "The release to roll back to, by id or version. Default: the previous successful release.",
     {
         "?release": ["text", "integer", "null"],
         "?force": "any",
@@ -62,14 +62,16 @@ declare(
         "?description": "any",
     },
 )
-declare("formation.update", "Quantities: a number, or a text such as 2, +1 or -1.", {"updates": "[#formation.change]"})
+declare(
+    "formation.update", "Quantities: a number, or a string such as 2, +1 or -1.", {"updates": "[#formation.change]"}
+)
 declare(
     "formation.change", "One process type.", {"type": "name", "?quantity": ["count", "text", "null"], "?size": "any"}
 )
 declare("formation.change-one", "Quantity and size.", {"?quantity": ["count", "text", "null"], "?size": "any"})
 declare(
     "dyno.create",
-    "A one-off dyno. snapshot: false leaves out the one before a migrate; force runs it in spite of a red rehearsal.",
+    "A one-off dyno. snapshot: false skips the snapshot before a migrate; force runs it despite a failed rehearsal.",
     {
         "command": "name",
         "?attach": "any",
@@ -95,7 +97,7 @@ declare(
 declare("build.create", "An archive to build.", {"source_blob": "#source-blob", "?buildpacks": "any"})
 declare(
     "app-setup.create",
-    "A new app and its first code.",
+    "A new app and its first source code.",
     {
         "source_blob": "#source-blob",
         "?app": "object?",
@@ -104,7 +106,7 @@ declare(
 )
 declare(
     "log-session.create",
-    "Which lines.",
+    "The log lines to read.",
     {
         "?lines": "count?",
         "?tail": "any",
@@ -116,7 +118,7 @@ declare(
 )
 declare(
     "webhook.create",
-    "Whom to tell of what.",
+    "The receiver and the events of a webhook.",
     {
         "url": "name",
         "include": "[text]",
@@ -127,7 +129,7 @@ declare(
 )
 declare(
     "webhook.update",
-    "What is to be changed.",
+    "Changes of a webhook.",
     {
         "?url": "text?",
         "?include": ["[text]", "null"],
@@ -147,11 +149,11 @@ declare(
         "?config": "any",
     },
 )
-declare("addon.update", "Another name.", {"name": "name"})
-declare("addon.delete", "force: even when other apps see it.", {"?force": "any"})
+declare("addon.update", "A new name.", {"name": "name"})
+declare("addon.delete", "force: even if other apps are attached.", {"?force": "any"})
 declare(
     "addon-attachment.create",
-    "Which app shall see which add-on, under which name.",
+    "The app, the add-on and the name of a new attachment.",
     {
         "addon": ["name", "object"],
         "app": ["name", "object"],
@@ -160,28 +162,32 @@ declare(
         "?namespace": "any",
     },
 )
-declare("addon.resolve", "What an add-on may be called.", {"addon": "name", "?app": "any", "?addon_service": "any"})
+declare("addon.resolve", "The name of an add-on to resolve.", {"addon": "name", "?app": "any", "?addon_service": "any"})
 declare(
     "addon-attachment.resolve",
-    "What an attachment may be called.",
+    "The name of an attachment to resolve.",
     {"addon_attachment": "name", "?app": "any", "?addon_service": "any"},
 )
-declare("database.reset", "Extensions cannot be asked for.", {"?extensions": "any"})
-declare("transfer.restore", "Which backup: its to_url, or a link to it.", {"backup_url": "name", "?extensions": "any"})
-declare("schedule.create", "When.", {"hour": ["text", "count"], "?timezone": "text?", "?schedule_name": "text?"})
+declare("database.reset", "Options of a reset. Extensions are not supported.", {"?extensions": "any"})
+declare("transfer.restore", "The backup: its to_url, or a link to it.", {"backup_url": "name", "?extensions": "any"})
+declare(
+    "schedule.create",
+    "The time of a daily backup.",
+    {"hour": ["text", "count"], "?timezone": "text?", "?schedule_name": "text?"},
+)
 declare(
     "checks.rerun",
-    "Which check of which commit; without a name, all that are not green.",
+    "The check and the commit. Default: all unsuccessful checks.",
     {"?name": "text?", "?sha": "text?"},
 )
 declare(
     "override.create",
-    "Which commit, which checks, and why.",
+    "The commit, the checks and the reason.",
     {"sha": "name", "reason": "name", "?checks": ["[text]", "text", "null"]},
 )
 declare(
     "check-token.create",
-    "Which checks it may report. pin: no other report of them counts.",
+    "The checks that the token may report. pin: reject reports of other tokens.",
     {
         "checks": "[text]",
         "?pin": "any",
@@ -189,8 +195,8 @@ declare(
         "?expires_in": "seconds?",
     },
 )
-declare("snapshot.create", "Why, and whether to keep it.", {"?reason": "text?", "?pinned": "boolean"})
-declare("snapshot.update", "Whether to keep it.", {"pinned": "boolean"})
+declare("snapshot.create", "The reason, and whether to keep the snapshot.", {"?reason": "text?", "?pinned": "boolean"})
+declare("snapshot.update", "Whether to keep the snapshot.", {"pinned": "boolean"})
 declare(
     "github.status.create",
     "A commit status.",
@@ -219,7 +225,7 @@ declare(
 )
 declare(
     "github.check-run.update",
-    "What is to be changed of a check run.",
+    "Changes of a check run.",
     {
         "?name": "text?",
         "?status": "text?",

@@ -1,16 +1,14 @@
-"""The shapes of what the Heroku CLI asks for beside apps: certificates, drains, the registry of buildpacks, sign-ins,
-transfers.
-"""
+"""The shapes of certificates, drains, the buildpack registry, sign-ins and transfers, as the Heroku CLI needs them."""
 
 from __future__ import annotations
 
 from greenroom.entrypoints.api.schemas.heroku import NAMED, TIMES
 from greenroom.entrypoints.api.schemas.words import declare
 
-declare("domain.update", "Another certificate, by name or id; null for none.", {"sni_endpoint": "text?"})
+declare("domain.update", "A new certificate, by name or id; null for none.", {"sni_endpoint": "text?"})
 declare(
     "sni-endpoint",
-    "A certificate of the app; never its key.",
+    "A certificate of the app, without its private key.",
     {
         **NAMED,
         "display_name": "null",
@@ -24,7 +22,7 @@ declare(
 )
 declare(
     "ssl-cert",
-    "What stands in the certificate.",
+    "The content of the certificate.",
     {
         "id": "uuid",
         "acm": "boolean",
@@ -37,10 +35,14 @@ declare(
         "expires_at": "moment",
     },
 )
-declare("sni-endpoint.create", "Chain and key, both as PEM.", {"certificate_chain": "name", "private_key": "name"})
+declare(
+    "sni-endpoint.create",
+    "Certificate chain and private key in PEM format.",
+    {"certificate_chain": "name", "private_key": "name"},
+)
 declare(
     "log-drain",
-    "A receiver of the log. The URL is shown without its password; how far the receiver got is Greenroom's own.",
+    "A log drain. Its URL is shown without the password. Greenroom adds the state of delivery.",
     {
         "id": "uuid",
         "url": "text",
@@ -54,11 +56,11 @@ declare(
         **TIMES,
     },
 )
-declare("log-drain.extended", "The number that Heroku gives a drain: here its id.", {"drain_id": "uuid"})
-declare("log-drain.create", "Where to send the log: https, http, syslog+tls or syslog.", {"url": "name"})
+declare("log-drain.extended", "Heroku's number of a drain: here its id.", {"drain_id": "uuid"})
+declare("log-drain.create", "The URL of the receiver: https, http, syslog+tls or syslog.", {"url": "name"})
 declare(
     "app-feature",
-    "What can be switched at Heroku and is settled here.",
+    "A feature flag of Heroku, which is fixed here.",
     {
         **NAMED,
         "display_name": "text?",
@@ -70,9 +72,9 @@ declare(
         **TIMES,
     },
 )
-declare("app-feature.update", "What it is to be; only what it is already is accepted.", {"enabled": "boolean"})
+declare("app-feature.update", "The new state. Only the current state is accepted.", {"enabled": "boolean"})
 declare(
-    "buildpack-installation.update", "heroku/python once, or nothing.", {"updates": "[#buildpack-installation.one]"}
+    "buildpack-installation.update", "Only heroku/python, at most once.", {"updates": "[#buildpack-installation.one]"}
 )
 declare("buildpack-installation.one", "A buildpack by name or URL.", {"buildpack": "text"})
 ENTRY = {
@@ -92,22 +94,24 @@ ENTRY = {
     **TIMES,
 }
 declare("registry-buildpack", "A buildpack of the registry.", ENTRY)
-declare("registry-revision", "A version of one.", {**ENTRY, "version": "text", "status": "text", "error": "null"})
-declare("registry-readme", "Where its behaviour is written down.", {"content": "text"})
+declare(
+    "registry-revision", "A version of a buildpack.", {**ENTRY, "version": "text", "status": "text", "error": "null"}
+)
+declare("registry-readme", "A link to the buildpack's documentation.", {"content": "text"})
 declare(
     "sign-in",
-    "Where the person goes, and where the command asks with the token.",
+    "The URL for the browser, and the URL and token for the CLI.",
     {"browser_url": "text", "cli_url": "text", "token": "text"},
 )
-declare("sign-in.create", "Which command asks, as its person is told.", {"?description": "text?"})
+declare("sign-in.create", "A description of the command, shown to the user.", {"?description": "text?"})
 declare(
     "session",
-    "A sign-in that holds.",
+    "A confirmed sign-in.",
     {"id": "uuid", "description": "text", "expires_in": "integer?", "used_at": "moment?", **TIMES},
 )
 declare(
     "app-transfer",
-    "An offer of an app to another account.",
+    "The transfer of an app to another account.",
     {
         "id": "uuid",
         "app": "#named",
@@ -117,5 +121,7 @@ declare(
         **TIMES,
     },
 )
-declare("app-transfer.create", "Which app, to whom: an e-mail.", {"app": "name", "recipient": "name", "?silent": "any"})
+declare(
+    "app-transfer.create", "The app and the recipient's e-mail.", {"app": "name", "recipient": "name", "?silent": "any"}
+)
 declare("app-transfer.update", "The recipient's answer.", {"state": "accepted|declined"})

@@ -7,7 +7,7 @@ from greenroom.entrypoints.api.schemas.words import declare
 
 declare(
     "price",
-    "What it costs: nothing.",
+    "The price, always zero.",
     {"cents": "integer", "unit": "text", "contract": "boolean", "metered": "boolean"},
 )
 declare(
@@ -32,7 +32,7 @@ declare(
 )
 declare(
     "addon-service",
-    "What add-ons can be had.",
+    "An add-on service.",
     {
         **NAMED,
         "human_name": "text",
@@ -64,7 +64,7 @@ declare(
 )
 declare(
     "addon-attachment",
-    "The name under which an app sees an add-on.",
+    "An attachment: the name of an add-on in an app.",
     {
         **NAMED,
         "namespace": "text?",
@@ -79,7 +79,7 @@ declare(
 )
 declare(
     "database",
-    "A database, in the words of the data API.",
+    "A database, in the data API's format.",
     {
         **NAMED,
         "plan": "text",
@@ -101,8 +101,10 @@ declare(
     },
 )
 declare("database.info", "A line of ``pg:info``.", {"name": "text", "values": "[text?]"})
-declare("wait-status", "Whether it can be used yet.", {"waiting?": "boolean", "message": "text", "error?": "boolean"})
-declare("message", "A word about what was done.", {"message": "text"})
+declare(
+    "wait-status", "Whether the database is ready.", {"waiting?": "boolean", "message": "text", "error?": "boolean"}
+)
+declare("message", "A confirmation.", {"message": "text"})
 declare(
     "transfer",
     "A backup or a restore.",
@@ -129,8 +131,8 @@ declare(
         "updated_at": "text?",
     },
 )
-declare("transfer.line", "A line of its log.", {"created_at": "text?", "message": "text"})
-declare("public-url", "A link that holds for a while, for whoever has it.", {"url": "text", "expires_at": "text"})
+declare("transfer.line", "A log line of a transfer.", {"created_at": "text?", "message": "text"})
+declare("public-url", "A temporary link that needs no credentials.", {"url": "text", "expires_at": "text"})
 declare(
     "schedule",
     "A daily backup.",
@@ -167,7 +169,7 @@ declare(
 )
 declare(
     "transfer.copy",
-    "From which database of this installation into which, by their URLs.",
+    "Source and target database in this installation, by URL.",
     {
         "from_url": "name",
         "to_url": "name",

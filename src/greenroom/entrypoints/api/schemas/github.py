@@ -1,4 +1,4 @@
-"""The shapes under /api/v3, of which GitHub's own description is the judge (tests/api/github_shapes.py)."""
+"""The shapes under /api/v3. tests/api/github_shapes.py compares them with GitHub's own description."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ declare(
 )
 declare(
     "github.output",
-    "What a check run says.",
+    "The output of a check run.",
     {
         "title": "text?",
         "summary": "text?",
@@ -71,7 +71,7 @@ declare(
 declare("github.check-runs", "A page of check runs.", {"total_count": "count", "check_runs": "[#github.check-run]"})
 declare(
     "github.annotation",
-    "A finding at lines of a file.",
+    "An annotation of lines in a file.",
     {
         "path": "text",
         "blob_href": "text",

@@ -1,4 +1,4 @@
-"""The shapes of Heroku's resources, with Greenroom's own fields beside Heroku's."""
+"""The shapes of Heroku's resources, with Greenroom's additional fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAMED = {"id": "uuid", "name": "text"}
 
 declare(
     "error",
-    "Any refusal. The message holds the hint too, since Heroku's clients show the message alone.",
+    "An error. The message includes the hint, because Heroku's clients show only the message.",
     {
         "id": "text",
         "message": "text",
@@ -21,11 +21,11 @@ declare(
         "?errors": "[object]",
     },
 )
-declare("named", "What stands for a thing inside another.", NAMED)
+declare("named", "A reference to another resource.", NAMED)
 declare("of-app", "The id of an app.", {"id": "uuid"})
 declare(
     "user",
-    "An account inside another thing; the id is empty where it is gone or was Greenroom itself.",
+    "A reference to an account. The id is empty for a deleted account or Greenroom itself.",
     {"id": "text", "email": "text"},
 )
 ACCOUNT = {
@@ -48,11 +48,11 @@ ACCOUNT = {
     **TIMES,
 }
 declare("account", "An account.", ACCOUNT)
-declare("account.new", "A new account, with the only showing of its first token.", {**ACCOUNT, "token": "text"})
-declare("account.token", "An account, with the only showing of a new token.", {**ACCOUNT, "token": "text"})
+declare("account.new", "A new account with its first token, which is shown only once.", {**ACCOUNT, "token": "text"})
+declare("account.token", "An account with a new token, which is shown only once.", {**ACCOUNT, "token": "text"})
 declare(
     "authorization",
-    "An API token. Its text is whole only in the answer that makes it.",
+    "An API token. Only the response that creates it contains the full token.",
     {
         "id": "uuid",
         "description": "text",
@@ -78,10 +78,10 @@ declare(
         **TIMES,
     },
 )
-declare("rate-limit", "How many requests the account may still make at once.", {"remaining": "count"})
+declare("rate-limit", "The number of requests that the account may still make.", {"remaining": "count"})
 declare(
     "region",
-    "Where apps run.",
+    "A region.",
     {
         **NAMED,
         "country": "text",
@@ -95,7 +95,7 @@ declare(
 )
 declare(
     "stack",
-    "What apps are built for.",
+    "A stack.",
     {
         **NAMED,
         "default": "boolean",
@@ -106,7 +106,7 @@ declare(
 )
 declare(
     "app",
-    "An app. ``generation`` is an object in version 3 and a text in version 3.sdk.",
+    "An app. ``generation`` is an object in version 3 and a string in version 3.sdk.",
     {
         **NAMED,
         "owner": "#user",
@@ -223,7 +223,7 @@ declare(
 )
 declare(
     "dyno-size",
-    "A size that a dyno may have.",
+    "A dyno size.",
     {
         **NAMED,
         "architecture": "text",
@@ -239,7 +239,7 @@ declare(
 )
 declare(
     "build-result",
-    "What a build said.",
+    "The output of a build.",
     {
         "build": "#build.short",
         "exit_code": "integer?",
@@ -248,13 +248,13 @@ declare(
 )
 declare(
     "build.short",
-    "A build inside another thing.",
+    "A reference to a build.",
     {"id": "uuid", "status": "pending|succeeded|failed", "output_stream_url": "text"},
 )
-declare("build.line", "A line of it.", {"stream": "text", "line": "text"})
+declare("build.line", "A line of build output.", {"stream": "text", "line": "text"})
 declare(
     "app-setup",
-    "An app that is made with its first code.",
+    "An app that is created with its first build.",
     {
         "id": "uuid",
         "app": "#named",
@@ -269,17 +269,17 @@ declare(
 )
 declare(
     "source",
-    "Where to send an archive, and the URL by which it is named afterwards.",
+    "The URL to upload an archive to, and the URL to build it from.",
     {
         "source_blob": {"put_url": "text", "get_url": "text"},
         **TIMES,
     },
 )
-declare("failure", "Why it failed.", {"reason": "text", "message": "text", "hint": "text"})
+declare("failure", "The reason of a failure.", {"reason": "text", "message": "text", "hint": "text"})
 declare("buildpack", "A buildpack by its name.", {"url": "text", "?name": "text"})
 declare(
     "slug",
-    "A slug with what it is made of.",
+    "A slug and its contents.",
     {
         "id": "uuid",
         "commit": "text",
@@ -296,7 +296,7 @@ declare(
 )
 declare(
     "domain",
-    "A host name.",
+    "A domain.",
     {
         "id": "uuid",
         "hostname": "text",
@@ -312,7 +312,7 @@ declare(
 )
 declare(
     "collaborator",
-    "Somebody's role in an app.",
+    "A user's role in an app.",
     {
         "id": "uuid",
         "role": "owner|operator|developer|viewer",
@@ -325,13 +325,13 @@ declare(
 declare("config-vars", "All config vars with their values.", "strings")
 declare(
     "buildpack-installation",
-    "The buildpacks of an app, in their order.",
+    "The buildpacks of an app, in order.",
     {"ordinal": "count", "buildpack": {"url": "text", "name": "text"}},
 )
-declare("log-session", "A URL at which the log can be read.", {"id": "uuid", "logplex_url": "text", **TIMES})
+declare("log-session", "A URL that streams the log.", {"id": "uuid", "logplex_url": "text", **TIMES})
 declare(
     "webhook",
-    "A webhook; its secret is shown once, in the header Heroku-Webhook-Secret.",
+    "A webhook. Its secret is shown only once, in the header Heroku-Webhook-Secret.",
     {
         "id": "uuid",
         "url": "text",
@@ -343,7 +343,7 @@ declare(
 )
 declare(
     "webhook-delivery",
-    "That a webhook was told of an event.",
+    "The delivery of an event to a webhook.",
     {
         "id": "uuid",
         "status": "pending|scheduled|retrying|failed|succeeded",
@@ -357,7 +357,7 @@ declare(
 )
 declare(
     "webhook-attempt",
-    "The last try to tell it.",
+    "The last attempt of a delivery.",
     {
         "id": "uuid",
         "code": "integer?",
@@ -369,12 +369,12 @@ declare(
 )
 declare(
     "webhook-event",
-    "Something of an app that became another state.",
+    "A change of an app's resource.",
     {"id": "uuid", "include": "text", "payload": "object", **TIMES},
 )
 declare(
     "feature",
-    "Something that can be switched on.",
+    "A feature flag.",
     {
         **NAMED,
         "display_name": "text",

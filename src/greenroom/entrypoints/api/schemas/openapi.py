@@ -1,6 +1,4 @@
-"""The OpenAPI 3.1 document of the whole route table. A route that declares nothing is in it too, as one that answers
-anything.
-"""
+"""The OpenAPI 3.1 document of the whole route table. A route without declarations appears with any response."""
 
 from __future__ import annotations
 
@@ -29,29 +27,29 @@ RETURNS = re.compile(r"(?:(?P<status>2\d\d(?:/2\d\d)*) )?(?P<list>\[)?(?P<shape>
 LIMIT = {"type": "integer", "minimum": 1}
 QUERY: dict[str, tuple[str, Schema]] = {
     "sha": ("A commit, or the first digits of one.", {"type": "string"}),
-    "limit": ("At most so many.", LIMIT),
-    "page": ("Which page, from 1 on.", LIMIT),
-    "per_page": ("How many on a page; at most 100.", LIMIT),
+    "limit": ("The maximum number of results.", LIMIT),
+    "page": ("The page number, from 1.", LIMIT),
+    "per_page": ("The page size, at most 100.", LIMIT),
     "app": ("An app, by name or id.", {"type": "string"}),
 }
-"""name -> (what it is, schema) of parameters in a query string; any other is a text."""
+"""name -> (description, schema) of query parameters; any other parameter is a string."""
 
 RANGE = {
     "name": "Range",
     "in": "header",
     "schema": {"type": "string"},
     "example": "id ..; max=100,order=desc",
-    "description": "Which part of the list: a field, a first and a last value, max (at most 1000) and order.",
+    "description": "The part of the list to return: a field, a first and a last value, max (at most 1000) and order.",
 }
-LEAD = """Heroku's Platform API as far as Greenroom has it, and Greenroom's own resources under the same roof.
+LEAD = """The part of Heroku's Platform API that Greenroom supports, and Greenroom's own resources.
 
-Send a token as `Authorization: Bearer TOKEN`, or as the password of Basic authentication. Lists come in pages: \
-206 with Next-Range while there is
-more. Answers have an ETag; errors have one shape. What each route needs of role and scope is in `x-permission`."""
+Send a token as `Authorization: Bearer TOKEN`, or as the password of Basic authentication. Lists are paged: 206 with
+Next-Range while there is more. Responses have an ETag; errors have one shape. `x-permission` names the role and scope
+that a route requires."""
 
 
 def returned(route: Route) -> tuple[tuple[int, ...], str, bool]:
-    """(statuses, shape, whether it is a list of it) of what a route declares. ValueError when it is not written as
+    """(statuses, shape, whether it is a list) from a route's ``returns``. Raises ValueError for a syntax other than
     ``201 [app]``.
     """
     match = RETURNS.match(route.returns)
@@ -63,7 +61,7 @@ def returned(route: Route) -> tuple[tuple[int, ...], str, bool]:
 
 
 def reference(name: str) -> Schema:
-    """The schema of a shape by its name; ``object`` is any object. KeyError for a name that nobody declared."""
+    """The schema of a shape by its name; ``object`` is any object. Raises KeyError for an undeclared name."""
     if name == "object":
         return schema("object")
     if name not in SHAPES:
@@ -72,7 +70,7 @@ def reference(name: str) -> Schema:
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The whole document."""
+    """The OpenAPI document of the routes."""
     paths: dict[str, dict[str, Any]] = {}
     for row in routes:
         paths.setdefault(row.pattern, {})[row.method.lower()] = _operation(row)
@@ -121,7 +119,7 @@ def _operation(row: Route) -> dict[str, Any]:
 
 
 def _noun(pattern: str) -> str:
-    """The resource that a path is about: its last part that is a plural noun of the table."""
+    """The resource of a path: its last part that is a plural noun of the table."""
     words = [word for word in pattern.split("/actions/")[0].split("/") if word and "{" not in word and word != "~"]
     return words[-1] if words else "schema"
 
@@ -129,7 +127,7 @@ def _noun(pattern: str) -> str:
 def _parameters(row: Route) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name in re.findall(r"\{(\w+)\}", row.pattern):
-        about = {"description": "It may hold slashes."} if name == row.wide else {}
+        about = {"description": "It may contain slashes."} if name == row.wide else {}
         found.append(
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, **about}
         )
@@ -146,7 +144,7 @@ def _parameters(row: Route) -> list[dict[str, Any]]:
 def _responses(row: Route) -> dict[str, Any]:
     refused = {"$ref": "#/components/responses/Error"}
     if not row.returns:
-        return {"default": {"description": "Not described."}}
+        return {"default": {"description": "No description."}}
     statuses, shape, many = returned(row)
     body = {"type": "array", "items": reference(shape)} if many else reference(shape)
     kind = "application/sarif+json" if shape == "sarif" else "application/json"
@@ -156,10 +154,10 @@ def _responses(row: Route) -> dict[str, Any]:
     }
     answers: dict[str, Any] = {str(status): answer for status in statuses}
     if row.method == "GET":
-        answers["304"] = {"description": "The client has it already (If-None-Match)."}
+        answers["304"] = {"description": "Not modified (If-None-Match)."}
         if many:
             answers["206"] = {
-                "description": "A page of the list; Next-Range names the next one.",
+                "description": "A page of the list. Next-Range is the range of the next page.",
                 "content": _json(body),
             }
     return {**answers, "4XX": refused, "503": refused}
@@ -171,7 +169,7 @@ def _json(found: Schema) -> dict[str, Any]:
 
 @cache
 def whole() -> dict[str, Any]:
-    """The document of the table as it is when it is first asked for."""
+    """The document of the route table. Created once, at the first call."""
     from greenroom.entrypoints.api.routing import ROUTES
 
     return document(ROUTES)

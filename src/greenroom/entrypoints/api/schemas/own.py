@@ -8,10 +8,10 @@ from greenroom.entrypoints.api.schemas.words import declare
 STATES = "received|building|checking|releasing|rolling_out|live|held|refused|failed|superseded"
 
 declare("health", "Whether the control plane answers.", {"status": "text", "version": "text", "mode": "text"})
-declare("version-of", "A release by its number.", {"version": "integer"})
+declare("version-of", "The version of a release.", {"version": "integer"})
 declare(
     "check",
-    "A check run: one attempt of a named judgement of a commit.",
+    "A check run: one attempt of a check of a commit.",
     {
         "id": "uuid",
         "name": "text",
@@ -28,12 +28,10 @@ declare(
         "?annotations_count": "count",
     },
 )
-declare(
-    "verdict", "The gate's judgement.", {"colour": "green|pending|red|blocked", "reasons": "[text]", "text": "text"}
-)
+declare("verdict", "The gate's verdict.", {"colour": "green|pending|red|blocked", "reasons": "[text]", "text": "text"})
 declare(
     "delivery",
-    "The journey of one push, config change or rollback.",
+    "The delivery of one push, config change or rollback.",
     {
         "id": "uuid",
         "app": "#named",
@@ -80,7 +78,7 @@ declare("sarif", "Findings as SARIF 2.1.0.", "object")
 declare("sbom", "A bill of materials, CycloneDX 1.6.", "object")
 declare(
     "override",
-    "A recorded decision to let one commit through.",
+    "A recorded decision to deploy one commit despite its checks.",
     {
         "sha": "sha",
         "checks": "[text]",
@@ -92,7 +90,7 @@ declare(
 )
 declare(
     "migration-run",
-    "One migrate command of a human.",
+    "A migrate command that a user ran.",
     {
         "id": "uuid",
         "actor": "text",
@@ -114,7 +112,7 @@ declare(
 )
 declare(
     "forecast",
-    "What a pending migration does to the data of now, with the safe way to write it.",
+    "A risk of a pending migration for the current data, with a safe alternative.",
     {
         "migration": "text",
         "rule": "text",
@@ -128,7 +126,7 @@ declare(
 )
 declare(
     "migrations",
-    "What is pending, and who ran what.",
+    "Pending migrations, and the migrate commands that users ran.",
     {
         "release": "#version-of?",
         "status": "text",
@@ -150,7 +148,7 @@ declare(
 )
 declare(
     "rehearsal",
-    "Pending migrations tried on a copy; one alone has its report as data and text.",
+    "A run of pending migrations on a copy of the database. A single one includes its report as data and text.",
     {
         "id": "uuid",
         "number": "integer",
@@ -197,12 +195,12 @@ declare(
 )
 declare(
     "loss",
-    "What a restore would take away now.",
+    "The data that a restore would remove now.",
     {"seconds": "integer", "writes": "integer?", "migrations": "[text]", "tables": "integer"},
 )
 declare(
     "restore",
-    "A database being put back to a snapshot.",
+    "The restore of a database from a snapshot.",
     {
         "id": "uuid",
         "name": "text",
@@ -220,7 +218,7 @@ declare(
         "finished_at": "moment?",
     },
 )
-declare("restore.step", "When it came to a state.", {"state": "text", "detail": "text", "at": "moment"})
+declare("restore.step", "A state change of a restore.", {"state": "text", "detail": "text", "at": "moment"})
 declare(
     "pg",
     "An app's database: size, tables, connections.",
@@ -241,7 +239,7 @@ declare(
 )
 declare(
     "audit-entry",
-    "A line of the audit log.",
+    "An audit log entry.",
     {
         "id": "integer",
         "at": "moment",
@@ -254,10 +252,10 @@ declare(
         "hash": "text",
     },
 )
-declare("audit-verification", "Whether the chain of hashes is whole.", {"intact": "boolean"})
+declare("audit-verification", "Whether the hash chain is intact.", {"intact": "boolean"})
 declare(
     "check-token",
-    "A token that reports some checks of one app.",
+    "A token that may report some checks of one app.",
     {
         "id": "uuid",
         "token": "text",
@@ -274,7 +272,7 @@ declare("pin", "Whether a check is pinned to one token.", {"check": "text", "pin
 declare("document", "This document: OpenAPI 3.1.", "object")
 declare(
     "build-cache",
-    "What the caches of builds take, in bytes.",
+    "The size of the build caches, in bytes.",
     {
         "app": "#named",
         "size": "count",
@@ -287,11 +285,11 @@ declare(
 )
 declare(
     "build-vars",
-    "Config vars that installers may see: those that a person listed, and patterns of those that they always may.",
+    "Config vars that installers may read: those that a user listed, and patterns that are always allowed.",
     {
         "app": "#named",
         "names": "[text]",
         "always": "[text]",
     },
 )
-declare("build-vars.update", "Names to put on the list, and to take off it.", {"?add": "[text]", "?remove": "[text]"})
+declare("build-vars.update", "Names to add to the list and to remove from it.", {"?add": "[text]", "?remove": "[text]"})

@@ -1,4 +1,4 @@
-"""The shapes of pipelines, promotions, test runs and review apps, and of the bodies that ask for them."""
+"""The shapes of pipelines, promotions, test runs and review apps, and of their request bodies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ declare(
 )
 declare(
     "pipeline-coupling",
-    "An app's place in a pipeline.",
+    "An app in a stage of a pipeline.",
     {
         "id": "uuid",
         "stage": "review|development|staging|production",
@@ -30,7 +30,7 @@ declare(
 )
 declare(
     "pipeline-promotion",
-    "That the code of a release moves on. forced: targets whose pending migrations do not stop it.",
+    "The promotion of a release to other apps. forced: targets that do not wait for pending migrations.",
     {
         "id": "uuid",
         "pipeline": "#of-pipeline",
@@ -42,7 +42,7 @@ declare(
 )
 declare(
     "promotion-target",
-    "How a promotion went in one app.",
+    "The result of a promotion in one app.",
     {
         "id": "uuid",
         "app": "#named",
@@ -52,10 +52,10 @@ declare(
         "pipeline_promotion": {"id": "uuid"},
     },
 )
-declare("promotion-target.release", "The release that the app got.", {"id": "uuid", "version": "integer"})
+declare("promotion-target.release", "The new release of the app.", {"id": "uuid", "version": "integer"})
 declare(
     "test-run",
-    "A run of an app's tests. uploaded: of an archive that somebody sent, not of a push.",
+    "A run of an app's tests. uploaded: from an uploaded archive, not from a push.",
     {
         "id": "uuid",
         "number": "count",
@@ -81,7 +81,7 @@ declare(
 )
 declare(
     "test-node",
-    "The one node of a test run, with links to what was said before and during its tests.",
+    "The only node of a test run, with links to the output of the set-up and of the tests.",
     {
         "id": "uuid",
         "index": "count",
@@ -99,7 +99,7 @@ declare(
 )
 declare(
     "pipeline-repository",
-    "The repository of a pipeline as older clients ask for it.",
+    "The repository of a pipeline, for older clients.",
     {
         "id": "uuid",
         "repository": {"id": "uuid", "name": "text", "type": "text"},
@@ -110,7 +110,7 @@ declare(
 )
 declare(
     "pipeline-repo",
-    "The repository whose branches review apps are of.",
+    "The repository of the review apps' branches.",
     {
         "id": "integer",
         "full_name": "text",
@@ -119,10 +119,10 @@ declare(
         "url": "text",
     },
 )
-declare("branch", "A branch of it.", {"name": "text", "sha": "sha", "commit": {"sha": "sha"}})
+declare("branch", "A branch of the repository.", {"name": "text", "sha": "sha", "commit": {"sha": "sha"}})
 declare(
     "review-app",
-    "An app of its own for a branch.",
+    "A review app: a separate app for a branch.",
     {
         "id": "uuid",
         "status": "pending|creating|created|deleting|deleted|errored",
@@ -142,7 +142,7 @@ declare(
 )
 declare(
     "review-app-config",
-    "That a pipeline has review apps, and how.",
+    "The review app settings of a pipeline.",
     {
         "pipeline_id": "uuid",
         "repo": {"id": "integer", "full_name": "text"},
@@ -157,26 +157,26 @@ declare(
 )
 
 WHICH = ["name", {"?id": "text?", "?name": "text?"}]
-"""A thing by its id or name, as text or in an object."""
+"""A reference by id or name, as a string or in an object."""
 
 declare(
-    "pipeline.create", "A new pipeline; its owner is who asks.", {"name": "name", "?owner": "any", "?generation": "any"}
+    "pipeline.create", "A new pipeline, owned by the caller.", {"name": "name", "?owner": "any", "?generation": "any"}
 )
-declare("pipeline.update", "Another name.", {"name": "name"})
+declare("pipeline.update", "A new name.", {"name": "name"})
 declare(
     "pipeline-coupling.create",
-    "Which app, into which stage of which pipeline.",
+    "The app, the pipeline and the stage.",
     {
         "app": WHICH,
         "pipeline": WHICH,
         "stage": "review|development|staging|production",
     },
 )
-declare("pipeline-coupling.update", "Another stage.", {"stage": "review|development|staging|production"})
-declare("filter.apps", "Which apps, by their ids; at most 1000.", {"in": {"id": "[text]"}})
+declare("pipeline-coupling.update", "A new stage.", {"stage": "review|development|staging|production"})
+declare("filter.apps", "App ids, at most 1000.", {"in": {"id": "[text]"}})
 declare(
     "pipeline-promotion.create",
-    "From which app to which others. force: in spite of their pending migrations.",
+    "The source app and the target apps. force: do not wait for pending migrations.",
     {
         "pipeline": WHICH,
         "source": {"app": WHICH, "?release": [*WHICH, "null"]},
@@ -184,10 +184,10 @@ declare(
         "?force": "any",
     },
 )
-declare("pipeline-promotion.target", "One of them.", {"app": WHICH})
+declare("pipeline-promotion.target", "A target app.", {"app": WHICH})
 declare(
     "test-run.create",
-    "An archive whose tests are to run: a get_url of this installation's /sources.",
+    "An archive to test: a get_url of this installation's /sources.",
     {
         "pipeline": WHICH,
         "source_blob_url": "name",
@@ -197,10 +197,10 @@ declare(
         "?debug": "boolean?",
     },
 )
-declare("test-run.update", "status: cancelled, nothing else.", {"status": "name", "?message": "text?"})
+declare("test-run.update", "A cancellation: status must be cancelled.", {"status": "name", "?message": "text?"})
 declare(
     "review-app-config.update",
-    "Settings; what is left out stays as it is.",
+    "Settings to change. Omitted keys keep their value.",
     {
         "?repo": "text?",
         "?automatic_review_apps": ["boolean", "null"],
@@ -212,7 +212,7 @@ declare(
 )
 declare(
     "review-app.create",
-    "Of which branch. environment: config vars of this app alone.",
+    "The branch. environment: config vars of this app only.",
     {
         "branch": "name",
         "pipeline": WHICH,

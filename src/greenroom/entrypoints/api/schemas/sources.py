@@ -1,4 +1,4 @@
-"""The shapes of an app's source, of its webhook, and of findings that come from outside."""
+"""The shapes of an app's source, of its webhook, and of external findings."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ FOLLOWED = {
     "set_by": {"email": "text"},
     **TIMES,
 }
-declare("app-source", "The repository that an app follows. No secret is shown.", FOLLOWED)
+declare("app-source", "The repository that an app follows, without secrets.", FOLLOWED)
 declare(
     "app-source.told",
-    "The same, with the webhook's secret where it is new: shown this once.",
+    "The same, with the secret of a new webhook, which is shown only once.",
     {**FOLLOWED, "secret": "text?"},
 )
 declare(
     "app-source.whole",
-    "The same, with the newest calls and reports; the webhook is for those who may change the source.",
+    "The same, with the newest calls and reports. Only users who may change the source see the webhook.",
     {
         **FOLLOWED,
         "webhook": "#app-source.webhook?",
@@ -48,7 +48,7 @@ declare(
 )
 declare(
     "app-source.webhook",
-    "Where the forge calls, and how to say so there.",
+    "The webhook URL for the forge, with instructions.",
     {
         "path": "text",
         "url": "text",
@@ -56,15 +56,15 @@ declare(
         "previous_secret_until": "moment?",
     },
 )
-declare("known-host", "A key by which the forge's host is known.", {"key": "text", "fingerprint": "text"})
+declare("known-host", "An SSH host key of the forge.", {"key": "text", "fingerprint": "text"})
 declare(
     "hook-call",
-    "A genuine call of the forge, and what was said to it.",
+    "A verified call of the forge, and the response to it.",
     {"delivery": "text", "event": "text", "said": "text", "at": "moment"},
 )
 declare(
     "forge-report",
-    "What the forge was told of a commit, or is to be told.",
+    "A commit status sent or queued for the forge.",
     {
         "kind": "text",
         "context": "text",
@@ -81,7 +81,7 @@ declare(
 )
 declare(
     "app-source.set",
-    "What to follow, and by which credentials; a credential that is left out stays.",
+    "The repository and its credentials. Omitted credentials are kept.",
     {
         "url": "name",
         "?branch": "text?",
@@ -94,12 +94,14 @@ declare(
         "?api": "text?",
     },
 )
-declare("app-source.accept", "Where the rewritten branch is: at least 7 digits.", {"commit": "name"})
-declare("app-source.rotate", "For how many hours the secret before holds too.", {"?overlap_hours": "number"})
+declare("app-source.accept", "The commit of the rewritten branch, at least 7 digits.", {"commit": "name"})
+declare(
+    "app-source.rotate", "The number of hours for which the previous secret stays valid.", {"?overlap_hours": "number"}
+)
 
 declare(
     "scan",
-    "A check run made of a log of findings. notes: what of the log was not taken as it stood.",
+    "A check run created from a SARIF log. notes: changes made to the log's data.",
     {
         "id": "uuid",
         "name": "text",
@@ -117,13 +119,15 @@ declare(
         "notes": "any",
     },
 )
-declare("github.sarif", "That a log was taken in, in GitHub's words.", {"id": "text", "url": "text"})
+declare("github.sarif", "The receipt of a SARIF upload, in GitHub's format.", {"id": "text", "url": "text"})
 declare(
-    "github.sarif-state", "What became of it.", {"processing_status": "text", "analyses_url": "null", "errors": "null"}
+    "github.sarif-state",
+    "The state of a SARIF upload.",
+    {"processing_status": "text", "analyses_url": "null", "errors": "null"},
 )
 declare(
     "ignore",
-    "A finding that somebody lets pass until a moment.",
+    "A finding that a user ignores until a given time.",
     {
         "fingerprint": "text",
         "tool": "text",
@@ -137,13 +141,17 @@ declare(
     },
 )
 declare(
-    "ignore.create", "Which finding, why, and until when.", {"fingerprint": "name", "reason": "name", "until": "name"}
+    "ignore.create",
+    "The finding, the reason and the end time.",
+    {"fingerprint": "name", "reason": "name", "until": "name"},
 )
 declare(
     "gate-policy",
-    "How strict the gate is; stale_after in minutes.",
+    "The gate policy; stale_after in minutes.",
     {"two_people": "boolean", "stale_after": "integer?"},
 )
 declare(
-    "gate-policy.update", "What is to be changed.", {"?two_people": ["boolean", "null"], "?stale_after": "integer?"}
+    "gate-policy.update",
+    "Changes of the gate policy.",
+    {"?two_people": ["boolean", "null"], "?stale_after": "integer?"},
 )

@@ -1,12 +1,11 @@
-"""The short words in which shapes are declared, turned into JSON Schema 2020-12. A shape is declared once and named by
-routes.
+"""Converts the short declarations of shapes to JSON Schema 2020-12. A shape is declared once; routes refer to it by
+name.
 
 ``declare("domain", "A host name.", {"id": "uuid", "hostname": "text", "cname": "text?", "app": "#named"})``
 
-A value is one of WORDS, ``a|b|c`` for one of these texts, ``#name`` for another shape, ``[value]`` for a list of them,
-or a dict
-for an object. A ``?`` at its end lets it be null; a ``?`` before a key lets the key be missing (in shapes that are
-asked for, mostly).
+A value is one of WORDS, ``a|b|c`` for one of these strings, ``#name`` for another shape, ``[value]`` for a list, or a
+dict for an object. A ``?`` at its end makes it nullable; a ``?`` before a key makes the key optional (mostly in request
+bodies).
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ WORDS: dict[str, Schema] = {
     "nullable-strings": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     "null": {"type": "null"},
 }
-"""word -> schema. strings: an object whose values are texts, such as config vars."""
+"""word -> schema. strings: an object with string values, such as config vars."""
 
 SHAPES: dict[str, Schema] = {}
-"""name -> schema of each declared shape; the components of the document."""
+"""name -> schema of each declared shape: the components of the OpenAPI document."""
 
 
 def declare(name: str, about: str, value: Any) -> None:
-    """Add a shape. ValueError when the name is taken: two shapes of one name would hide each other."""
+    """Add a shape. Raises ValueError for a duplicate name."""
     if name in SHAPES:
         raise ValueError(f"the shape {name!r} is declared twice")
     SHAPES[name] = {"description": about, **schema(value)}
 
 
 def schema(value: Any) -> Schema:
-    """The JSON schema of a value as it is declared. ValueError for an unknown word."""
+    """The JSON schema of a declared value. Raises ValueError for an unknown word."""
     if isinstance(value, dict):
         fields = {key.removeprefix("?"): schema(field) for key, field in value.items()}
         needed = [key for key in value if not key.startswith("?")]
@@ -64,7 +63,7 @@ def schema(value: Any) -> Schema:
     if "|" in value:
         return {"type": "string", "enum": value.split("|")}
     if value not in WORDS:
-        raise ValueError(f"{value!r} is no word of a schema: one of {', '.join(WORDS)}, #shape, [list] or a|b")
+        raise ValueError(f"unknown schema word {value!r}: use one of {', '.join(WORDS)}, #shape, [list] or a|b")
     return dict(WORDS[value])
 
 
