@@ -398,7 +398,7 @@ def test_a_fault_while_settling_does_not_unsay_a_push(alices, shop, home, monkey
     monkeypatch.undo()
     assert code == 0
     assert "Recorded. Greenroom is not answering;" in said
-    assert "nothing was changed" not in said
+    assert "Nothing was changed" not in said
     assert [push.state for push in actions.reconcile(home=home)] == ["recorded"]
 
 
