@@ -559,7 +559,7 @@ ELSEWHERE: dict[str, str] = {
     D + "rules/__init__.py|add this line to the Procfile, commit and push: {}": "evidence",
 }
 WORDS = {
-    D + "actions/addon_lifecycle.py|detach it there, or add --force",
+    D + "actions/addon_lifecycle.py|detach it there, or use --force",
     D + "actions/__init__.py|push it again on top, or roll back",
     D + "actions/retries.py|push it again on top, or roll back",
     D + "actions/gate.py|push a new commit",

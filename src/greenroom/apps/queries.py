@@ -164,7 +164,7 @@ def unknown(name: str) -> NotFoundError:
 
 
 def gone() -> NotFoundError:
-    """The error for an app that was destroyed after it was read."""
+    """The error for an app that was destroyed in the meantime."""
     return NotFoundError(
         "Couldn't find that app: it was destroyed in the meantime.",
         hint="list your apps: heroku apps",

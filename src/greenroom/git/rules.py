@@ -231,7 +231,7 @@ def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list
 
 
 def _unreadable(where: str, tree: Tree, limits: Limits) -> list[Refusal]:
-    """The limit that stopped the inspection of the tree."""
+    """The refusal for the limit that stopped the inspection of the tree; [] for none."""
     if tree.stopped == "entries":
         return [Refusal(message=f"{where} has more than {limits.tree_entries:,} files and folders.", hint=KEEP_OUT)]
     if tree.stopped == "size":

@@ -1,4 +1,4 @@
-"""Lists what an environment has, from the metadata of its packages; runs nothing of them."""
+"""Lists the packages of an environment from their metadata, without running their code."""
 
 from __future__ import annotations
 

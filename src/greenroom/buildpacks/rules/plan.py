@@ -115,7 +115,7 @@ def _python(
     cached: tuple[int, int] | None,
     policy: Mapping[str, str],
 ) -> python_versions.Choice:
-    """The interpreter that the files of the app ask for, within the policy of greenroom.toml."""
+    """The Python version that the files of the app request, within the policy of greenroom.toml."""
     files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
     pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
     return python_versions.choose(
@@ -159,7 +159,7 @@ def _negations(slugignore: bytes) -> tuple[str, ...]:
 
 
 def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
-    """What app.json's ``addons`` ask for beside those that each app has from its beginning."""
+    """Warnings for entries of app.json's ``addons`` that Greenroom does not create automatically."""
     found = []
     for entry in app_json.get("addons") or []:
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))

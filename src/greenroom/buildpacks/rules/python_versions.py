@@ -1,4 +1,4 @@
-"""The interpreter that an app gets for the version that it asks for, by Heroku's rules.
+"""Chooses the interpreter for a requested Python version, by Heroku's rules.
 
 Pure: the caller lists the host's interpreters. ``version_files`` reads the version from the app's files.
 """

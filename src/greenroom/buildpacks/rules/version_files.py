@@ -1,4 +1,4 @@
-"""The Python version that an app asks for: Heroku's order of places, and what each may hold.
+"""Reads the requested Python version of an app, in Heroku's order of files, and validates each file.
 
 Pure: the caller reads the files. ``python_versions`` chooses an interpreter for the request.
 """

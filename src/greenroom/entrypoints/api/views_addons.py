@@ -81,8 +81,8 @@ def get_addon_of_app(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/addons", "data:write", takes="addon.create", returns="201 addon")
 def create_addon(call: Call) -> Reply:
-    """An add-on: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. Another plan than the one that
-    there is is refused.
+    """Create an add-on: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. NotFoundError for an
+    unknown plan.
     """
     wanted = call.body.get("plan")
     name = wanted.get("name") if isinstance(wanted, dict) else wanted
@@ -162,7 +162,7 @@ def rename_addon(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/addons/{addon}", "data:write", takes="addon.delete", returns="addon")
 def destroy_addon(call: Call) -> dict[str, Any]:
-    """Remove the add-on with its data and snapshots: {force} when other apps see it too."""
+    """Destroy the add-on with its data and snapshots: {force} if it is attached to other apps."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
     shape = shapes_data.addon(row)
     resources.destroy(actor=call.actor, addon=row, home=HOME, force=call.body.get("force") is True)
@@ -278,7 +278,7 @@ def _may_see(call: Call, app: App) -> bool:
 
 @route("GET", "/addon-services", "identity", returns="[addon-service]")
 def all_services(call: Call) -> list[dict[str, Any]]:
-    """Those that add-ons can be made of."""
+    """The available add-on services."""
     return [shapes_data.service(one) for one in services.services()]
 
 

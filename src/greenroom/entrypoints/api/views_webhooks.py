@@ -127,7 +127,7 @@ def remove_webhook(call: Call) -> dict[str, Any]:
     query=("eq[status]",),
 )
 def list_deliveries(call: Call) -> Listing:
-    """The newest deliveries, oldest of them first; ``?eq[status]=`` keeps those of one status."""
+    """The latest deliveries in chronological order; ``?eq[status]=`` filters by status."""
     rows = WebhookDelivery.objects.filter(webhook__app=call.app).select_related("event", "webhook")
     wanted = call.query("eq[status]")
     if wanted and wanted not in STATES:

@@ -117,7 +117,7 @@ def lend(*, source: App, target: App, home: Path, sha: str) -> None:
 
 
 def _ask_for(packer: subprocess.Popen[bytes], sha: str) -> None:
-    """Name the commit to pack, and leave the packer's output to the other child."""
+    """Write the commit id to the packer, and close the packer's output, which the other child reads."""
     assert packer.stdin
     assert packer.stdout
     packer.stdout.close()

@@ -115,23 +115,23 @@ def find(app: App, name: str) -> LogDrain:
 
 
 def begin() -> None:
-    """Make drains due that an earlier worker has left under a lease; there is one worker."""
+    """Release the drains that a previous worker has leased; only one worker runs at a time."""
     LogDrain.objects.filter(error="").exclude(next_attempt_at=None).update(next_attempt_at=None)
 
 
 def claim(*, row: LogDrain) -> LogDrain | None:
-    """The drain for one attempt, counted as a failure until it is taken; None if it is not due."""
+    """Lease the drain for one attempt, which counts as a failure until the receiver accepts; None if it is not due."""
     rows = OUTBOX.rows().filter(pk=row.pk).select_related("app")
     return next(iter(OUTBOX.claim(rows, limit=1)), None)
 
 
 def taken(*, row: LogDrain, after: logfile.Position, lines: int) -> None:
-    """The receiver has everything up to ``after``."""
+    """Record that the receiver has accepted everything up to ``after``."""
     segment, offset = after
     place = {"segment": segment, "offset": offset, "sent": row.sent + lines, "sent_at": clock.now()}
     OUTBOX.conclude(row, wait=None, failures=0, error="", **place)
 
 
 def failed(*, row: LogDrain, error: str) -> None:
-    """The receiver did not take it; the same lines are sent again after a pause."""
+    """Record a failed attempt; the same lines are sent again after a pause."""
     OUTBOX.conclude(row, wait=drain_pause(row.failures), error=error[:200])
