@@ -1,4 +1,4 @@
-"""The verbs of access: who may do what with an app."""
+"""Commands for the collaborators of an app and their roles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from greenroom_cli.context import Context, command
 
 @command("access", example="greenroom access -a ach-payslip-staging", json=True)
 def access(cx: Context) -> int | None:
-    """List who may do what: owner, operators, developers, viewers."""
+    """List the collaborators of an app and their roles: owner, operator, developer or viewer."""
     rows = cx.api.everything(cx.path("collaborators"))
     if cx.as_json:
         output.print_json(rows)
@@ -24,10 +24,10 @@ def access(cx: Context) -> int | None:
 @click.argument("email")
 @click.option("--role", default="developer", show_default=True, metavar="ROLE", help="viewer, developer or operator.")
 def add(cx: Context, email: str, role: str) -> int | None:
-    """Let somebody in, or give them another role.
+    """Add a collaborator to an app, or change a collaborator's role.
 
-    A viewer sees the app and its log; a developer pushes, runs and configures; an operator also overrides checks and
-    manages access and domains.
+    A viewer can see the app and its log. A developer can also push, run commands and change config vars. An operator
+    can also override checks and manage access and domains.
     """
     with output.progress(f"Adding {output.style(email, 'cyan')} access to the app {output.app_mark(cx.app)} as {role}"):
         cx.api.post(cx.path("collaborators"), {"user": email, "role": role})
@@ -38,7 +38,7 @@ def add(cx: Context, email: str, role: str) -> int | None:
 @command("access:remove", example="greenroom access:remove bob@example.com -a ach-payslip-staging")
 @click.argument("email")
 def remove(cx: Context, email: str) -> int | None:
-    """Take somebody's access away."""
+    """Remove a collaborator from an app."""
     with output.progress(f"Removing {output.style(email, 'cyan')} access from the app {output.app_mark(cx.app)}"):
         row = cx.api.delete(cx.path("collaborators", email))
     role = row.get("role", "developer") if isinstance(row, dict) else "developer"

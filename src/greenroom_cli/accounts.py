@@ -1,4 +1,4 @@
-"""The verbs of accounts and API tokens. A token's text is data on stdout, once; the server does not keep it."""
+"""Commands for accounts and API tokens. A new token is printed on stdout once; the server stores only its digest."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from greenroom_cli.errors import CliError
 
 @command("whoami", example="greenroom whoami", app=False, json=True)
 def whoami(cx: Context) -> int | None:
-    """Show whose token is used, and for which installation."""
+    """Show the current user and installation."""
     row = cx.api.get("/account")
     if cx.as_json:
         output.print_json(row)
         return None
     output.say(row["email"])
-    output.note(f"at {cx.target.url} by the token of {cx.target.token_source}")
+    output.note(f"at {cx.target.url}, with the token from {cx.target.token_source}")
     return None
 
 
@@ -46,28 +46,28 @@ def accounts(cx: Context) -> int | None:
 
 @command("accounts:create", example="greenroom accounts:create bob@example.com --name Bob", app=False)
 @click.argument("email")
-@click.option("--name", default="", metavar="NAME", help="The person's name.")
-@click.option("--admin", is_flag=True, help="An administrator of the whole installation.")
+@click.option("--name", default="", metavar="NAME", help="The user's name.")
+@click.option("--admin", is_flag=True, help="Make the user an administrator of the installation.")
 def create(cx: Context, email: str, name: str, admin: bool) -> int | None:
-    """Make an account with its first token (administrators).
+    """Create an account and its first API token (administrators).
 
-    The token is printed this once; hand it over and have it put into GREENROOM_TOKEN.
+    The token is printed only once. Give it to the user, who sets it as GREENROOM_TOKEN.
     """
     with output.progress(f"Creating account {output.style(email, 'cyan')}"):
         row = cx.api.post("/accounts", {"email": email, "name": name, "is_admin": admin})
     output.say(row["token"])
     output.warn("This token is not shown again.")
-    output.hint(f"let them into an app with: greenroom access:add {row['email']} -a APP")
+    output.hint(f"add the user to an app with: greenroom access:add {row['email']} -a APP")
     return None
 
 
 @command("accounts:token", example="greenroom accounts:token bob@example.com", app=False, json=True)
 @click.argument("email")
 def token(cx: Context, email: str) -> int | None:
-    """Make a new token for somebody's account (administrators).
+    """Create an API token for another account (administrators).
 
-    For a person who has lost their token, or whose token has expired. It has the scope global and is printed this
-    once; hand it over and have it put into GREENROOM_TOKEN. Their other tokens go on until they revoke them.
+    For a user whose token is lost or expired. The token has the scope global and is printed only once. Give it to the
+    user, who sets it as GREENROOM_TOKEN. The user's other tokens stay valid until they are revoked.
     """
     with output.progress(f"Creating token for {output.style(email, 'cyan')}"):
         row = cx.api.post(f"/accounts/{quote(email, safe='')}/token")
@@ -76,13 +76,13 @@ def token(cx: Context, email: str) -> int | None:
     else:
         output.say(row["token"])
     output.warn("This token is not shown again.")
-    output.hint("they end their old ones with: greenroom tokens; greenroom tokens:revoke ID")
+    output.hint("the user revokes old tokens with: greenroom tokens; greenroom tokens:revoke ID")
     return None
 
 
 @command("tokens", example="greenroom tokens", app=False, json=True)
 def tokens(cx: Context) -> int | None:
-    """List your API tokens; their texts are not kept."""
+    """List your API tokens, without their values."""
     rows = cx.api.everything("/oauth/authorizations")
     if cx.as_json:
         output.print_json(rows)
@@ -103,18 +103,18 @@ def tokens(cx: Context) -> int | None:
 
 
 @command("tokens:create", example='greenroom tokens:create -d "CI of ach-payslip" --scope write --days 90', app=False)
-@click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
+@click.option("-d", "--description", default="", metavar="TEXT", help="A description of its purpose.")
 @click.option(
     "-s",
     "--scope",
     "scopes",
     multiple=True,
     metavar="SCOPE",
-    help="global, read, write, read-protected, write-protected, identity or checks:write; may be repeated.",
+    help="global, read, write, read-protected, write-protected, identity or checks:write; can be repeated.",
 )
-@click.option("--days", type=click.IntRange(1), help="How long it holds (default: until revoked).")
+@click.option("--days", type=click.IntRange(1), help="Days until the token expires (default: never).")
 def create_token(cx: Context, description: str, scopes: tuple[str, ...], days: int | None) -> int | None:
-    """Make an API token; it is printed this once."""
+    """Create an API token. It is printed only once."""
     body = {
         "description": description,
         "scope": list(scopes) or ["global"],
@@ -131,7 +131,7 @@ def create_token(cx: Context, description: str, scopes: tuple[str, ...], days: i
 @command("tokens:revoke", example="greenroom tokens:revoke 1f3a9c2b", app=False)
 @click.argument("token_id", metavar="ID")
 def revoke_token(cx: Context, token_id: str) -> int | None:
-    """End an API token now; ID is its id, or the first digits that `tokens` shows."""
+    """Revoke an API token immediately. ID is its id, or the first digits as `tokens` shows them."""
     rows = [row for row in cx.api.everything("/oauth/authorizations") if row["id"].startswith(token_id)]
     if len(rows) != 1:
         raise CliError(

@@ -1,4 +1,4 @@
-"""The verbs of apps: create, list, show, rename, destroy, open."""
+"""Commands for apps: create, list, show, rename, destroy, open."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from greenroom_cli.errors import CliError
 @command("create", example="greenroom create ach-payslip-staging\ngit push greenroom HEAD:master", app=False, json=True)
 @click.argument("name", required=False, default="")
 @click.option(
-    "-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="Name of the git remote (default: greenroom)."
+    "-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="The name of the git remote (default: greenroom)."
 )
-@click.option("--no-remote", is_flag=True, help="Leave the checkout's git remotes alone.")
+@click.option("--no-remote", is_flag=True, help="Do not add a git remote.")
 def create(cx: Context, name: str, no_remote: bool, remote: str = git.REMOTE) -> int | None:
-    """Create an app, and a git remote for it.
+    """Create an app and add its git remote.
 
-    The app gets its repository and its database. Without NAME one is made up. Inside a git checkout the remote
-    `greenroom` is added; git asks this command for the password, so no token is written to the repository.
+    The app gets a git repository and a database. Without NAME a random name is chosen. Inside a git repository the
+    remote `greenroom` is added, with this command as its credential helper: no token is written to .git/config.
     """
     with output.progress(f"Creating {output.app_mark(name) if name else 'app'}") as step:
         row = cx.api.post("/apps", {"name": name} if name else {})
@@ -42,7 +42,7 @@ def create(cx: Context, name: str, no_remote: bool, remote: str = git.REMOTE) ->
 
 @command("apps", example="greenroom apps", app=False, json=True)
 def apps(cx: Context) -> int | None:
-    """List the apps you may see."""
+    """List your apps and the apps you collaborate on."""
     rows = cx.api.everything("/apps")
     if cx.as_json:
         output.print_json(rows)
@@ -65,7 +65,7 @@ def apps(cx: Context) -> int | None:
 
 
 def _problem(row: dict[str, Any]) -> str:
-    """What is not as it should be; nothing of an app that serves, or that nobody has deployed to yet."""
+    """A problem of the app in a few words; '' for an app that serves, or that has no deploy yet."""
     state, version = row.get("state"), row.get("live_version")
     serving = f", v{version} serves" if version else ""
     return {"held": f"held for migrations{serving}", "crashed": f"crashed: v{version}"}.get(str(state), "")
@@ -91,7 +91,7 @@ def _pause(row: dict[str, Any]) -> str:
 
 @command("apps:info", example="greenroom apps:info -a ach-payslip-staging", json=True)
 def info(cx: Context) -> int | None:
-    """Show one app: where it answers, where it is pushed to, what runs."""
+    """Show details of an app: URLs, owner, dynos, add-ons and required checks."""
     row = cx.api.get(cx.path())
     if cx.as_json:
         output.print_json(row)
@@ -121,9 +121,9 @@ def info(cx: Context) -> int | None:
 @command("rename", example="greenroom rename payslips-staging -a ach-payslip-staging")
 @click.argument("newname")
 def rename(cx: Context, newname: str) -> int | None:
-    """Give an app another name.
+    """Rename an app.
 
-    Its addresses change with it; git remotes of this checkout follow.
+    Its URLs change. The git remotes of this repository are updated.
     """
     old = cx.app
     with output.progress(f"Renaming {output.app_mark(old)} to {newname}"):
@@ -137,11 +137,13 @@ def rename(cx: Context, newname: str) -> int | None:
 
 @command("destroy", example="greenroom destroy -a ach-payslip-staging --confirm ach-payslip-staging")
 @click.argument("name", required=False, default="")
-@click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name again: do not ask.")
+@click.option(
+    "-c", "--confirm", "given", default="", metavar="NAME", help="The app's name, to confirm without a prompt."
+)
 def destroy(cx: Context, name: str, given: str) -> int | None:
-    """Remove an app with all it has: dynos, database, repository, log.
+    """Permanently destroy an app with its dynos, database, git repository and log.
 
-    This cannot be undone. It asks for the app's name first.
+    This cannot be undone. The command asks for the app's name to confirm.
     """
     if name:
         cx = Context(home=cx.home, app=name)
@@ -157,18 +159,18 @@ def destroy(cx: Context, name: str, given: str) -> int | None:
 @command("open", example="greenroom open -a ach-payslip-staging /payslips/")
 @click.argument("path", required=False, default="")
 def open_app(cx: Context, path: str) -> int | None:
-    """Open the app in a browser.
+    """Open the app in a web browser.
 
-    The address is printed too, for machines without one. PATH is put behind it.
+    The URL is also printed. PATH is appended to it.
     """
     from urllib.parse import urljoin
 
     address = urljoin(cx.api.get(cx.path())["web_url"], path)
     if not address.startswith(("http://", "https://")):
-        raise CliError(f"{address!r} is not a web address.", code=2)
+        raise CliError(f"{address!r} is not an http or https URL.", code=2)
     output.say(address)
     import webbrowser
 
     if not webbrowser.open(address):
-        output.note("There is no browser here to open it in.")
+        output.note("No web browser found on this machine.")
     return None

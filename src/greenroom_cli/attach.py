@@ -1,6 +1,6 @@
-"""The client's side of a rendezvous: ties this terminal, or piped input, to an attached dyno over TLS.
+"""The client side of a rendezvous connection: connects this terminal, or piped input, to an attached dyno over TLS.
 
-Both directions move at once and wait for one another's readers; whatever happens, the terminal is given back as it was.
+Both directions run concurrently with back-pressure. The terminal mode is always restored.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ from greenroom_cli.errors import CliError
 PIECE = 65_536
 RECORD = 16_384
 MOST = 262_144
-"""Bytes of input that wait for the network before no more are read."""
+"""Limit of the send buffer, in bytes: above it no more input is read."""
 EOF = b"\x04"
 ESCAPE = b"\x10"
 INTERRUPT = b"\x03"
 OWN = "eof=escaped"
 HELLO = b"rendezvous\r\n"
 ENDED, LOST = b"ended", b"lost"
-"""The server's words for a client that comes back: the dyno has ended, or output is lost."""
+"""The server's answers to a client that reconnects: the dyno has ended, or output is lost."""
 CONNECT_SECONDS = 15.0
 BACK_SECONDS, BACK_PAUSE = 90.0, 0.5
-"""How long, and how often, a lost dyno is asked for again."""
+"""Timeout of reconnecting, and the pause between attempts, in seconds."""
 KEPT = 16 * 1024 * 1024
-"""Bytes of input that can be said again."""
+"""Bytes of input that are kept for sending again after a reconnect."""
 HELLO_SECONDS = 30.0
 LEAVE = 4
-"""So many Ctrl-C within a second leave a dyno that does not answer."""
+"""This many Ctrl-C within a second detach from a dyno that does not answer."""
 
 
 class AttachError(CliError):
-    """The dyno could not be reached, or the connection to it was left."""
+    """The dyno is unreachable, or the user has detached from it."""
 
 
 class CutError(AttachError):
-    """The dyno has ended or was left, and some of its output may not have come."""
+    """The dyno has ended, or the user has detached, and some of its output may be missing."""
 
 
 def attach(url: str, ca_file: str, *, tty: bool, stdin: Any = None, stdout: Any = None) -> None:
-    """Connect to ``rendezvous://host:port/TOKEN`` and move bytes until the dyno ends.
+    """Connect to ``rendezvous://host:port/TOKEN`` and copy bytes until the dyno ends.
 
-    ca_file: the CA that the server's certificate must be of; empty: the system's. tty: the dyno has a terminal and so
-    have we.
-    Raises AttachError (CutError when the dyno has ended, but not all of its output came); BrokenPipeError when nobody
-    reads our output any more.
+    ca_file: the CA that must have signed the server's certificate; empty: the CAs of the system. tty: both the dyno
+    and this process have a terminal.
+    Raises AttachError, CutError when the dyno has ended and output may be missing, and BrokenPipeError when the reader
+    of stdout has gone.
     """
     source, target = (stdin or sys.stdin).fileno(), (stdout or sys.stdout).fileno()
     sock, _ = _connect(url, ca_file)
@@ -70,18 +70,18 @@ def attach(url: str, ca_file: str, *, tty: bool, stdin: Any = None, stdout: Any 
                     pump.run(sock)
                 return
             except _LostError as error:
-                say = f"The connection to the dyno broke off{error}; the dyno goes on, trying to come back to it."
+                say = f"Connection to the dyno lost{error}. The dyno is still running. Reconnecting..."
                 print(f" ▸ {say}", end="\r\n" if tty else "\n", file=sys.stderr, flush=True)
             sock = _reconnect(url, ca_file, pump)
 
 
 class _LostError(Exception):
-    """The connection ended though the dyno has not said its end."""
+    """The connection ended without the dyno's end marker."""
 
 
 def _reconnect(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
-    """A new connection to the same dyno, going on where the old one ended. CutError when it has ended, AttachError when
-    nobody answers.
+    """Reconnect to the same dyno and continue at the same offset. CutError when the dyno has ended, AttachError on
+    timeout.
     """
     deadline = time.monotonic() + BACK_SECONDS
     while True:
@@ -97,10 +97,9 @@ def _reconnect(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
 
 
 def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int]:
-    """A connection on which the server has said its hello; non-blocking. seen: bytes of output that a client has which
-    comes back.
+    """(a non-blocking connection after the server's hello, bytes of input that have reached the dyno).
 
-    With it how many bytes of its input have reached the dyno.
+    seen: bytes of output that a reconnecting client already has.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "localhost", parts.port or 5002
@@ -132,21 +131,23 @@ def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int
 
 
 def _refusal(hello: bytes, words: list[bytes], place: str, seen: int) -> AttachError:
-    """Why the server let nobody in. A server that says nothing to a client that comes back has trouble of its own: try
-    again.
+    """The error for a refused connection. No answer to a reconnecting client means that the server is unavailable: the
+    client tries again.
     """
     if seen >= 0 and words == [ENDED]:
         return CutError(
-            "The dyno ended before the connection was back: the end of its output may be missing.", hint="greenroom ps"
+            "The dyno ended while the connection was lost. The end of its output may be missing.", hint="greenroom ps"
         )
     if seen >= 0 and words == [LOST]:
         return CutError(
-            "Output was lost when the connection to the dyno broke off, and you left the dyno.", hint="greenroom ps"
+            "Output was lost with the connection to the dyno. You are detached from it.", hint="greenroom ps"
         )
     if seen >= 0:
-        return _NoAnswerError(f"The server at {place} did not let us come back to the dyno.", hint="greenroom status")
-    text = "waits for nobody any more" if not hello else "is not what answered at that address"
-    return AttachError(f"The dyno {text}.", hint="run the command again: a link is good for one client and one minute")
+        return _NoAnswerError(f"The server at {place} refused to reconnect to the dyno.", hint="greenroom status")
+    text = (
+        "The attach URL of the dyno has expired or was already used." if not hello else f"No dyno answered at {place}."
+    )
+    return AttachError(text, hint="run the command again: an attach URL is valid for one client and one minute")
 
 
 def _first_line(sock: ssl.SSLSocket) -> bytes:
@@ -157,12 +158,12 @@ def _first_line(sock: ssl.SSLSocket) -> bytes:
 
 
 class _NoAnswerError(AttachError):
-    """Nobody answers at that address, or not in words; trying again may help."""
+    """No answer, or no valid one. A retry may help."""
 
 
 @contextlib.contextmanager
 def _raw(handle: int) -> Iterator[None]:
-    """The terminal in raw mode, given back even when a signal ends us."""
+    """Put the terminal into raw mode and restore it afterwards, also when a signal ends this process."""
     before = termios.tcgetattr(handle)
     handlers = {}
     if threading.current_thread() is threading.main_thread():
@@ -181,12 +182,12 @@ def _exit_on_signal(number: int, _: object) -> NoReturn:
 
 
 def escape(data: bytes) -> bytes:
-    """Input in which no byte can be taken for its end."""
+    """Escape the input, so that none of its bytes is read as end of file."""
     return data.replace(ESCAPE, ESCAPE + ESCAPE)
 
 
 class _Pump:
-    """Moves bytes between a terminal or pipes and the connection."""
+    """Copies bytes between the terminal or pipes and the connection."""
 
     sock: ssl.SSLSocket
 
@@ -201,13 +202,13 @@ class _Pump:
         self.interrupts: deque[float] = deque(maxlen=LEAVE)
 
     def resume(self, taken: int) -> None:
-        """On a new connection: say again what of the input has not reached the dyno. AttachError when that is not known
-        any more.
+        """On a new connection: send the input again that has not reached the dyno. AttachError when it is no longer
+        kept.
         """
         missing = self.typed - taken
         if missing > len(self.kept):
             raise AttachError(
-                "Input was lost when the connection broke off; you left the dyno.", hint="run the command again"
+                "Input was lost with the connection. You are detached from the dyno.", hint="run the command again"
             )
         rest = bytes(self.kept[len(self.kept) - missing :]) if missing > 0 else b""
         self.waiting.clear()
@@ -218,7 +219,7 @@ class _Pump:
         self.reading = not self.ended
 
     def run(self, sock: ssl.SSLSocket) -> None:
-        """Until the dyno has ended. _LostError when the connection ends before."""
+        """Copy until the dyno has ended. _LostError when the connection ends before."""
         self.sock = sock
         with selectors.PollSelector() as ready:  # poll, because epoll refuses plain files
             while self._receive():
@@ -230,7 +231,7 @@ class _Pump:
                     self._read()
 
     def _register(self, ready: selectors.PollSelector) -> None:
-        """Watch what can move now."""
+        """Register the file descriptors that are ready to be read or written."""
         wanted = {self.sock.fileno(): selectors.EVENT_READ | (selectors.EVENT_WRITE if self.waiting else 0)}
         if self.reading and self.size < MOST:
             wanted[self.source] = selectors.EVENT_READ
@@ -244,7 +245,7 @@ class _Pump:
                 ready.modify(fd, events)
 
     def _read(self) -> None:
-        """Input; its end is 0x10 0x04 without a terminal, and nothing at all with one: there it is a key."""
+        """Read input. Without a terminal its end is sent as 0x10 0x04; with a terminal, end of file is a key."""
         try:
             data = os.read(self.source, PIECE)
         except OSError:  # the terminal has gone
@@ -266,7 +267,8 @@ class _Pump:
             self.interrupts.append(time.monotonic())
             if len(self.interrupts) == LEAVE and self.interrupts[-1] - self.interrupts[0] < 1.0:
                 raise AttachError(
-                    f"You left the dyno by {LEAVE} times Ctrl-C; it has been told to end.", hint="greenroom ps"
+                    f"Detached from the dyno after {LEAVE} times Ctrl-C. The dyno is being stopped.",
+                    hint="greenroom ps",
                 )
 
     def _queue(self, data: bytes) -> None:
@@ -274,7 +276,7 @@ class _Pump:
         self.size += len(data)
 
     def _send(self) -> None:
-        """As much as the network takes."""
+        """Send as much as the socket accepts."""
         with contextlib.suppress(ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):
             while self.waiting:
                 try:
@@ -291,7 +293,7 @@ class _Pump:
                     self.waiting.appendleft(rest)
 
     def _receive(self) -> bool:
-        """Pass the dyno's output on; False when it has ended."""
+        """Write the dyno's output; False when it has ended."""
         while True:
             try:
                 data = self.sock.recv(PIECE)

@@ -1,4 +1,4 @@
-"""The verbs of the audit log."""
+"""Commands for the audit log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from greenroom_cli.errors import CliError
 
 
 @command("audit", example="greenroom audit -a ach-payslip-staging -n 20\ngreenroom audit --all", json=True)
-@click.option("-n", "--num", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
-@click.option("--all", "everything", is_flag=True, help="Of all apps (administrators), whatever -a says.")
+@click.option("-n", "--num", default=50, show_default=True, type=click.IntRange(1, 1000), help="Number of entries.")
+@click.option("--all", "everything", is_flag=True, help="Entries of all apps (administrators); overrides -a.")
 def audit(cx: Context, num: int, everything: bool) -> int | None:
-    """Show who changed what, newest first: of the app, or of all that you did when no app is named."""
+    """Show the audit log of an app, newest first; without an app, your own actions."""
     app = "" if everything else cx.app_if_known
     rows = cx.api.get("/audit", app=app, limit=num)[:num]
     if cx.as_json:
@@ -50,14 +50,14 @@ def _short(value: Any) -> str:
 
 @command("audit:verify", example="greenroom audit:verify", app=False, json=True)
 def verify(cx: Context) -> int | None:
-    """Check that no line of the audit log was changed or removed (administrators)."""
+    """Verify that no entry of the audit log was changed or removed (administrators)."""
     row = cx.api.get("/audit/verification")
     if cx.as_json:
         output.print_json(row)
         return 0 if row["intact"] else 1
     if not row["intact"]:
         raise CliError(
-            "The audit log is not whole: a line was changed or removed.", hint="compare with a backup of the database"
+            "The audit log is not intact: an entry was changed or removed.", hint="compare it with a database backup"
         )
     output.say("intact")
     return None

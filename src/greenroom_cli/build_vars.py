@@ -1,4 +1,4 @@
-"""The verbs of the list of config vars that an app's installers see."""
+"""Commands for the config vars that package installers can read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from greenroom_cli.context import Context, command
 
 @command("builds:vars", example="greenroom builds:vars -a ach-payslip-staging", json=True)
 def list_vars(cx: Context) -> int | None:
-    """List the config vars that installers (pip, pipenv, poetry, uv) see during a build.
+    """List the config vars that package installers (pip, pipenv, poetry, uv) can read during a build.
 
-    Hooks and collectstatic see all config vars; what installs packages runs code of theirs, and sees these alone.
+    Hooks and collectstatic can read all config vars. Package installers run third-party code and can read only these.
     """
     row = cx.api.get(cx.path("build-vars"))
     if cx.as_json:
@@ -31,13 +31,13 @@ def list_vars(cx: Context) -> int | None:
 @command("builds:vars:add", example="greenroom builds:vars:add GITHUB_TOKEN -a ach-payslip-staging")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def add_vars(cx: Context, names: tuple[str, ...]) -> int | None:
-    """Let installers see config vars from the next build on, as ${NAME} in a requirements file or in the code of a
-    package that is built.
+    """Make config vars readable for package installers, from the next build on.
 
-    Their values are masked in all that a build prints. Any package that is built from its sources can read them.
+    Use them as ${NAME} in a requirements file, for example. Their values are masked in the build output. Any package
+    that is built from source can read them.
     """
     cx.api.patch(cx.path("build-vars"), {"add": list(names)})
-    output.say(f"Installers of {cx.app} see {', '.join(names)} from the next build on.")
+    output.say(f"Package installers of {cx.app} can read {', '.join(names)} from the next build on.")
     output.hint(f"undo with: greenroom builds:vars:remove {' '.join(names)}{cx.flags()}")
     return None
 
@@ -45,8 +45,8 @@ def add_vars(cx: Context, names: tuple[str, ...]) -> int | None:
 @command("builds:vars:remove", example="greenroom builds:vars:remove GITHUB_TOKEN -a ach-payslip-staging")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def remove_vars(cx: Context, names: tuple[str, ...]) -> int | None:
-    """Take config vars off the list; their values stay set."""
+    """Hide config vars from package installers. The config vars stay set."""
     cx.api.patch(cx.path("build-vars"), {"remove": list(names)})
-    output.say(f"Installers of {cx.app} no longer see {', '.join(names)}.")
+    output.say(f"Package installers of {cx.app} can no longer read {', '.join(names)}.")
     output.hint(f"undo with: greenroom builds:vars:add {' '.join(names)}{cx.flags()}")
     return None

@@ -1,6 +1,4 @@
-"""The verbs of builds and of the slugs that they make: list, show, cancel, what a build said, what a slug is made
-of.
-"""
+"""Commands for builds and slugs: list, show, cancel, build output, build cache, slug contents."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ COLOURS = {"succeeded": "green", "failed": "red", "pending": "yellow"}
 
 
 @command("builds", example="greenroom builds -a ach-payslip-staging", json=True)
-@click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 1000), help="Number of builds.")
 def builds(cx: Context, num: int) -> int | None:
     """List builds, newest first."""
     rows = cx.api.get(cx.path("builds"), limit=num)[:num]
@@ -44,9 +42,7 @@ def _commit(row: dict[str, Any]) -> str:
 
 
 def one(cx: Context, build: str) -> dict[str, Any]:
-    """A build by id or the beginning of its id or commit; without one the newest. CliError when it is none or
-    several.
-    """
+    """The build with that id, id prefix or commit prefix; '' for the newest. CliError when none or several match."""
     if len(build) == 36:
         return cx.api.get(cx.path("builds", build))
     rows = cx.api.everything(cx.path("builds"))
@@ -67,9 +63,9 @@ def one(cx: Context, build: str) -> dict[str, Any]:
 @command("builds:info", example="greenroom builds:info -a ach-payslip-staging", json=True)
 @click.argument("build", required=False, default="")
 def info(cx: Context, build: str) -> int | None:
-    """Show one build; without BUILD the newest.
+    """Show details of a build (default: the newest).
 
-    BUILD is an id, or the beginning of an id or of a commit.
+    BUILD is an id, or a prefix of an id or of a commit SHA.
     """
     row = one(cx, build)
     if cx.as_json:
@@ -97,9 +93,9 @@ def info(cx: Context, build: str) -> int | None:
 @command("builds:output", example="greenroom builds:output -a ach-payslip-staging", json=True)
 @click.argument("build", required=False, default="")
 def output_of(cx: Context, build: str) -> int | None:
-    """Print what a build said; of a build that runs, as it comes.
+    """Print the build output; follows the output of a running build.
 
-    With --json: the build with its whole output as `output`.
+    With --json: the build, with its complete output as `output`.
     """
     row = one(cx, build)
     if not row.get("output_stream_url"):
@@ -120,17 +116,17 @@ def output_of(cx: Context, build: str) -> int | None:
 @command("builds:cancel", example="greenroom builds:cancel 01234567 -a ach-payslip-staging")
 @click.argument("build", required=False, default="")
 def cancel(cx: Context, build: str) -> int | None:
-    """Cancel a build that runs; what is live keeps running. Without BUILD the newest."""
+    """Cancel a running build (default: the newest). The live release keeps running."""
     row = one(cx, build)
     cx.api.post(cx.path("builds", row["id"], "actions", "cancel"))
     output.say(f"Cancelled build {row['id'][:8]} of {cx.app}.")
-    output.hint(f"git commit --allow-empty and push again to build {_commit(row)[:8]} anew")
+    output.hint(f"to build {_commit(row)[:8]} again: git commit --allow-empty, then git push")
     return None
 
 
 @command("builds:cache", example="greenroom builds:cache -a ach-payslip-staging", json=True)
 def cache(cx: Context) -> int | None:
-    """Show how much the caches of builds take, and what they may take."""
+    """Show the size of the build cache and its limit."""
     row = cx.api.get(cx.path("build-cache"))
     if cx.as_json:
         output.print_json(row)
@@ -138,10 +134,10 @@ def cache(cx: Context) -> int | None:
     output.heading(f"{cx.app} Build cache")
     output.fields(
         [
-            ("Own", f"{row['size'] / 1e6:.1f} MB"),
+            ("This app", f"{row['size'] / 1e6:.1f} MB"),
             ("Shared", f"{row['shared_size'] / 1e6:.1f} MB (wheels, for all apps)"),
-            ("All", f"{row['total_size'] / 1e6:.1f} of {row['budget'] / 1e6:.0f} MB"),
-            ("Emptied", output.when(row["purged_at"]) if row["purged_at"] else "never by hand"),
+            ("Total", f"{row['total_size'] / 1e6:.1f} of {row['budget'] / 1e6:.0f} MB"),
+            ("Purged", output.when(row["purged_at"]) if row["purged_at"] else "never"),
         ]
     )
     return None
@@ -149,9 +145,9 @@ def cache(cx: Context) -> int | None:
 
 @command("builds:cache:purge", example="greenroom builds:cache:purge -a ach-payslip-staging")
 def cache_purge(cx: Context) -> int | None:
-    """Let the next build start from nothing: resolve, fetch and install anew. What is live keeps running."""
+    """Purge the build cache of an app. The next build resolves, downloads and installs all packages again."""
     cx.api.delete(cx.path("build-cache"))
-    output.say(f"The next build of {cx.app} uses nothing of those before it.")
+    output.say(f"Build cache of {cx.app} purged. The next build starts without a cache.")
     output.hint("git commit --allow-empty -m rebuild && git push greenroom HEAD:master")
     return None
 
@@ -159,8 +155,9 @@ def cache_purge(cx: Context) -> int | None:
 @command("slugs:info", example="greenroom slugs:info v12 -a ach-payslip-staging", json=True)
 @click.argument("release", required=False, default="current")
 def slug_info(cx: Context, release: str) -> int | None:
-    """Show what the slug of a release is made of, the largest packages first. RELEASE is vN or a slug's id; without it
-    what is live.
+    """Show the contents of a slug, the largest packages first.
+
+    RELEASE is vN or a slug id (default: the current release).
     """
     row = cx.api.get(cx.path("slugs", release))
     if cx.as_json:
@@ -190,8 +187,9 @@ def slug_info(cx: Context, release: str) -> int | None:
 @command("slugs:sbom", example="greenroom slugs:sbom v12 -a ach-payslip-staging > sbom.json", json=True)
 @click.argument("release", required=False, default="current")
 def sbom(cx: Context, release: str) -> int | None:
-    """Print the bill of materials of a release's slug (CycloneDX 1.6, JSON). RELEASE is vN or a slug's id; without it
-    what is live.
+    """Print the software bill of materials (SBOM) of a slug, as CycloneDX 1.6 JSON.
+
+    RELEASE is vN or a slug id (default: the current release).
     """
     output.print_json(cx.api.get(cx.path("slugs", release, "sbom")))
     return None

@@ -1,7 +1,7 @@
-"""The list of all commands: topic, name, where the code is, and one line about it; data alone, so that help needs no
-imports.
+"""The table of all commands: topic, name, ``module:function``, summary. Plain data, so that the help imports nothing.
 
-A command's module is imported when the command is called. Host commands are made by ``greenroom_cli.host.commands``.
+The module of a command is imported when the command is called. ``greenroom_cli.host.commands`` defines the host
+commands.
 """
 
 from __future__ import annotations
@@ -10,177 +10,177 @@ TOPICS: dict[str, str] = {
     "host": "this installation",
     "apps": "apps",
     "git": "git remotes",
-    "source": "the repository elsewhere that an app follows",
+    "source": "deploys from GitHub, GitLab, Gitea or another git server",
     "config": "config vars",
-    "ps": "processes: formation and dynos",
+    "ps": "dynos and formation",
     "run": "one-off dynos",
     "logs": "logs and drains",
-    "deliveries": "the journey of each push",
+    "deliveries": "deliveries: pushes, config changes and rollbacks",
     "builds": "builds",
-    "checks": "the gate: checks and overrides",
+    "checks": "the gate: checks, findings and overrides",
     "releases": "releases and rollbacks",
-    "migrations": "migrations of the app's database",
+    "migrations": "database migrations",
     "pipelines": "pipelines: stages and promotion",
     "ci": "test runs of a pipeline",
-    "reviewapps": "review apps of branches",
-    "pg": "the app's database",
-    "domains": "host names and certificates",
+    "reviewapps": "review apps",
+    "pg": "database and snapshots",
+    "domains": "domains and certificates",
     "maintenance": "maintenance mode",
-    "access": "who may do what",
+    "access": "collaborators, roles and app transfers",
     "accounts": "accounts and API tokens",
     "audit": "the audit log",
-    "shell": "about this command",
+    "shell": "help, version and shell completion",
 }
-"""topic -> what its commands are about. The order is that of the help."""
+"""topic -> description, in the order of the help."""
 
 HOST = {
     "up": "start Greenroom",
     "down": "stop Greenroom",
-    "status": "show what of Greenroom runs",
+    "status": "show the status of the components",
     "doctor": "check this machine and this installation",
-    "env": "print shell exports for greenroom and for the Heroku CLI",
-    "scanners": "list the optional scanners and which of them are installed",
+    "env": "print the environment variables for greenroom and the Heroku CLI",
+    "scanners": "list the optional scanners",
     "scanners:install": "install an optional scanner for all apps",
 }
 
 _ROWS = """
-apps        create               apps:create               create an app, and a git remote for it
-apps        apps                 apps:apps                 list the apps you may see
-apps        apps:info            apps:info                 show one app
-apps        rename               apps:rename               give an app another name
-apps        destroy              apps:destroy              remove an app with all it has
+apps        create               apps:create               create an app and add its git remote
+apps        apps                 apps:apps                 list your apps and the apps you collaborate on
+apps        apps:info            apps:info                 show details of an app
+apps        rename               apps:rename               rename an app
+apps        destroy              apps:destroy              permanently destroy an app
 apps        open                 apps:open_app             open the app in a browser
-git         git:remote           git_commands:remote          add a git remote for an app to this checkout
-source      source:set           source:set_source         let an app follow a branch of a repository elsewhere
-source      source:info          source:info               show the source of an app
+git         git:remote           git_commands:remote       add a git remote for an app to this repository
+source      source:set           source:set_source         deploy an app from a branch of another git server
+source      source:info          source:info               show the source repository of an app
 source      source:sync          source:sync               fetch the source of an app now
-source      source:accept        source:accept             follow a source whose branch was rewritten
-source      source:rotate-secret source:rotate_secret      make a new secret for the webhook of a source
-source      source:unset         source:unset              stop following the source of an app
+source      source:accept        source:accept             accept a rewritten (force-pushed) source branch
+source      source:rotate-secret source:rotate_secret      create a new webhook secret
+source      source:unset         source:unset              disconnect an app from its source
 config      config               config:config             show the config vars
-config      config:get           config:get                print one config var
-config      config:set           config:set_vars           set config vars and restart
-config      config:unset         config:unset              remove config vars and restart
+config      config:get           config:get                print the value of a config var
+config      config:set           config:set_vars           set config vars and restart the app
+config      config:unset         config:unset              remove config vars and restart the app
 ps          ps                   ps:ps                     list dynos
-ps          ps:scale             ps:scale                  set how many dynos run
+ps          ps:scale             ps:scale                  set the number and size of dynos
 ps          ps:restart           ps:restart                restart all dynos, or one
-ps          ps:stop              ps:stop                   stop one dyno
+ps          ps:stop              ps:stop                   stop a dyno
 run         run                  run:run                   run a command in a one-off dyno
 logs        logs                 logs:logs                 show the log
 logs        drains               drains:drains             list the log drains of an app
-logs        drains:add           drains:add                send the log of an app to a URL
-logs        drains:remove        drains:remove             send nothing more to a drain
+logs        drains:add           drains:add                add a log drain
+logs        drains:remove        drains:remove             remove a log drain
 deliveries  deliveries           deliveries:deliveries     list deliveries
-deliveries  deliveries:info      deliveries:info           show one delivery
-deliveries  deliveries:drop      deliveries:drop           drop the release that is held for its migrations
-deliveries  deliveries:retry     deliveries:retry          run again what failed
+deliveries  deliveries:info      deliveries:info           show details of a delivery
+deliveries  deliveries:drop      deliveries:drop           drop the held release
+deliveries  deliveries:retry     deliveries:retry          retry a failed delivery from its first failed step
 deliveries  deliveries:wait      deliveries:wait           wait until a commit is live, held or refused
 builds      builds               builds:builds             list builds
-builds      builds:info          builds:info               show one build
-builds      builds:output        builds:output_of          print what a build said
-builds      builds:cancel        builds:cancel             cancel a build that runs
-builds      builds:cache         builds:cache              show how much the caches of builds take
-builds      builds:cache:purge   builds:cache_purge        let the next build start from nothing
-builds      builds:vars          build_vars:list_vars      list the config vars that installers see
-builds      builds:vars:add      build_vars:add_vars       let installers see config vars
-builds      builds:vars:remove   build_vars:remove_vars    take config vars off the list
-builds      slugs:info           builds:slug_info          show what the slug of a release is made of
-builds      slugs:sbom           builds:sbom               print the bill of materials of a slug
+builds      builds:info          builds:info               show details of a build
+builds      builds:output        builds:output_of          print the build output
+builds      builds:cancel        builds:cancel             cancel a running build
+builds      builds:cache         builds:cache              show the size of the build cache
+builds      builds:cache:purge   builds:cache_purge        purge the build cache of an app
+builds      builds:vars          build_vars:list_vars      list the config vars that package installers can read
+builds      builds:vars:add      build_vars:add_vars       make config vars readable for package installers
+builds      builds:vars:remove   build_vars:remove_vars    hide config vars from package installers
+builds      slugs:info           builds:slug_info          show the contents of a release's slug
+builds      slugs:sbom           builds:sbom               print the software bill of materials (SBOM) of a slug
 checks      checks               checks:checks             show the checks of a commit
-checks      checks:info          checks:info               show one check with its findings
+checks      checks:info          checks:info               show a check and its findings
 checks      checks:rerun         checks:rerun              run a check again
-checks      checks:upload        scans:upload              report a tool's findings from a SARIF file
-checks      checks:ignore        scans:ignore              let one finding pass until a day
-checks      checks:ignores       scans:ignores             list the findings that are ignored
-checks      checks:unignore      scans:unignore            let an ignored finding count again
-checks      checks:policy        scans:policy              show or change how strict the gate is
-checks      checks:token         check_tokens:token        make a token that reports some checks of one app
-checks      checks:tokens        check_tokens:tokens       list the tokens that report checks of an app
-checks      checks:unpin         check_tokens:unpin        let any report of a check count again
-checks      deploy:override      checks:override           let one commit through in spite of a check
-checks      deploy:pause         checks:pause              stop automatic deployment
-checks      deploy:resume        checks:resume             let automatic deployment go on
+checks      checks:upload        scans:upload              upload the findings of a tool as a SARIF file
+checks      checks:ignore        scans:ignore              ignore a finding until a date
+checks      checks:ignores       scans:ignores             list the ignored findings
+checks      checks:unignore      scans:unignore            stop ignoring a finding
+checks      checks:policy        scans:policy              show or change the gate policy
+checks      checks:token         check_tokens:token        create a token that can report checks of one app
+checks      checks:tokens        check_tokens:tokens       list the tokens that can report checks of an app
+checks      checks:unpin         check_tokens:unpin        accept reports of a check from any token again
+checks      deploy:override      checks:override           override checks of a commit
+checks      deploy:pause         checks:pause              pause automatic deploys
+checks      deploy:resume        checks:resume             resume automatic deploys
 releases    releases             releases:releases         list releases
-releases    releases:info        releases:info             show one release
-releases    releases:retry       releases:retry            release the newest code again
-releases    rollback             releases:rollback         go back to an earlier release
-migrations  migrations           migrations:migrations     show pending migrations and who ran what
-migrations  migrations:run       migrations:run_them       run the app's migrations
-migrations  migrations:rehearse  migrations:rehearse       try the migrations on a copy of the database
-migrations  migrations:rehearsal migrations:show_rehearsal the whole report of a rehearsal
+releases    releases:info        releases:info             show details of a release
+releases    releases:retry       releases:retry            release the newest slug again
+releases    rollback             releases:rollback         roll back to an earlier release
+migrations  migrations           migrations:migrations     show pending migrations and migrate commands
+migrations  migrations:run       migrations:run_them       run the pending migrations
+migrations  migrations:rehearse  migrations:rehearse       rehearse the pending migrations on a copy of the database
+migrations  migrations:rehearsal migrations:show_rehearsal show the report of a rehearsal
 pipelines   pipelines            pipelines:pipelines       list pipelines
-pipelines   pipelines:info       pipelines:info            show the apps of a pipeline
-pipelines   pipelines:create     pipelines:create          make a pipeline with its first app
+pipelines   pipelines:info       pipelines:info            show the apps and stages of a pipeline
+pipelines   pipelines:create     pipelines:create          create a pipeline with its first app
 pipelines   pipelines:add        pipelines:add             add an app to a pipeline
 pipelines   pipelines:update     pipelines:update          change the stage of an app
 pipelines   pipelines:remove     pipelines:remove          remove an app from its pipeline
 pipelines   pipelines:rename     pipelines:rename          rename a pipeline
 pipelines   pipelines:destroy    pipelines:destroy         destroy a pipeline
-pipelines   pipelines:promote    pipelines:promote         promote the code of an app to other apps
+pipelines   pipelines:promote    pipelines:promote         promote the slug of an app to other apps
 ci          ci                   ci:ci                     list the latest test runs
-ci          ci:info              ci:info                   show a test run with what it said
+ci          ci:info              ci:info                   show a test run and its output
 ci          ci:last              ci:last                   show the latest test run
-ci          ci:run               ci:run                    run the tests of this folder
-ci          ci:cancel            ci:cancel                 end a test run of ci:run
-ci          ci:config            ci:config                 show the config vars of the tests
-ci          ci:config:get        ci:config_get             print one config var of the tests
-ci          ci:config:set        ci:config_set             set config vars of the tests
-ci          ci:config:unset      ci:config_unset           remove config vars of the tests
-reviewapps  reviewapps           reviewapps:reviewapps     list the review apps
-reviewapps  reviewapps:create    reviewapps:create         make a review app of a branch
+ci          ci:run               ci:run                    run the tests of the current commit
+ci          ci:cancel            ci:cancel                 cancel a test run
+ci          ci:config            ci:config                 show the config vars of test runs
+ci          ci:config:get        ci:config_get             print the value of a test config var
+ci          ci:config:set        ci:config_set             set test config vars
+ci          ci:config:unset      ci:config_unset           remove test config vars
+reviewapps  reviewapps           reviewapps:reviewapps     list the review apps of a pipeline
+reviewapps  reviewapps:create    reviewapps:create         create a review app for a branch
 reviewapps  reviewapps:destroy   reviewapps:destroy        destroy the review app of a branch
-reviewapps  reviewapps:enable    reviewapps:enable         let a pipeline have review apps by itself
-reviewapps  reviewapps:disable   reviewapps:disable        let a pipeline have no review apps by itself any more
-pg          pg:info              pg:info                   show the app's database
+reviewapps  reviewapps:enable    reviewapps:enable         enable automatic review apps
+reviewapps  reviewapps:disable   reviewapps:disable        disable automatic review apps
+pg          pg:info              pg:info                   show details of the database
 pg          pg:snapshots         snapshots:snapshots       list snapshots of the database
 pg          pg:snapshots:capture snapshots:capture         take a snapshot of the database
-pg          pg:snapshots:info    snapshots:info            show one snapshot
-pg          pg:snapshots:pin     snapshots:pin             keep a snapshot until somebody removes it
-pg          pg:snapshots:unpin   snapshots:unpin           let a pinned snapshot be removed
-pg          pg:snapshots:delete  snapshots:delete          remove a snapshot
-pg          pg:restore           snapshots:restore         put the database back to a snapshot
-domains     domains              domains:domains           list host names
-domains     domains:add          domains:add               add a host name
-domains     domains:remove       domains:remove            take a host name away
+pg          pg:snapshots:info    snapshots:info            show details of a snapshot
+pg          pg:snapshots:pin     snapshots:pin             pin a snapshot
+pg          pg:snapshots:unpin   snapshots:unpin           unpin a snapshot
+pg          pg:snapshots:delete  snapshots:delete          delete a snapshot
+pg          pg:restore           snapshots:restore         restore the database from a snapshot
+domains     domains              domains:domains           list the domains of an app
+domains     domains:add          domains:add               add a domain
+domains     domains:remove       domains:remove            remove a domain
 domains     certs                certs:certs               list the certificates of an app
-domains     certs:info           certs:info                show one certificate
+domains     certs:info           certs:info                show details of a certificate
 domains     certs:add            certs:add                 add a certificate
 domains     certs:update         certs:update              replace a certificate
-domains     certs:remove         certs:remove              forget a certificate
-domains     certs:auto           certs:auto                let the own CA certify the host names of an app
+domains     certs:remove         certs:remove              remove a certificate
+domains     certs:auto           certs:auto                enable or disable automatic certificates
 maintenance maintenance          maintenance:maintenance   show whether maintenance mode is on
-maintenance maintenance:on       maintenance:on            show visitors a maintenance page
-maintenance maintenance:off      maintenance:off           let visitors in again
-access      access               access:access             list who may do what
-access      access:add           access:add                let somebody in
-access      access:remove        access:remove             take somebody's access away
-access      transfers            transfers:transfers       list the apps that you offered or were offered
-access      transfers:offer      transfers:offer           offer the app to somebody, who then owns it
-access      transfers:accept     transfers:accept          take an app that was offered to you
-access      transfers:decline    transfers:decline         leave an offered app to its owner
-access      transfers:withdraw   transfers:withdraw        take an offer of yours back
+maintenance maintenance:on       maintenance:on            turn maintenance mode on
+maintenance maintenance:off      maintenance:off           turn maintenance mode off
+access      access               access:access             list the collaborators of an app and their roles
+access      access:add           access:add                add a collaborator or change a role
+access      access:remove        access:remove             remove a collaborator
+access      transfers            transfers:transfers       list pending app transfers
+access      transfers:offer      transfers:offer           offer an app to another user
+access      transfers:accept     transfers:accept          accept an app transfer
+access      transfers:decline    transfers:decline         decline an app transfer
+access      transfers:withdraw   transfers:withdraw        withdraw an app transfer
 accounts    accounts:password    passwords:password        set your password
-accounts    whoami               accounts:whoami           show whose token is used
+accounts    whoami               accounts:whoami           show the current user
 accounts    accounts             accounts:accounts         list accounts (administrators)
-accounts    accounts:create      accounts:create           make an account with its first token (administrators)
-accounts    accounts:token       accounts:token            make a new token for somebody's account (administrators)
+accounts    accounts:create      accounts:create           create an account and its first API token (administrators)
+accounts    accounts:token       accounts:token            create an API token for another account (administrators)
 accounts    tokens               accounts:tokens           list your API tokens
-accounts    tokens:create        accounts:create_token     make an API token
-accounts    tokens:revoke        accounts:revoke_token     end an API token
-audit       audit                audit:audit               show who changed what
-audit       audit:verify         audit:verify              check that the audit log was not changed (administrators)
+accounts    tokens:create        accounts:create_token     create an API token
+accounts    tokens:revoke        accounts:revoke_token     revoke an API token
+audit       audit                audit:audit               show the audit log
+audit       audit:verify         audit:verify              verify that no audit log entry was changed (administrators)
 shell       help                 shell:help_command        show help for a command or a topic
 shell       version              shell:version             show the version
-shell       completion           shell:completion          print a script that completes commands in your shell
--           git:credentials      git_commands:credentials     answer git's question for a password
+shell       completion           shell:completion          print a shell completion script
+-           git:credentials      git_commands:credentials  answer git's request for credentials
 -           addons               pg:addons                 list the app's add-ons
 """
 
 COMMANDS: dict[str, tuple[str, str, str]] = {}
-"""name -> (topic, ``module:function``, summary). Topic ``-``: works, but is not listed."""
+"""name -> (topic, ``module:function``, summary). Topic ``-``: not listed in the help."""
 for _row in _ROWS.strip().splitlines():
-    _topic, _name, _place, _summary = _row.split(None, 3)
-    COMMANDS[_name] = (_topic, _place, _summary)
+    _topic, _name, _function, _summary = _row.split(None, 3)
+    COMMANDS[_name] = (_topic, _function, _summary)
 
 ALIASES = {
     "apps:create": "create",
@@ -211,11 +211,11 @@ ALIASES = {
     "autocomplete": "completion",
     "checks:override": "deploy:override",
 }
-"""Heroku's other spellings, and slips of the pen that can only mean one thing."""
+"""Heroku's aliases, and common misspellings with a single meaning."""
 
 
 def topic_of(name: str) -> str:
-    """The topic of a command; '' for one that is not listed."""
+    """The topic of a command; '' for a command that is not listed."""
     if name in HOST:
         return "host"
     topic = COMMANDS.get(name, ("-",))[0]
@@ -223,13 +223,13 @@ def topic_of(name: str) -> str:
 
 
 def of_topic(topic: str) -> list[tuple[str, str]]:
-    """(name, summary) of a topic's commands."""
+    """(name, summary) of the commands of a topic."""
     if topic == "host":
         return list(HOST.items())
     return [(name, row[2]) for name, row in COMMANDS.items() if row[0] == topic]
 
 
 def related(name: str) -> list[tuple[str, str]]:
-    """(name, summary) of the other commands of a command's topic."""
+    """(name, summary) of the other commands of the same topic."""
     topic = topic_of(name)
     return [row for row in of_topic(topic) if row[0] != name] if topic else []

@@ -1,4 +1,4 @@
-"""The verbs of certificates that the router serves for an app's host names."""
+"""Commands for the TLS certificates of an app's domains."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def certs(cx: Context) -> int | None:
     if cx.as_json:
         output.print_json(rows)
     elif rows:
-        output.table([_line(row) for row in rows], header=("name", "host names", "expires", "kind"), flexible=1)
+        output.table([_line(row) for row in rows], header=("name", "domains", "expires", "issued by"), flexible=1)
     else:
         output.note(f"{cx.app} has no certificates.")
         output.hint(
-            f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}; or, of this installation's own CA: greenroom"
-            f" certs:auto on{cx.flags()}"
+            f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}; or, from the local CA of this installation:"
+            f" greenroom certs:auto on{cx.flags()}"
         )
     return None
 
@@ -36,25 +36,25 @@ def certs(cx: Context) -> int | None:
 def _line(row: dict[str, Any]) -> list[str]:
     facts = row["ssl_cert"]
     kind = (
-        "of the own CA"
+        "the local CA"
         if facts["acm"]
-        else "self-signed"
+        else "itself (self-signed)"
         if facts["self_signed?"]
-        else "of a public CA"
+        else "a public CA"
         if facts["ca_signed?"]
-        else "of another CA"
+        else "another CA"
     )
     return [row["name"], output.clean(", ".join(facts["cert_domains"])), output.when(facts["expires_at"]), kind]
 
 
 def _one(cx: Context, name: str) -> dict[str, Any]:
-    """The named certificate, or the only one."""
+    """The certificate with that name, or the only one. CliError when there is none, or several and no name."""
     if name:
         return cx.api.get(cx.path("sni-endpoints", name))
     rows = cx.api.everything(cx.path("sni-endpoints"))
     if len(rows) != 1:
         names = ", ".join(row["name"] for row in rows)
-        hint = f"name one of {names}" if rows else f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}"
+        hint = f"add one of these names: {names}" if rows else f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}"
         raise CliError(f"{cx.app} has {len(rows) or 'no'} certificates.", hint=hint, code=2 if rows else 1)
     return rows[0]
 
@@ -62,7 +62,7 @@ def _one(cx: Context, name: str) -> dict[str, Any]:
 @command("certs:info", example="greenroom certs:info -a ach-payslip-staging", json=True)
 @NAME
 def info(cx: Context, name: str) -> int | None:
-    """Show one certificate: for which host names, by whom and until when."""
+    """Show details of a certificate: domains, issuer and validity."""
     row = _one(cx, name)
     if cx.as_json:
         output.print_json(row)
@@ -73,13 +73,13 @@ def info(cx: Context, name: str) -> int | None:
     output.heading(row["name"])
     output.fields(
         [
-            ("Host names", ", ".join(facts["cert_domains"])),
+            ("Domains", ", ".join(facts["cert_domains"])),
             ("Served for", served),
             ("Subject", facts["subject"]),
             ("Issuer", facts["issuer"]),
             ("Starts", output.when(facts["starts_at"])),
             ("Expires", output.when(facts["expires_at"])),
-            ("Kind", _line(row)[3]),
+            ("Issued by", _line(row)[3]),
         ]
     )
     return None
@@ -89,7 +89,7 @@ def info(cx: Context, name: str) -> int | None:
 @click.argument("chain", type=FILE)
 @click.argument("key", type=FILE)
 def add(cx: Context, chain: Path, key: Path) -> int | None:
-    """Add a certificate: a file with the chain, its own certificate first, and one with the private key, both PEM."""
+    """Add a certificate. CHAIN is a PEM file with the certificate, then its chain; KEY is the PEM private key."""
     body = {"certificate_chain": _read(chain), "private_key": _read(key)}
     with output.progress(f"Adding {chain.name} to {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("sni-endpoints"), body)
@@ -103,7 +103,7 @@ def add(cx: Context, chain: Path, key: Path) -> int | None:
 @click.argument("key", type=FILE)
 @NAME
 def update(cx: Context, chain: Path, key: Path, name: str) -> int | None:
-    """Replace a certificate by another chain and key; its name and its host names stay."""
+    """Replace the chain and key of a certificate. Its name and domains stay."""
     body = {"certificate_chain": _read(chain), "private_key": _read(key)}
     name = _one(cx, name)["name"]
     with output.progress(f"Replacing {name} of {output.app_mark(cx.app)}"):
@@ -113,11 +113,11 @@ def update(cx: Context, chain: Path, key: Path, name: str) -> int | None:
 
 @command("certs:remove", example="greenroom certs:remove tyrannosaurus-3871 -a ach-payslip-staging")
 @NAME
-@click.option("--confirm", "given", default="", metavar="APP", help="The app's name, instead of being asked for it.")
+@click.option("--confirm", "given", default="", metavar="APP", help="The app's name, to confirm without a prompt.")
 def remove(cx: Context, name: str, given: str) -> int | None:
-    """Forget a certificate and its key; its host names are served without one."""
+    """Remove a certificate and its private key. Its domains are served without TLS."""
     name = _one(cx, name)["name"]
-    confirm(cx, given, name=cx.app, what=f"The certificate {name} of {cx.app} is served no more, and its key is lost.")
+    confirm(cx, given, name=cx.app, what=f"WARNING: This removes the certificate {name} of {cx.app} and its key.")
     with output.progress(f"Removing {name} from {output.app_mark(cx.app)}"):
         cx.api.delete(cx.path("sni-endpoints", name))
     return None
@@ -126,9 +126,7 @@ def remove(cx: Context, name: str, given: str) -> int | None:
 @command("certs:auto", example="greenroom certs:auto on -a ach-payslip-staging")
 @click.argument("switch", type=click.Choice(["on", "off", "refresh"]))
 def auto(cx: Context, switch: str) -> int | None:
-    """Let this installation's own CA certify the host names of an app by itself (on), no more (off), or anew
-    (refresh).
-    """
+    """Enable (on) or disable (off) automatic certificates from the local CA, or issue them again (refresh)."""
     with output.progress(f"Automatic certificates of {output.app_mark(cx.app)}: {switch}"):
         if switch == "off":
             cx.api.delete(cx.path("acm"))
@@ -142,17 +140,17 @@ def _read(path: Path) -> str:
         data = path.read_bytes()[: MOST + 1]
     except OSError as error:
         raise CliError(
-            f"{path} cannot be read: {error.strerror}.", hint="give the paths of two PEM files: the chain, then the key"
+            f"Cannot read {path}: {error.strerror}.", hint="pass two PEM files: the certificate chain, then the key"
         ) from error
     try:
         text = data.decode("ascii")
     except UnicodeDecodeError as error:
         raise CliError(
-            f"{path} is not PEM text.", hint=f"openssl x509 -inform der -in {path.name} makes PEM of DER"
+            f"{path} is not a PEM file.", hint=f"convert DER to PEM with: openssl x509 -inform der -in {path.name}"
         ) from error
     if len(text) > MOST or "-----BEGIN " not in text:
         raise CliError(
-            f"{path} is not PEM: there is no line -----BEGIN in it.",
-            hint="give the paths of two PEM files: the chain, then the key",
+            f"{path} is not a PEM file: it has no -----BEGIN line.",
+            hint="pass two PEM files: the certificate chain, then the key",
         )
     return text

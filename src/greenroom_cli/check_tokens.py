@@ -1,4 +1,4 @@
-"""The verbs of tokens that report checks of one app. A token's text is data on stdout, once."""
+"""Commands for tokens that can only report checks of one app. A new token is printed on stdout once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from greenroom_cli.context import Context, command
 
 @command("checks:token", example="greenroom checks:token --context ci/build --pin -a ach-payslip-staging")
 @click.option(
-    "--context", "names", multiple=True, required=True, metavar="NAME", help="The check it may report; may be repeated."
+    "--context",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A check that the token can report; can be repeated.",
 )
-@click.option("--pin", is_flag=True, help="Count no other report of these checks.")
-@click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
-@click.option("--days", type=click.IntRange(1, 10_000), help="How long it holds (default: until revoked).")
+@click.option("--pin", is_flag=True, help="Accept reports of these checks from this token only.")
+@click.option("-d", "--description", default="", metavar="TEXT", help="A description of its purpose.")
+@click.option("--days", type=click.IntRange(1, 10_000), help="Days until the token expires (default: never).")
 def token(cx: Context, names: tuple[str, ...], pin: bool, description: str, days: int | None) -> int | None:
-    """Make a token that reports some checks of one app, and can do nothing else; it is printed this once.
+    """Create a token that can only report checks of one app. It is printed only once.
 
-    It is for GitHub's API of commit statuses and check runs at /api/v3/repos/ANY/APP.
+    Use it with the GitHub-compatible API for commit statuses and check runs at /api/v3/repos/ANY/APP.
     """
     seconds = days * 86400 if days else None
     body = {"checks": list(names), "pin": pin, "description": description, "expires_in": seconds}
@@ -32,16 +37,16 @@ def token(cx: Context, names: tuple[str, ...], pin: bool, description: str, days
 
 @command("checks:tokens", example="greenroom checks:tokens -a ach-payslip-staging", json=True)
 def tokens(cx: Context) -> int | None:
-    """List the tokens that report checks of an app; their texts are not kept."""
+    """List the tokens that can report checks of an app, without their values."""
     rows = cx.api.get(cx.path("check-tokens"))
     if cx.as_json:
         output.print_json(rows)
         return None
     if not rows:
-        output.note(f"{cx.app} has no tokens for reports.")
+        output.note(f"{cx.app} has no check tokens.")
         output.hint(f"greenroom checks:token --context ci/build{cx.flags()}")
         return None
-    output.heading(f"{cx.app} Tokens for reports")
+    output.heading(f"{cx.app} Check tokens")
     lines = [
         [
             row["id"][:8],
@@ -59,7 +64,7 @@ def tokens(cx: Context) -> int | None:
 @command("checks:unpin", example="greenroom checks:unpin ci/build -a ach-payslip-staging")
 @click.argument("name")
 def unpin(cx: Context, name: str) -> int | None:
-    """Let any report of a check count again, not only that of one token."""
+    """Accept reports of a check from any token again."""
     with output.progress(f"Unpinning {name} of {output.app_mark(cx.app)}"):
         cx.api.delete(cx.path("pins", name))
     output.hint(f"pin it again with: greenroom checks:token --context {name} --pin{cx.flags()}")

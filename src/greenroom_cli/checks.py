@@ -1,4 +1,4 @@
-"""The verbs of the gate: checks of a commit, their findings, a second attempt, an override."""
+"""Commands for the gate: checks of a commit, their findings, reruns, overrides and deploy pauses."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ LEVELS = {1: ("critical", "red"), 2: ("bug", "red"), 3: ("minor", "yellow"), 4: 
 
 
 COLOURS = {"green": 0, "pending": 3}
-"""Exit codes of ``checks --exit-code``; any other colour is 1."""
+"""verdict -> exit code of ``checks --exit-code``; 1 for any other colour."""
 
 
 @command("checks", example="greenroom checks -a ach-payslip-staging\ngreenroom checks HEAD~1 --exit-code", json=True)
 @click.argument("sha", required=False, default="")
 @click.option(
-    "--exit-code", "exit_code", is_flag=True, help="End with 0 for a green verdict, 3 while it is pending, else 1."
+    "--exit-code", "exit_code", is_flag=True, help="Exit with 0 for a green verdict, 3 while it is pending, else 1."
 )
 def checks(cx: Context, sha: str, exit_code: bool) -> int | None:
-    """Show the checks of a commit and why it is withheld; without SHA those of the newest push."""
+    """Show the checks of a commit and why it is withheld (default: the newest push)."""
     rows = cx.api.get(cx.path("checks"), sha=git.commit(sha) if sha else "")
     verdict = _verdict(cx, rows)
     code = COLOURS.get(str(verdict.get("colour") or "pending"), 1) if exit_code else None
@@ -46,7 +46,7 @@ def checks(cx: Context, sha: str, exit_code: bool) -> int | None:
         output.print_json(rows)
         return code
     if not rows:
-        output.note(f"{cx.app} has no checks of {sha or 'the newest push'} yet.")
+        output.note(f"{cx.app} has no checks for {sha or 'the newest push'} yet.")
         output.hint(f"greenroom deliveries{cx.flags()}")
         return code
     output.heading(f"{cx.app} Checks of {rows[0]['sha'][:8]}")
@@ -66,14 +66,14 @@ def checks(cx: Context, sha: str, exit_code: bool) -> int | None:
 
 
 def _verdict(cx: Context, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The gate's answer for the commit of these checks; empty before the first."""
+    """The verdict on the commit of these checks; empty before the first one."""
     found = cx.api.get(cx.path("deliveries"), sha=rows[0]["sha"], limit=1) if rows else []
     return (found[0].get("verdict") if found else None) or {}
 
 
 def _override_line(row: dict[str, Any]) -> str:
-    """An override in one line, whether it still holds or not."""
-    state = "" if row["holds"] else output.style(" (void: a check was attempted again)", "yellow")
+    """An override in one line, marked when it is no longer valid."""
+    state = "" if row["holds"] else output.style(" (void: a check was run again)", "yellow")
     return (
         output.clean(
             f"{', '.join(row['checks'])} overridden by {row['actor']}, {output.when(row['created_at'])}:"
@@ -84,7 +84,7 @@ def _override_line(row: dict[str, Any]) -> str:
 
 
 def check_line(row: dict[str, Any]) -> list[str]:
-    """name, result, whether it is required, title, how long it took."""
+    """The cells name, result, required or optional, title, duration."""
     result = (row.get("conclusion") or row["status"]).replace("_", " ")
     mark, colour = MARKS.get(row.get("conclusion") or "", ("…", "yellow"))
     took = output.lasted(row.get("started_at"), row.get("finished_at"))
@@ -99,13 +99,13 @@ def check_line(row: dict[str, Any]) -> list[str]:
 
 
 def find(cx: Context, name: str, sha: str) -> dict[str, Any]:
-    """The newest attempt of a check. CliError when the commit has no check of that name."""
+    """The newest attempt of a check. CliError when the commit has no check with that name."""
     rows = cx.api.get(cx.path("checks"), sha=git.commit(sha) if sha else "")
     found = next((row for row in rows if row["name"] == name or row["id"] == name), None)
     if found is None:
         known = ", ".join(row["name"] for row in rows) or "none yet"
         raise CliError(
-            f"There is no check {name} of {sha or 'the newest push'}; there is: {known}.",
+            f"No check {name} for {sha or 'the newest push'}. Checks: {known}.",
             hint=f"greenroom checks{cx.flags()}",
         )
     return found
@@ -116,7 +116,7 @@ def find(cx: Context, name: str, sha: str) -> dict[str, Any]:
 @click.argument("sha", required=False, default="")
 @click.option("--sarif", is_flag=True, help="Print the findings as SARIF 2.1.0, for editors and code hosts.")
 def info(cx: Context, name: str, sha: str, sarif: bool) -> int | None:
-    """Show one check with its findings; without SHA that of the newest push.
+    """Show a check and its findings (default: of the newest push).
 
     With --json: the check, with its findings as `annotations`.
     """
@@ -174,7 +174,7 @@ def _finding(row: dict[str, Any]) -> str:
 @click.argument("name", required=False, default="")
 @click.option("--sha", default="", metavar="SHA", help="The commit (default: the newest push).")
 def rerun(cx: Context, name: str, sha: str) -> int | None:
-    """Run a check again on the same slug; without NAME all that are not green."""
+    """Run a check again on the same slug; without NAME, all checks that are not green."""
     body = {key: value for key, value in (("name", name), ("sha", git.commit(sha) if sha else "")) if value}
     with output.progress(f"Running {name or 'the checks that are not green'} again"):
         rows = cx.api.post(cx.path("checks", "actions", "rerun"), body)
@@ -192,14 +192,14 @@ def rerun(cx: Context, name: str, sha: str) -> int | None:
 )
 @click.argument("sha")
 @click.option(
-    "--check", "names", multiple=True, required=True, metavar="NAME", help="The check to pass over; may be repeated."
+    "--check", "names", multiple=True, required=True, metavar="NAME", help="The check to override; can be repeated."
 )
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the audit log.")
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, for the audit log.")
 def override(cx: Context, sha: str, names: tuple[str, ...], reason: str) -> int | None:
-    """Let one commit through in spite of a check.
+    """Override checks of a commit, so that it is deployed although they are not green.
 
-    It is recorded for ever with your name and the reason, counts for this commit alone, and ends when one of its
-    checks is attempted again.
+    The override is recorded in the audit log with your name and the reason. It applies to this commit only, and it
+    becomes void when one of these checks is run again.
     """
     commit = git.commit(sha)
     with output.progress(f"Overriding {', '.join(names)} for {commit[:8]} on {output.app_mark(cx.app)}"):
@@ -215,45 +215,45 @@ def override(cx: Context, sha: str, names: tuple[str, ...], reason: str) -> int 
 
 
 @command("deploy:pause", example='greenroom deploy:pause --reason "demo for the board" --for 3h -a ach-payslip-staging')
-@click.option("--reason", required=True, metavar="TEXT", help="Why; pushers are told.")
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, shown to everyone who pushes.")
 @click.option(
     "--until",
     type=click.DateTime(MOMENTS),
-    metavar="MOMENT",
-    help='When it ends by itself, in your time: "2026-11-27 18:00".',
+    metavar="TIME",
+    help='When the pause ends, in local time: "2026-11-27 18:00".',
 )
-@click.option("--for", "span", metavar="SPAN", help="How long it lasts instead: 90m, 3h or 2d.")
+@click.option("--for", "span", metavar="DURATION", help="How long the pause lasts: 90m, 3h or 2d.")
 def pause(cx: Context, reason: str, until: datetime | None, span: str | None) -> int | None:
-    """Stop automatic deployment: pushes are built and checked, and withheld.
+    """Pause automatic deploys. Pushes are built and checked, but withheld.
 
-    It lasts until somebody resumes it, or until the end that --until or --for gives. Then the newest push that was
-    withheld for the pause alone is deployed.
+    The pause lasts until `deploy:resume`, or until the time set with --until or --for. Then the newest push that only
+    the pause has withheld is deployed.
     """
     end = _pause_end(until, span)
-    with output.progress(f"Pausing automatic deployment of {output.app_mark(cx.app)}"):
+    with output.progress(f"Pausing automatic deploys of {output.app_mark(cx.app)}"):
         cx.api.patch(cx.path(), {"deploy_paused": reason, **({"deploy_paused_until": end} if end else {})})
     if end:
-        output.say(f"It ends by itself: {output.when(end)}.")
+        output.say(f"The pause ends automatically: {output.when(end)}.")
     output.hint(f"undo with: greenroom deploy:resume{cx.flags()}")
     return None
 
 
 def _pause_end(until: datetime | None, span: str | None) -> str | None:
-    """The end as the API takes it."""
+    """The end of the pause as an ISO 8601 time in UTC; None without one. CliError for a bad duration."""
     if until and span:
-        raise CliError("--until and --for exclude each other.", hint="give one of them")
+        raise CliError("--until and --for cannot be used together.", hint="use one of them")
     if span:
         found = SPAN.fullmatch(span)
         if not found:
-            raise CliError(f"--for is no span of time: {span[:40]}.", hint="a number and m, h or d: 90m, 3h, 2d")
+            raise CliError(f"--for is not a valid duration: {span[:40]}.", hint="a number and m, h or d: 90m, 3h, 2d")
         until = datetime.now(UTC) + timedelta(minutes=int(found[1]) * {"m": 1, "h": 60, "d": 1440}[found[2]])
     return until.astimezone(UTC).isoformat(timespec="seconds") if until else None
 
 
 @command("deploy:resume", example="greenroom deploy:resume -a ach-payslip-staging")
 def resume(cx: Context) -> int | None:
-    """Let automatic deployment go on; the newest push that was withheld for the pause alone is deployed."""
-    with output.progress(f"Resuming automatic deployment of {output.app_mark(cx.app)}"):
+    """Resume automatic deploys. The newest push that only the pause has withheld is deployed."""
+    with output.progress(f"Resuming automatic deploys of {output.app_mark(cx.app)}"):
         cx.api.patch(cx.path(), {"deploy_paused": ""})
     output.hint(f"undo with: greenroom deploy:pause --reason ...{cx.flags()}")
     return None

@@ -1,4 +1,4 @@
-"""The verbs of test runs: the tests of a pipeline's apps, of pushes and of what is in this folder."""
+"""Commands for test runs: the tests of a pipeline's apps, of pushes and of the current commit."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 from greenroom_cli.pipelines import pipeline_of, pipeline_path
 
-PIPELINE = click.option(
-    "-p", "--pipeline", default="", metavar="PIPELINE", help="The pipeline; without it that of the app."
-)
+PIPELINE = click.option("-p", "--pipeline", default="", metavar="PIPELINE", help="The pipeline (default: the app's).")
 STAGE = click.option(
     "--stage",
     type=click.Choice(["test", "review"]),
     default="test",
     show_default=True,
-    help="Those of tests, or of review apps.",
+    help="Config vars of test runs or of review apps.",
 )
 COLOURS = {"succeeded": "green", "failed": "red", "errored": "red", "cancelled": "yellow"}
 OVER = ("succeeded", "failed", "errored", "cancelled")
@@ -57,14 +55,14 @@ def _line(row: dict[str, Any]) -> list[str]:
 @click.argument("number", type=click.IntRange(min=1))
 @PIPELINE
 def info(cx: Context, number: int, pipeline: str) -> int | None:
-    """Show a test run with what it said. Exit code 1 unless it succeeded."""
+    """Show a test run and its output. Exit code 1 unless it succeeded."""
     return _show(cx, cx.api.get(pipeline_path(pipeline_of(cx, pipeline), "test-runs", str(number))))
 
 
 @command("ci:last", example="greenroom ci:last -a ach-payslip-staging", json=True)
 @PIPELINE
 def last(cx: Context, pipeline: str) -> int | None:
-    """Show the latest test run with what it said. Exit code 1 unless it succeeded."""
+    """Show the latest test run and its output. Exit code 1 unless it succeeded."""
     rows = cx.api.get(pipeline_path(pipeline_of(cx, pipeline), "test-runs"))
     if not rows:
         raise CliError("There are no test runs yet.", hint="greenroom ci:run")
@@ -87,9 +85,9 @@ def _show(cx: Context, row: dict[str, Any]) -> int | None:
 @command("ci:run", example="greenroom ci:run -a ach-payslip-staging")
 @PIPELINE
 def run(cx: Context, pipeline: str) -> int | None:
-    """Run the tests of this folder's newest commit. Exit code 1 unless they succeed.
+    """Run the tests of the current commit (HEAD). Exit code 1 unless they succeed.
 
-    The commit need not be pushed; the result says nothing to the gate. What is not committed is not tested.
+    The commit does not have to be pushed. The result does not count for the gate. Uncommitted changes are not tested.
     """
     target = pipeline_of(cx, pipeline)
     sha, branch, subject = (
@@ -116,7 +114,9 @@ def run(cx: Context, pipeline: str) -> int | None:
 def _git(*words: str) -> str:
     done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CliError(f"git {words[0]} failed: {done.stderr.strip() or 'no words'}.", hint="go to the app's checkout")
+        raise CliError(
+            f"git {words[0]} failed: {done.stderr.strip() or 'no message'}.", hint="cd into the app's repository"
+        )
     return done.stdout.strip()
 
 
@@ -125,7 +125,7 @@ def _archive() -> bytes:
     if done.returncode:
         raise CliError(
             f"git archive failed: {done.stderr.decode(errors='replace').strip()}.",
-            hint="go to the top of the app's checkout",
+            hint="cd into the root of the app's repository",
         )
     return done.stdout
 
@@ -134,7 +134,7 @@ def _archive() -> bytes:
 @click.argument("number", type=click.IntRange(min=1))
 @PIPELINE
 def cancel(cx: Context, number: int, pipeline: str) -> int | None:
-    """End a test run that ci:run began before it is over."""
+    """Cancel a test run that ci:run started."""
     row = cx.api.get(pipeline_path(pipeline_of(cx, pipeline), "test-runs", str(number)))
     with output.progress(f"Cancelling test run {number}"):
         cx.api.patch(f"/test-runs/{row['id']}", {"status": "cancelled"})
@@ -145,14 +145,14 @@ def cancel(cx: Context, number: int, pipeline: str) -> int | None:
 @PIPELINE
 @STAGE
 def config(cx: Context, pipeline: str, stage: str) -> int | None:
-    """Show the config vars of the tests of a pipeline's apps, or of its review apps."""
+    """Show the config vars of test runs, or of review apps with --stage review."""
     values = cx.api.get(_config(cx, pipeline, stage))
     if cx.as_json:
         output.print_json(values)
     elif values:
         output.fields((key, values[key] or " ") for key in sorted(values))
     else:
-        output.note(f"The {'tests' if stage == 'test' else 'review apps'} have no config vars of their own.")
+        output.note(f"No config vars are set for {'test runs' if stage == 'test' else 'review apps'}.")
     return None
 
 
@@ -165,7 +165,7 @@ def _config(cx: Context, pipeline: str, stage: str) -> str:
 @PIPELINE
 @STAGE
 def config_get(cx: Context, key: str, pipeline: str, stage: str) -> int | None:
-    """Print one config var of the tests, or of review apps; exit code 1 when it is not set."""
+    """Print the value of a config var of test runs or of review apps. Exit code 1 when it is not set."""
     values = cx.api.get(_config(cx, pipeline, stage))
     if key not in values:
         raise CliError(
@@ -184,14 +184,12 @@ def config_get(cx: Context, key: str, pipeline: str, stage: str) -> int | None:
     "--stdin",
     "from_stdin",
     is_flag=True,
-    help="Read KEY=VALUE lines from stdin: out of the process list and the history.",
+    help="Read KEY=VALUE lines from stdin, to keep values out of the process list and the shell history.",
 )
 @PIPELINE
 @STAGE
 def config_set(cx: Context, pairs: tuple[str, ...], from_stdin: bool, pipeline: str, stage: str) -> int | None:
-    """Set config vars of the tests of a pipeline's apps, those of the gate too; or of review apps that are made from
-    now on.
-    """
+    """Set config vars of test runs, including those of the gate, or of future review apps with --stage review."""
     updates = pairs_of(pairs, from_stdin)
     with output.progress(f"Setting {', '.join(updates)}"):
         cx.api.patch(_config(cx, pipeline, stage), updates)
@@ -203,7 +201,7 @@ def config_set(cx: Context, pairs: tuple[str, ...], from_stdin: bool, pipeline: 
 @PIPELINE
 @STAGE
 def config_unset(cx: Context, keys: tuple[str, ...], pipeline: str, stage: str) -> int | None:
-    """Remove config vars of the tests, or of review apps."""
+    """Remove config vars of test runs, or of review apps with --stage review."""
     with output.progress(f"Unsetting {', '.join(keys)}"):
         cx.api.patch(_config(cx, pipeline, stage), dict.fromkeys(keys))
     return None

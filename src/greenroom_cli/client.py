@@ -1,6 +1,6 @@
-"""The HTTP side: JSON requests to the API with its errors as exceptions, and text streams by signed URL.
+"""The HTTP client: JSON requests to the API, API errors as exceptions, and text streams from signed URLs.
 
-It uses http.client because importing a larger library would cost more time than most commands take.
+It uses http.client, because importing a larger library takes longer than most commands run.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 ACCEPT = "application/vnd.heroku+json; version=3"
 CONNECT_SECONDS = 10
 AGENT = "greenroom"
-"""By this the server knows whose commands its hints are to name."""
+"""User-Agent: the server's hints then name greenroom commands instead of heroku ones."""
 ANSWER_SECONDS = 180
 PATIENCE = 20.0
-"""Seconds that a command puts up with a control plane that does not answer any more: it may be restarted."""
+"""Retry time, in seconds, after the server has answered once: it may be restarting."""
 FIRST_PATIENCE = 3.0
-"""The same before it has answered this command at all: perhaps it does not run."""
+"""Retry time, in seconds, before the server's first answer: it may not be running at all."""
 
 
 class Answer(NamedTuple):
-    """What the server said: JSON data and headers (names in lower case)."""
+    """A response: status, JSON data, headers (names in lower case)."""
 
     status: int
     data: Any
@@ -38,18 +38,18 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """The API of one installation."""
+    """An API client for one installation."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.heard = False
 
     def get(self, path: str, **query: object) -> Any:
-        """GET: the JSON, of a list the first page. Raises ApiError, UnreachableError."""
+        """GET: the JSON data; for a list, the first page. Raises ApiError, UnreachableError."""
         return self.send("GET", path, query=query).data
 
     def everything(self, path: str, **query: object) -> list[Any]:
-        """All pages of a list."""
+        """GET: all pages of a list. Raises ApiError, UnreachableError."""
         answer = self.send("GET", path, query=query)
         rows = list(answer.data)
         while answer.status == 206 and answer.headers.get("next-range") and answer.data:
@@ -58,15 +58,15 @@ class Client:
         return rows
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, seconds: float = ANSWER_SECONDS) -> Any:
-        """POST with a JSON body. seconds: how long the server may be silent before it answers."""
+        """POST with a JSON body; the JSON data. seconds: the read timeout."""
         return self.send("POST", path, body or {}, seconds=seconds).data
 
     def patch(self, path: str, body: dict[str, Any]) -> Answer:
-        """PATCH with a JSON body; the whole answer, for its headers."""
+        """PATCH with a JSON body; the complete response, for its headers."""
         return self.send("PATCH", path, body)
 
     def delete(self, path: str) -> Any:
-        """DELETE."""
+        """DELETE; the JSON data."""
         return self.send("DELETE", path).data
 
     def send(
@@ -79,7 +79,7 @@ class Client:
         headers: dict[str, str] | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> Answer:
-        """One request. ``query`` values of None or '' are left out. seconds: how long the server may be silent."""
+        """Send a request. ``query`` values of None or '' are left out. seconds: the read timeout."""
         wanted = {key: value for key, value in (query or {}).items() if value not in (None, "")}
         url = self.target.url + path + ("?" + urlencode(wanted) if wanted else "")
         sent = {
@@ -95,9 +95,7 @@ class Client:
         return self._retry(method, lambda: self._send(method, url, sent, data, seconds))
 
     def upload(self, url: str, data: bytes) -> None:
-        """PUT to a signed link that the API gave: the link is the credential, so no token goes with it. Raises
-        ApiError, UnreachableError.
-        """
+        """PUT to a signed URL. The URL is the credential, so no token is sent. Raises ApiError, UnreachableError."""
         response = _open(
             self.target, "PUT", url, {"Content-Type": "application/octet-stream", "User-Agent": AGENT}, data
         )
@@ -120,9 +118,7 @@ class Client:
         return Answer(response.status, _parse(self.target, method, url, response, text), answered)
 
     def _retry(self, method: str, send: Callable[[], Answer]) -> Answer:
-        """Send until there is an answer, for some seconds: reads, and whatever did not reach a control plane that is
-        being restarted.
-        """
+        """Retry for some seconds: reads, and requests that were never sent because the server is restarting."""
         began, pause = time.monotonic(), 0.2
         while True:
             try:
@@ -137,9 +133,9 @@ class Client:
     def poll(
         self, path: str, *, done: Callable[[Any], bool], seconds: float, pause: float = 0.15, **query: object
     ) -> Any:
-        """GET again and again until ``done`` likes the answer or ``seconds`` have passed; the last answer either way.
+        """GET repeatedly until ``done(data)`` is true or ``seconds`` have passed; returns the last data.
 
-        A control plane that does not answer for PATIENCE seconds is waited for. Raises ApiError, UnreachableError.
+        Tolerates an unreachable server for PATIENCE seconds. Raises ApiError, UnreachableError.
         """
         deadline = time.monotonic() + seconds
         heard = time.monotonic()
@@ -156,7 +152,7 @@ class Client:
             pause = min(pause * 1.3, 1.0)
 
     def stream(self, url: str, *, accept: str = "text/plain", last_id: str = "") -> Iterator[str]:
-        """The lines behind a signed URL as they come, without their ends. Raises ApiError, UnreachableError."""
+        """The lines of a signed URL as they arrive, without line ends. Raises ApiError, UnreachableError."""
         sent = {"Accept": accept, "User-Agent": AGENT}
         if last_id:
             sent["Last-Event-ID"] = last_id
@@ -169,13 +165,13 @@ class Client:
                 for line in response:
                     yield line.decode("utf-8", "replace").rstrip("\r\n")
             except OSError as error:
-                raise UnreachableError(f"The stream from {_origin(url)} broke off: {error}.") from error
+                raise UnreachableError(f"The stream from {_origin(url)} was interrupted: {error}.") from error
             except Exception as error:
                 raise _cut_short(error, url) from error
 
 
 def _may_retry(method: str, error: UnreachableError | ApiError) -> bool:
-    """Whether the same request may be sent again, and may then be answered."""
+    """Whether the request is safe to send again, and likely to succeed."""
     if isinstance(error, UnreachableError):
         return error.temporary and (method == "GET" or error.unsent)
     return method == "GET" and error.status == 503
@@ -190,7 +186,7 @@ def _open(
     *,
     seconds: float | None = ANSWER_SECONDS,
 ) -> http.client.HTTPResponse:
-    """The answer, its body unread. seconds: how long the server may be silent; None: for ever. Raises
+    """Send the request; the response with its body unread. seconds: the read timeout, None for no timeout. Raises
     UnreachableError.
     """
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -219,8 +215,8 @@ def _open(
 def _request(
     connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]
 ) -> None:
-    """Send it. A server that refuses a large body answers and closes before it has read all: what it said is still
-    there to be read.
+    """Send the request. A server that refuses a large body closes the connection early; its response can still be
+    read, so errors while sending a body are ignored.
     """
     try:
         connection.request(method, path, body, headers)
@@ -237,25 +233,25 @@ def _tls(ca_file: str) -> Any:
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
-        raise CliError(f"The CA certificate {ca_file} cannot be read: {error}.", hint="set GREENROOM_CA") from error
+        raise CliError(f"Cannot read the CA certificate {ca_file}: {error}.", hint="set GREENROOM_CA") from error
 
 
 def _unreachable(target: Target, url: str, error: Exception) -> UnreachableError:
-    place = _origin(url)
+    origin = _origin(url)
     if isinstance(error, ConnectionRefusedError):
-        return UnreachableError(f"Greenroom does not answer at {place}: nothing listens there.", hint=target.start_hint)
+        return UnreachableError(f"Greenroom does not answer at {origin}: connection refused.", hint=target.start_hint)
     if isinstance(error, TimeoutError):
-        return UnreachableError(f"Greenroom did not answer at {place} in time.", hint=target.look_hint)
+        return UnreachableError(f"Greenroom at {origin} timed out.", hint=target.look_hint)
     name = type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        hint = "GREENROOM_CA must name the installation's keys/ca.pem"
-        untrusted = UnreachableError(f"The certificate of {place} is not trusted.", hint=hint)
+        hint = "set GREENROOM_CA to the installation's keys/ca.pem"
+        untrusted = UnreachableError(f"The certificate of {origin} is not trusted.", hint=hint)
         untrusted.temporary = False
         return untrusted
     unreachable = UnreachableError(
-        f"Greenroom does not answer at {place}: {str(error) or name}.", hint=target.look_hint
+        f"Greenroom does not answer at {origin}: {str(error) or name}.", hint=target.look_hint
     )
-    unreachable.temporary = isinstance(error, OSError)  # else something that speaks no HTTP has answered
+    unreachable.temporary = isinstance(error, OSError)  # any other error: the peer does not speak HTTP
     return unreachable
 
 
@@ -263,7 +259,7 @@ def _cut_short(error: Exception, url: str) -> Exception:
     from http.client import HTTPException
 
     if isinstance(error, HTTPException):
-        return UnreachableError(f"The answer of {_origin(url)} broke off.")
+        return UnreachableError(f"The response of {_origin(url)} was interrupted.")
     return error
 
 
@@ -272,7 +268,7 @@ def _read(response: http.client.HTTPResponse, url: str) -> str:
         return response.read().decode("utf-8", "replace")
     except Exception as error:
         if isinstance(error, OSError):
-            raise UnreachableError(f"The answer of {_origin(url)} broke off: {error}.") from error
+            raise UnreachableError(f"The response of {_origin(url)} was interrupted: {error}.") from error
         raise _cut_short(error, url) from error
 
 
@@ -290,7 +286,7 @@ def _print_warnings(headers: dict[str, str]) -> None:
 
 
 def _parse(target: Target, method: str, url: str, response: http.client.HTTPResponse, text: str) -> Any:
-    """The JSON of a good answer. ApiError for a refusal, and for an answer that is not the API's."""
+    """The JSON data of a successful response. ApiError for an API error and for a response that is not the API's."""
     try:
         data = json.loads(text) if text.strip() or method == "GET" else {}
     except ValueError:
@@ -302,7 +298,7 @@ def _parse(target: Target, method: str, url: str, response: http.client.HTTPResp
     said = next((line.strip() for line in text.splitlines() if line.strip()), "")
     said = f": {said[:200]}" if said and not said.startswith(("<", "{", "[")) else ""
     what = f"{_origin(url)} answered {response.status} {response.reason}".rstrip()
-    missing = " and not as Greenroom's API does" if not said else ""
+    missing = ", which is not a response of Greenroom's API" if not said else ""
     raise ApiError(f"{what}{missing}{said}.".replace("..", "."), hint=target.look_hint, status=response.status)
 
 
@@ -310,7 +306,7 @@ def _refusal(target: Target, status: int, data: dict[str, Any]) -> ApiError:
     hint = data["hint"] if isinstance(data.get("hint"), str) else ""
     message = data["message"].removesuffix(f"\nhint: {hint}") if hint else data["message"]
     if status == 401:
-        message = f"{message.rstrip('.')} (the token came from {target.token_source})."
+        message = f"{message.rstrip('.')} (token from {target.token_source})."
         hint = target.token_hint
     return ApiError(
         message, hint=hint, status=status, id=str(data.get("id") or ""), resource=str(data.get("resource") or "")

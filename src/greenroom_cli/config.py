@@ -1,4 +1,4 @@
-"""The verbs of config vars. A change is a release: the command waits for it and says how it ended."""
+"""Commands for config vars. Each change creates a release; the command waits for it and reports the result."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from greenroom_cli.errors import CliError
 from greenroom_cli.stdin import stdin_lines
 
 WAIT_OPTIONS = (
-    click.option("--no-wait", is_flag=True, help="Do not wait until the new release serves."),
+    click.option("--no-wait", is_flag=True, help="Do not wait until the new release is live."),
     click.option(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="How long to wait for it; by default as long as Greenroom gives it.",
+        help="How long to wait (default: as long as Greenroom gives the release to start).",
     ),
 )
 
 
 def waits(function: Any) -> Any:
-    """The options --no-wait and --timeout."""
+    """Add the options --no-wait and --timeout to a command."""
     for option in WAIT_OPTIONS:
         function = option(function)
     return function
 
 
 @command("config", example="greenroom config -a ach-payslip-staging\ngreenroom config --shell > .env", json=True)
-@click.option("-s", "--shell", is_flag=True, help="Print KEY=value lines that a shell can read.")
+@click.option("-s", "--shell", is_flag=True, help="Print KEY=value lines, quoted for the shell.")
 def config(cx: Context, shell: bool) -> int | None:
-    """Show the config vars with their values."""
+    """Show the config vars and their values."""
     values = cx.api.get(cx.path("config-vars"))
     if cx.as_json:
         output.print_json(values)
@@ -48,9 +48,9 @@ def config(cx: Context, shell: bool) -> int | None:
 
 @command("config:get", example="greenroom config:get DATABASE_URL -a ach-payslip-staging", json=True)
 @click.argument("key")
-@click.option("-s", "--shell", is_flag=True, help="Print KEY=value so that a shell can read it.")
+@click.option("-s", "--shell", is_flag=True, help="Print KEY=value, quoted for the shell.")
 def get(cx: Context, key: str, shell: bool) -> int | None:
-    """Print one config var; exit code 1 when it is not set."""
+    """Print the value of a config var. Exit code 1 when it is not set."""
     values = cx.api.get(cx.path("config-vars"))
     if key not in values:
         raise CliError(f"{key} is not set on {cx.app}.", hint=f"greenroom config:set {key}=...{cx.flags()}")
@@ -61,11 +61,12 @@ def get(cx: Context, key: str, shell: bool) -> int | None:
     return None
 
 
-def pairs_of(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
-    """``KEY=VALUE`` of the arguments and of the lines of stdin. UsageError, CliError; no text of a line of stdin is
-    shown, as it may be a secret.
+def pairs_of(arguments: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
+    """``KEY=VALUE`` arguments, and lines of stdin, as a dict. UsageError for other forms, CliError for bad encoding.
+
+    Error messages never contain a line of stdin, because it may be a secret.
     """
-    given = [(word, word) for word in words]
+    given = [(argument, argument) for argument in arguments]
     if from_stdin:
         given += [
             (line, f"Line {number} of stdin")
@@ -73,8 +74,8 @@ def pairs_of(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
             if line.strip() and not line.startswith("#")
         ]
     updates: dict[str, Any] = {}
-    for word, shown in given:
-        key, found, value = word.partition("=")
+    for pair, shown in given:
+        key, found, value = pair.partition("=")
         if not found or not key:
             raise click.UsageError(f"{shown} is invalid. Must be in the format FOO=bar.", click.get_current_context())
         updates[key] = value
@@ -89,14 +90,14 @@ def pairs_of(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
     "--stdin",
     "from_stdin",
     is_flag=True,
-    help="Read KEY=VALUE lines from stdin: out of the process list and the history.",
+    help="Read KEY=VALUE lines from stdin, to keep values out of the process list and the shell history.",
 )
 @waits
 def set_vars(cx: Context, pairs: tuple[str, ...], from_stdin: bool, **wait: Any) -> int | None:
-    """Set config vars and restart.
+    """Set config vars and restart the app.
 
-    All of them make one release. The command waits until that release serves and fails when it is refused or does
-    not come up; the one before goes on serving then.
+    All changes create a single release. The command waits until that release is live. It fails when the release is
+    refused or does not start; the previous release then keeps serving.
     """
     return _change(cx, "Setting", pairs_of(pairs, from_stdin), **wait)
 
@@ -105,7 +106,7 @@ def set_vars(cx: Context, pairs: tuple[str, ...], from_stdin: bool, **wait: Any)
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @waits
 def unset(cx: Context, keys: tuple[str, ...], **wait: Any) -> int | None:
-    """Remove config vars and restart."""
+    """Remove config vars and restart the app."""
     return _change(cx, "Unsetting", dict.fromkeys(keys), **wait)
 
 

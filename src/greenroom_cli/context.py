@@ -1,6 +1,6 @@
-"""What every verb gets: the installation, the app, and the options that all verbs share.
+"""The context of a command: installation, app and shared options.
 
-``verb`` makes a click command of a function ``(cx, ...) -> exit code or None`` and gives its help an example.
+``command`` makes a click command from a function ``(cx, ...) -> exit code or None`` and adds an example to its help.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """One call: its shared options, and what follows from them, found when first asked for."""
+    """The shared options of a call, and the installation, API client and app that they select (resolved lazily)."""
 
     def __init__(
         self, *, home: str | None = None, app: str | None = None, remote: str | None = None, as_json: bool = False
@@ -38,28 +38,26 @@ class Context:
 
     @cached_property
     def api(self) -> Client:
-        """Its API."""
+        """The API client of the installation."""
         from greenroom_cli.client import Client
 
         return Client(self.target)
 
     @cached_property
     def app(self) -> str:
-        """The app: ``-a``, $GREENROOM_APP, or the checkout's Greenroom remote. CliError (code 2) when none names
-        one.
-        """
+        """The app: ``-a``, $GREENROOM_APP, or the Greenroom remote of the repository. CliError (code 2) for none."""
         name = self.app_if_known
         if name:
             return name
         raise CliError(
-            "No app is named, and this folder has no git remote that leads to Greenroom.",
+            "No app is specified, and this folder has no git remote of a Greenroom app.",
             hint="add -a APP, set GREENROOM_APP, or run: greenroom git:remote -a APP",
             code=2,
         )
 
     @cached_property
     def app_if_known(self) -> str:
-        """The same, or '' when nothing names one."""
+        """The app, or '' when none is specified."""
         if self._app or (os.environ.get("GREENROOM_APP") and not self._remote):
             return self._app or os.environ["GREENROOM_APP"]
         from greenroom_cli import git
@@ -71,17 +69,17 @@ class Context:
         return "/".join(["/apps", quote(self.app, safe=""), *(quote(part, safe="") for part in parts)])
 
     def flags(self) -> str:
-        """`` -a APP`` (and ``--home DIR``) for a hint's command."""
+        """`` -a APP`` (and ``--home DIR``) for the commands in hints."""
         return f" -a {self.app}{self.target.home_flag}"
 
 
 class ApiCommand(click.Command):
-    """A command with an example, and with its topic's other commands at the end of its help."""
+    """A command whose help ends with an example and the related commands."""
 
     example: str = ""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The example, then what else the topic has."""
+        """The example, then the other commands of the topic."""
         from greenroom_cli.catalogue import related
 
         with formatter.section("Example"):
@@ -94,14 +92,14 @@ class ApiCommand(click.Command):
 
 
 HOME_OPTION = click.Option(
-    ["--home"], metavar="DIR", help="The installation's folder (default: $GREENROOM_HOME, else ~/.greenroom)."
+    ["--home"], metavar="DIR", help="The installation's home folder (default: $GREENROOM_HOME, else ~/.greenroom)."
 )
 JSON_OPTION = click.Option(["--json", "as_json"], is_flag=True, help="Print the API's JSON.")
-REMOTE_OPTION = click.Option(["-r", "--remote"], metavar="REMOTE", help="The git remote that names the app.")
+REMOTE_OPTION = click.Option(["-r", "--remote"], metavar="REMOTE", help="The git remote of the app.")
 
 
 def complete_apps(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names of apps for the shell's completion; none when the installation does not answer."""
+    """App names for shell completion; none when the installation does not answer."""
     try:
         rows = Context(home=context.params.get("home")).api.get("/apps")
     except CliError:
@@ -112,9 +110,7 @@ def complete_apps(context: click.Context, parameter: click.Parameter, incomplete
 def command(
     name: str, *, example: str, app: bool = True, json: bool = False, raw: bool = False, hidden: bool = False
 ) -> Callable[[Callable[..., int | None]], ApiCommand]:
-    """Make a command. app: takes -a and -r; json: a read, takes --json; raw: all from the first argument on is somebody
-    else's.
-    """
+    """Decorator that makes a command. app: add -a and -r; json: add --json; raw: pass all arguments on, options too."""
 
     def make(function: Callable[..., int | None]) -> ApiCommand:
         def callback(**values: Any) -> int:
@@ -145,11 +141,9 @@ def command(
 
 
 def confirm(cx: Context, given: str, *, name: str, what: str, again: str = "") -> None:
-    """Have the person type ``name`` before something is lost. CliError when it was another name, or nobody can be
-    asked.
+    """Ask the user to type ``name`` before a destructive action. CliError for another name, or without a terminal.
 
-    again: what to add to the command so that it does not ask; without it ``--confirm NAME``. The command must have that
-    option.
+    again: the option that skips the prompt (default: ``--confirm NAME``), which the command must have.
     """
     import sys
 
@@ -158,10 +152,10 @@ def confirm(cx: Context, given: str, *, name: str, what: str, again: str = "") -
     again = again or f"--confirm {name}"
     if given:
         if given != name:
-            raise CliError(f"--confirm says {given!r}, but this is about {name!r}. Nothing was changed.")
+            raise CliError(f"--confirm {given!r} does not match {name!r}. Nothing was changed.")
         return
     if not sys.stdin.isatty():
-        raise CliError(f"{what} Nothing was changed: there is no terminal to ask at.", hint=f"add {again}")
+        raise CliError(f"{what} Nothing was changed: no terminal to ask for confirmation.", hint=f"add {again}")
     output.pause()
     output.warn(f"{what}\nTo proceed, type {name}, or run the command again with {again}.")
     print("> ", end="", file=sys.stderr, flush=True)
@@ -170,7 +164,7 @@ def confirm(cx: Context, given: str, *, name: str, what: str, again: str = "") -
 
 
 def or_404(error: ApiError, hint: str) -> ApiError:
-    """The error with ``hint`` when it is a 404 that came without one."""
+    """The error, with ``hint`` added to a 404 that has none."""
     if error.status == 404 and not error.hint:
         error.hint = hint
     return error

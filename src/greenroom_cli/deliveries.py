@@ -1,4 +1,4 @@
-"""The verbs of deliveries: list, show, and wait for a commit to be live."""
+"""Commands for deliveries: list, show, drop, retry, and wait until a commit is live."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEPS = {
     "rolling_out": "Rolling out",
 }
 APPEAR_SECONDS = 30.0
-"""How long a commit may take to show up: the push may still be under way."""
+"""Seconds until a delivery must appear: the push may still be running."""
 
 
 @command(
@@ -30,10 +30,10 @@ APPEAR_SECONDS = 30.0
     example="greenroom deliveries -a ach-payslip-staging\ngreenroom deliveries --sha 1f3a9c2 --json",
     json=True,
 )
-@click.option("--sha", default="", metavar="SHA", help="Those of one commit.")
-@click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 500), help="How many.")
+@click.option("--sha", default="", metavar="SHA", help="Deliveries of this commit only.")
+@click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 500), help="Number of deliveries.")
 def deliveries(cx: Context, sha: str, num: int) -> int | None:
-    """List deliveries: each push, config change and rollback on its way to be live, newest first."""
+    """List deliveries (pushes, config changes and rollbacks), newest first."""
     rows = cx.api.get(cx.path("deliveries"), sha=git.commit(sha) if sha else "", limit=num)
     if cx.as_json:
         output.print_json(rows)
@@ -82,7 +82,7 @@ def _reason(row: dict[str, Any]) -> str:
 @command("deliveries:info", example="greenroom deliveries:info 1f3a9c2 -a ach-payslip-staging", json=True)
 @click.argument("delivery", required=False, default="")
 def info(cx: Context, delivery: str) -> int | None:
-    """Show one delivery with its checks; DELIVERY is its id or a commit, by default the newest."""
+    """Show details of a delivery and its checks. DELIVERY is an id or a commit (default: the newest)."""
     if delivery:
         row = cx.api.get(cx.path("deliveries", _resolve(cx, delivery)))
     else:
@@ -118,7 +118,7 @@ def info(cx: Context, delivery: str) -> int | None:
 
 
 def _resolve(cx: Context, text: str) -> str:
-    """The whole id for the eight digits that lists show; else a commit, or the text as it is."""
+    """The complete id for the eight digits that lists show; else the commit, or the text unchanged."""
     if len(text) == 8:
         for row in cx.api.get(cx.path("deliveries"), limit=100):
             if row["id"].startswith(text):
@@ -128,7 +128,7 @@ def _resolve(cx: Context, text: str) -> str:
 
 @command("deliveries:drop", example="greenroom deliveries:drop -a ach-payslip-staging", json=True)
 def drop(cx: Context) -> int | None:
-    """Drop the release that is held for its migrations: it will not be live, and what runs keeps running."""
+    """Drop the held release. It does not go live, and the current release keeps running."""
     rows = [row for row in cx.api.get(cx.path("deliveries"), limit=100) if row["state"] == "held"]
     if not rows:
         raise CliError(f"No release of {cx.app} is held.", hint=f"greenroom deliveries{cx.flags()}")
@@ -141,13 +141,13 @@ def drop(cx: Context) -> int | None:
 
 @command("deliveries:retry", example="greenroom deliveries:retry 1f3a9c2 -a ach-payslip-staging", json=True)
 @click.argument("delivery", required=False, default="", metavar="[SHA]")
-@click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the delivery has ended.")
 @click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="How long to wait.")
 def retry(cx: Context, delivery: str, no_wait: bool, timeout: float) -> int | None:
-    """Run again what failed, from the first step that failed: the build, the checks that are not green, or the release.
+    """Retry a failed delivery from its first failed step: the build, the checks that are not green, or the release.
 
-    SHA is a commit or a delivery's id, by default the newest delivery. The config vars are those of now. Exit codes as
-    deliveries:wait.
+    SHA is a commit or a delivery id (default: the newest delivery). The current config vars are used. The exit codes
+    are those of deliveries:wait.
     """
     name = _resolve(cx, delivery) if delivery else _newest(cx)["id"]
     row = cx.api.post(cx.path("deliveries", name, "actions", "retry"), {})
@@ -178,8 +178,8 @@ def _newest(cx: Context) -> dict[str, Any]:
 def wait(cx: Context, sha: str, timeout: float) -> int | None:
     """Wait until a commit is live, held or refused, and show each step.
 
-    SHA is a commit (whole, or 7 digits and more), by default HEAD. Exit code 0: live, 3: held for its migrations,
-    1: refused, failed, superseded, or not there in time.
+    SHA is a commit, complete or at least 7 digits (default: HEAD). Exit code 0: live, 3: held for its migrations,
+    1: refused, failed, superseded, or timed out.
     """
     commit = git.commit(sha)
     row = Watch(cx, commit, timeout).until_ended()
@@ -236,7 +236,7 @@ def _next_step(cx: Context, row: dict[str, Any]) -> str:
 
 
 class Watch:
-    """Follows the newest delivery of a commit, and says on stderr what is new about it."""
+    """Follows the newest delivery of a commit and prints its progress on stderr."""
 
     def __init__(self, cx: Context, sha: str, seconds: float, *, one: str = "") -> None:
         self.cx, self.sha, self.seconds, self.one = cx, sha, max(0.0, seconds), one
@@ -245,7 +245,7 @@ class Watch:
         self.seen: dict[str, tuple[str, str | None]] = {}
 
     def until_ended(self) -> dict[str, Any]:
-        """The delivery when it has ended. CliError when it never appeared or the time is over."""
+        """The delivery when it has ended. CliError when it never appears, or on timeout."""
         if self.one:
             path = self.cx.path("deliveries", self.one)
             rows = [self.cx.api.poll(path, done=lambda row: self._observe([row]), seconds=self.seconds)]
@@ -255,8 +255,8 @@ class Watch:
             )
         if not rows:
             raise CliError(
-                f"{self.cx.app} knows no delivery of {self.sha[:12]}.",
-                hint=f"git push greenroom {self.sha[:12]}:master   (seen: greenroom deliveries{self.cx.flags()})",
+                f"{self.cx.app} has no delivery of {self.sha[:12]}.",
+                hint=f"git push greenroom {self.sha[:12]}:master   (list: greenroom deliveries{self.cx.flags()})",
             )
         if rows[0]["state"] not in ENDED:
             raise CliError(

@@ -1,4 +1,4 @@
-"""The verbs of host names."""
+"""Commands for the domains of an app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from greenroom_cli.context import Context, command
 
 @command("domains", example="greenroom domains -a ach-payslip-staging", json=True)
 def domains(cx: Context) -> int | None:
-    """List the host names at which the app answers."""
+    """List the domains of an app."""
     rows = cx.api.everything(cx.path("domains"))
     if cx.as_json:
         output.print_json(rows)
@@ -30,7 +30,7 @@ def domains(cx: Context) -> int | None:
 @command("domains:add", example="greenroom domains:add payslip.staging.example.com -a ach-payslip-staging")
 @click.argument("hostname")
 def add(cx: Context, hostname: str) -> int | None:
-    """Add a host name; its DNS has to lead to this machine."""
+    """Add a domain. Its DNS record must point to this machine."""
     with output.progress(f"Adding {output.style(hostname, 'cyan')} to {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("domains"), {"hostname": hostname})
     output.say(row["hostname"])
@@ -41,7 +41,7 @@ def add(cx: Context, hostname: str) -> int | None:
 @command("domains:remove", example="greenroom domains:remove payslip.staging.example.com -a ach-payslip-staging")
 @click.argument("hostname")
 def remove(cx: Context, hostname: str) -> int | None:
-    """Take a host name away."""
+    """Remove a domain."""
     with output.progress(f"Removing {output.style(hostname, 'cyan')} from {output.app_mark(cx.app)}"):
         cx.api.delete(cx.path("domains", hostname))
     output.hint(f"undo with: greenroom domains:add {hostname}{cx.flags()}")

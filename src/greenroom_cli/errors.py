@@ -1,13 +1,13 @@
-"""What ends a command with a message: the text says where and what, the hint names the next command.
+"""Errors that end a command: a message, and a hint with the next command.
 
-How they are printed is decided in ``main``; what the server said comes here unchanged.
+``main`` prints them. Messages of the server are passed on unchanged.
 """
 
 from __future__ import annotations
 
 
 class CliError(Exception):
-    """A message for a person; ``code`` is the exit code (1: refused or failed, 2: called wrongly)."""
+    """An error message for the user; ``code`` is the exit code (1: refused or failed, 2: usage error)."""
 
     def __init__(self, message: str, *, hint: str = "", code: int = 1) -> None:
         super().__init__(message)
@@ -15,16 +15,14 @@ class CliError(Exception):
 
 
 class UnreachableError(CliError):
-    """Nobody answers at the installation's address. temporary: trying again may help; unsent: nothing of the request
-    has left this computer.
-    """
+    """The server is unreachable. temporary: a retry may help; unsent: no byte of the request was sent."""
 
     temporary = True
     unsent = False
 
 
 class ApiError(CliError):
-    """The server refused: ``status`` is HTTP's, ``id`` is Heroku's (``not_found``, ``invalid_params`` ...)."""
+    """An API error: ``status`` is the HTTP status, ``id`` Heroku's error id (``not_found``, ``invalid_params`` ...)."""
 
     def __init__(self, message: str, *, hint: str = "", status: int = 0, id: str = "", resource: str = "") -> None:
         super().__init__(message, hint=hint)

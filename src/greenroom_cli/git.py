@@ -1,7 +1,6 @@
-"""What the command needs of git: the app that a checkout's remotes name, a remote with its credential helper, a
-commit's SHA.
+"""Calls to git: the app of the repository's remotes, remotes with a credential helper, and commit SHAs.
 
-git runs as a child with a plain argv; the token never enters a repository's configuration.
+The API token is never written to the git configuration.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ APP_PATH = re.compile(r"/([a-z0-9][a-z0-9-]*)(\.git)?/?\Z")
 
 
 class Remote(NamedTuple):
-    """A fetch remote of the checkout."""
+    """A fetch remote of the repository."""
 
     name: str
     url: str
 
 
-def git(*words: str, stdin: str = "") -> tuple[int, str]:
-    """(exit code, stdout) of git in the current folder; 127 when there is no git."""
+def git(*arguments: str, stdin: str = "") -> tuple[int, str]:
+    """(exit code, stdout) of git in the current folder; 127 when git is not installed, 124 on timeout."""
     import subprocess
 
     try:
-        done = subprocess.run(["git", *words], input=stdin, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, text=True, check=False, timeout=30)
     except FileNotFoundError:
         return 127, ""
     except subprocess.TimeoutExpired:
@@ -44,19 +43,19 @@ def git(*words: str, stdin: str = "") -> tuple[int, str]:
 
 
 def in_checkout() -> bool:
-    """Whether the current folder lies in a git work tree."""
+    """Whether the current folder is in a git work tree."""
     return git("rev-parse", "--is-inside-work-tree")[1].strip() == "true"
 
 
 def remotes() -> list[Remote]:
-    """The checkout's remotes, as git resolves them."""
+    """The remotes of the repository, as git resolves them."""
     code, text = git("remote", "-v")
     rows = (line.removesuffix(" (fetch)").split("\t", 1) for line in text.splitlines() if line.endswith(" (fetch)"))
     return [Remote(row[0], row[1]) for row in rows if len(row) == 2] if code == 0 else []
 
 
 def app_of_url(url: str, target: Target) -> str:
-    """The app that a remote's URL names on this installation, or ''."""
+    """The app of a remote URL on this installation, or ''."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -69,15 +68,13 @@ def app_of_url(url: str, target: Target) -> str:
 
 
 def app_of_checkout(target: Target, remote: str = "") -> str:
-    """The app that the checkout's remotes (or the one of that name) lead to; '' when none does. CliError when several
-    do.
-    """
+    """The app of the repository's remotes, or of the remote with that name; '' for none. CliError for several apps."""
     rows = remotes()
     if remote:
         found = next((row for row in rows if row.name == remote), None)
         name = app_of_url(found.url, target) if found else ""
         if not name:
-            what = f"leads to {found.url}, not to {target.git_url}" if found else "does not exist here"
+            what = f"points to {found.url}, not to {target.git_url}" if found else "does not exist"
             raise CliError(f"The git remote {remote!r} {what}.", hint="git remote -v", code=2)
         return name
     apps = {row.name: name for row in rows if (name := app_of_url(row.url, target))}
@@ -85,17 +82,17 @@ def app_of_checkout(target: Target, remote: str = "") -> str:
         return apps[REMOTE]
     if len(set(apps.values())) > 1:
         shown = ", ".join(f"{app} ({name})" for name, app in apps.items())
-        raise CliError(f"The git remotes lead to several apps: {shown}.", hint="add -a APP or -r REMOTE", code=2)
+        raise CliError(f"The git remotes point to several apps: {shown}.", hint="add -a APP or -r REMOTE", code=2)
     return next(iter(apps.values()), "")
 
 
 def url_of(app: str, target: Target) -> str:
-    """Where the app is pushed to."""
+    """The git URL of the app."""
     return f"{target.git_url}/{app}.git"
 
 
 def program() -> str:
-    """This very command as an absolute path: git calls it from any folder and with any PATH."""
+    """The absolute path of this command: git calls it from any folder and with any PATH."""
     own = Path(sys.argv[0])
     if own.name == "greenroom" and own.exists():
         return str(own.absolute())
@@ -106,22 +103,23 @@ def program() -> str:
 
 
 def use_helper(target: Target) -> None:
-    """Have git ask this command for the password of the installation's URL.
+    """Configure this command as git's credential helper for the installation's URL.
 
-    The empty value first keeps the helpers of the user's own configuration out: they would store the token in clear.
+    The empty value in front resets the helpers of the user's own configuration, which could store the token in
+    plaintext.
     """
     key = f"credential.{target.git_url}.helper"
-    words = [program(), "git:credentials"]
+    helper = [program(), "git:credentials"]
     if target.home is not None:
-        words += ["--home", str(target.home)]
+        helper += ["--home", str(target.home)]
     git("config", "--local", "--unset-all", key)
     git("config", "--local", "--add", key, "")
-    git("config", "--local", "--add", key, "!" + shlex.join(words))
+    git("config", "--local", "--add", key, "!" + shlex.join(helper))
 
 
 def add_remote(app: str, target: Target, name: str = REMOTE) -> str:
-    """Make remote ``name`` lead to the app, with its credential helper. '' when done, else where the remote leads
-    already.
+    """Add the remote ``name`` of the app and the credential helper. Returns '', or the URL of an existing remote that
+    points elsewhere, which stays unchanged.
     """
     wanted = url_of(app, target)
     existing = next((row for row in remotes() if row.name == name), None)
@@ -134,7 +132,7 @@ def add_remote(app: str, target: Target, name: str = REMOTE) -> str:
 
 
 def move_remotes(target: Target, old: str, new: str) -> list[str]:
-    """Let the remotes that lead to app ``old`` lead to ``new``; their names."""
+    """Update the remotes of app ``old`` to app ``new``; returns the names of the remotes."""
     moved = [row.name for row in remotes() if app_of_url(row.url, target) == old]
     for name in moved:
         git("remote", "set-url", name, url_of(new, target))
@@ -142,7 +140,7 @@ def move_remotes(target: Target, old: str, new: str) -> list[str]:
 
 
 def drop_remotes(target: Target, app: str) -> list[str]:
-    """Remove the remotes that lead to the app; their names."""
+    """Remove the remotes of the app; returns their names."""
     dropped = [row.name for row in remotes() if app_of_url(row.url, target) == app]
     for name in dropped:
         git("remote", "remove", name)
@@ -150,10 +148,9 @@ def drop_remotes(target: Target, app: str) -> list[str]:
 
 
 def commit(text: str) -> str:
-    """The commit that ``text`` (a SHA, its beginning, or a revision of this checkout) names; as typed when it looks
-    like a SHA.
+    """The commit SHA of ``text`` (a SHA, a SHA prefix or a revision; '' for HEAD). An unknown SHA is returned as typed.
 
-    Without a text: HEAD. CliError when it is neither.
+    CliError when it is none of these.
     """
     code, found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{text or 'HEAD'}^{{commit}}")
     if code == 0 and SHA.match(found.strip()):
@@ -162,10 +159,10 @@ def commit(text: str) -> str:
         return text.lower()
     if not text:
         raise CliError(
-            "No commit is named, and this folder is not a git checkout with a commit.", hint="add the SHA", code=2
+            "No commit is specified, and this folder is not a git repository with a commit.", hint="add the SHA", code=2
         )
     raise CliError(
-        f"{text[:80]!r} is neither a commit of this checkout nor 7 to 40 digits of a SHA.",
+        f"{text[:80]!r} is neither a revision of this repository nor 7 to 40 digits of a commit SHA.",
         hint="git log --oneline",
         code=2,
     )

@@ -1,6 +1,6 @@
-"""The verbs of git: a remote for a checkout, and the answer to git's question for a password.
+"""Commands for git: add a remote, and the credential helper.
 
-The answer goes to the installation's own addresses alone; for any other host git hears nothing.
+The credential helper answers only for the installation's own URLs.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from greenroom_cli.stdin import stdin_lines
 @command("git:remote", example="greenroom git:remote -a ach-payslip-staging\ngit push greenroom HEAD:master")
 @click.argument("name", default=git.REMOTE, required=False)
 def remote(cx: Context, name: str) -> int | None:
-    """Add a git remote for an app to this checkout.
+    """Add a git remote for an app to this repository.
 
-    NAME is the remote's name (default: greenroom). git asks this command for the password; the token is not written
-    to the repository.
+    NAME is the remote's name (default: greenroom). This command becomes its credential helper: no token is written to
+    .git/config.
     """
     if not git.in_checkout():
-        raise CliError("This folder is not a git checkout.", hint="git init")
+        raise CliError("This folder is not a git repository.", hint="git init")
     url = cx.api.get(cx.path())["name"]
     announce_remote(url, cx, name)
     return None
 
 
 def announce_remote(app: str, cx: Context, name: str) -> None:
-    """Add the remote and say so; an existing remote of that name that leads elsewhere is left alone."""
+    """Add the remote and report it. An existing remote that points elsewhere stays unchanged."""
     taken = git.add_remote(app, cx.target, name)
     url = git.url_of(app, cx.target)
     if taken:
-        output.warn(f"The git remote {name} leads to {taken} already; it was left alone.")
+        output.warn(f"The git remote {name} already points to {taken}. It was not changed.")
         output.hint(f"greenroom git:remote -a {app} OTHERNAME, or: git remote set-url {name} {url}")
         return
-    output.note(f"Git remote {name} leads to {url}")
+    output.note(f"Set git remote {name} to {url}")
     output.hint(f"deploy with: git push {name} HEAD:master   (undo: git remote remove {name})")
 
 
 @command("git:credentials", example="git credential fill", app=False, hidden=True)
 @click.argument("operation")
 def credentials(cx: Context, operation: str) -> int | None:
-    """Answer git's question for a password."""
+    """Answer git's request for credentials."""
     asked = dict(line.partition("=")[::2] for _, line in stdin_lines() if "=" in line)
     if operation != "get":
         return None

@@ -1,7 +1,6 @@
-"""``logs``: an app's log, once or as it comes.
+"""``logs``: prints the log of an app, once or continuously.
 
-Following uses server-sent events, whose ids let a broken connection go on where it stopped: nothing twice, nothing
-lost.
+``--tail`` uses server-sent events. After a lost connection their ids let it continue without gaps or duplicates.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ if TYPE_CHECKING:
 LINE = re.compile(r"(?P<at>\S+) (?P<source>[^\s\[]+)\[(?P<dyno>[^\]]*)\]: ?(?P<text>.*)\Z", re.DOTALL)
 PALETTE = ("yellow", "green", "cyan", "magenta", "blue")
 PATIENCE = 60.0
-"""Seconds that a followed log may be away before the command gives up."""
+"""Seconds of an interruption after which ``--tail`` gives up."""
 
 
 @command("logs", example="greenroom logs --tail -a ach-payslip-staging\ngreenroom logs -n 500 --dyno web.1", json=True)
-@click.option("-t", "--tail", is_flag=True, help="Stay and show lines as they come.")
-@click.option("-n", "--num", type=click.IntRange(0, 100_000), help="How many lines from before (default: 100).")
+@click.option("-t", "--tail", is_flag=True, help="Keep printing new lines.")
+@click.option("-n", "--num", type=click.IntRange(0, 100_000), help="Number of lines (default: 100).")
 @click.option(
     "-d", "--dyno", "--ps", default="", metavar="DYNO", help="Lines of one dyno (web.1) or process type (web)."
 )
 @click.option("-s", "--source", default="", metavar="SOURCE", help="Lines of one source: app or heroku.")
 def logs(cx: Context, tail: bool, num: int | None, dyno: str, source: str) -> int | None:
-    """Show the log: what dynos print, what the router serves, what the platform does.
+    """Show the log: output of dynos, router requests and platform events.
 
-    With --json each line is one JSON object {at, source, dyno, text}.
+    With --json each line is a JSON object {at, source, dyno, text}.
     """
     body: dict[str, Any] = {"tail": tail}
     body |= {
@@ -51,9 +50,7 @@ def logs(cx: Context, tail: bool, num: int | None, dyno: str, source: str) -> in
 
 
 def follow(cx: Context, session: Callable[[], str]) -> Iterator[str]:
-    """Lines for ever, across broken connections; a link that has expired meanwhile is replaced by a new one, if the
-    server still gives one.
-    """
+    """Yield lines without end, across lost connections. An expired log session is replaced by a new one."""
     url, last, heard = session(), "", time.monotonic()
     fresh = True
     while True:
@@ -89,7 +86,7 @@ def _events(lines: Iterator[str], last: str) -> Iterator[tuple[str, str]]:
 
 
 def coloured(line: str) -> str:
-    """The line with its head in the process's colour on a terminal; without colours elsewhere."""
+    """The line with its prefix in the colour of the process type, on a terminal; otherwise without colours."""
     text = output.clean(line, keep_colours=output.colours(_stdout()))
     match = LINE.match(text)
     if not match:

@@ -1,6 +1,6 @@
-"""The ``greenroom`` command: finds the verb by its name, imports that verb's module alone, and ends with its exit code.
+"""Entry point of the ``greenroom`` command: looks up the subcommand, imports only its module, and exits with its code.
 
-Errors are printed here and nowhere else: the message, then ``hint:`` with the next command.
+Only this module prints errors: the message, then ``hint:`` with the next command.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import click
 from greenroom_cli import catalogue
 from greenroom_cli.errors import CliError
 
-LEAD = "A staging system for Django teams: git push, a gate, zero-downtime releases, migrations by hand."
+LEAD = "A staging system for Django teams: git push, a gate, zero-downtime releases, manual migrations."
 
 
 class Greenroom(click.Group):
-    """The group of all commands; each is imported when it is called."""
+    """The group of all commands. Each command's module is imported on its first call."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All listed names."""
+        """All command names that the help lists."""
         return [*catalogue.HOST, *(name for name, row in catalogue.COMMANDS.items() if row[0] != "-")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name or alias, or None."""
+        """The command with that name or alias, or None."""
         name = catalogue.ALIASES.get(cmd_name, cmd_name)
         if name in catalogue.HOST:
             return _host_command(name)
@@ -40,26 +40,26 @@ class Greenroom(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Heroku's way to say that there is no such command, with the nearest one."""
+        """Raises CliError with the closest name for an unknown command, as the Heroku CLI does."""
         if not ctx.resilient_parsing and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             raise _unknown(args[0])
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by topic; no module of theirs is imported for it."""
+        """Lists the commands by topic, without importing their modules."""
         width = max(map(len, self.list_commands(ctx)))
         for topic, about in catalogue.TOPICS.items():
             with formatter.section(about[0].upper() + about[1:]):
                 formatter.write_dl([(name.ljust(width), text) for name, text in catalogue.of_topic(topic)])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Where more help is."""
+        """Points to the help of a single command."""
         formatter.write("\n")
-        formatter.write_text("greenroom help COMMAND shows a command's options and an example.")
+        formatter.write_text("Run greenroom help COMMAND for the options of a command and an example.")
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
-        """Run and exit: 0 done, 1 refused or failed, 2 called wrongly, else what the command says (``run``: the remote
-        code).
+        """Run and exit: 0 success, 1 refused or failed, 2 usage error, else the command's own code (``run``: the exit
+        code of the remote command).
         """
         extra["standalone_mode"] = False
         sys.exit(_guard(lambda: super(Greenroom, self).main(args, prog_name or "greenroom", **extra)))
@@ -81,7 +81,7 @@ def _unknown(name: str) -> CliError:
 
 
 def _guard(call: Callable[[], Any]) -> int:
-    """The exit code of a call, its errors printed."""
+    """Run ``call``, print its errors, and return the exit code."""
     from greenroom_cli import output
 
     try:
@@ -102,7 +102,7 @@ def _guard(call: Callable[[], Any]) -> int:
         output.note()
         return 130
     except BrokenPipeError:
-        # Who read our output has gone; without this Python would complain once more while it ends.
+        # The reader of stdout has gone. Without the redirect Python reports the broken pipe again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code if isinstance(code, int) else 0
@@ -119,7 +119,7 @@ def _guard(call: Callable[[], Any]) -> int:
 @click.option("--version", is_flag=True, help="Show the version.")
 @click.pass_context
 def cli(context: click.Context, version: bool) -> int:
-    """Without a command: the help."""
+    """Without a command: print the help."""
     if version:
         from greenroom_cli.shell import version_text
 
@@ -130,7 +130,7 @@ def cli(context: click.Context, version: bool) -> int:
 
 
 def main() -> None:
-    """The entry point of the package."""
+    """The console script of the package."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""The verbs of maintenance mode."""
+"""Commands for maintenance mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def maintenance(cx: Context) -> int | None:
 
 @command("maintenance:on", example="greenroom maintenance:on -a ach-payslip-staging")
 def on(cx: Context) -> int | None:
-    """Show visitors a maintenance page; dynos go on running."""
+    """Turn maintenance mode on: visitors see a maintenance page. Dynos keep running."""
     with output.progress(f"Enabling maintenance mode for {output.app_mark(cx.app)}"):
         cx.api.patch(cx.path(), {"maintenance": True})
     output.hint(f"undo with: greenroom maintenance:off{cx.flags()}")
@@ -28,7 +28,7 @@ def on(cx: Context) -> int | None:
 
 @command("maintenance:off", example="greenroom maintenance:off -a ach-payslip-staging")
 def off(cx: Context) -> int | None:
-    """Let visitors in again."""
+    """Turn maintenance mode off."""
     with output.progress(f"Disabling maintenance mode for {output.app_mark(cx.app)}"):
         cx.api.patch(cx.path(), {"maintenance": False})
     output.hint(f"undo with: greenroom maintenance:on{cx.flags()}")

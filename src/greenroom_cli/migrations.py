@@ -1,6 +1,6 @@
-"""The verbs of migrations: what is pending, run them by hand, try them on a copy.
+"""Commands for migrations: show pending ones, run them, rehearse them on a copy.
 
-Nothing here runs a migration that was not asked for by name; ``migrations:run`` is ``run`` with a report around it.
+Migrations run only on request; ``migrations:run`` is ``run`` with a report before and after.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from greenroom_cli.errors import CliError
 COMMANDS = {"alembic": ("alembic", "upgrade")}
 DJANGO = ("python", "manage.py", "migrate")
 HEALTH_SECONDS = 6.0
-"""How long to wait for how the live release answers after a migrate."""
+"""Seconds to wait for the health of the live release after a migrate."""
 RADAR_SECONDS = 20.0
 REHEARSAL_SECONDS = 1200.0
 SWITCH_SECONDS = 120.0
-"""How long a held release may take to be live after its migrations."""
+"""Seconds until a held release must be live after its migrations."""
 
 
 @command("migrations", example="greenroom migrations -a ach-payslip-staging", json=True)
 def migrations(cx: Context) -> int | None:
-    """Show pending migrations (the code has them, the database has not) and who ran what.
+    """Show pending migrations and the history of migrate commands.
 
-    The code is that of the release that is held for its migrations, else of the live one.
+    Pending migrations are in the code but not applied to the database. The code is that of the held release, else of
+    the live one.
     """
     row = cx.api.get(cx.path("migrations"))
     if cx.as_json:
@@ -39,7 +40,7 @@ def migrations(cx: Context) -> int | None:
     output.heading(f"{cx.app} Migrations{version}")
     if row.get("held"):
         output.warn(
-            "This release is held: it does not answer on the present schema, and goes live after its migrations."
+            "This release is on hold: it needs a newer database schema. It goes live after its migrations have run."
         )
     _show_state(row)
     _show_conflicts(row)
@@ -62,42 +63,42 @@ def _show_state(row: dict[str, Any]) -> None:
         output.say(output.clean(row.get("detail") or "") or "The app has no migrations.")
     elif status == "error":
         output.say(
-            output.style("error", "red") + f": {output.clean(row.get('detail') or 'the database could not be asked')}"
+            output.style("error", "red") + f": {output.clean(row.get('detail') or 'the database could not be queried')}"
         )
     elif status == "unknown":
-        output.say("unknown" + (f": {output.clean(row['detail'])}" if row.get("detail") else ": not asked yet"))
+        output.say("unknown" + (f": {output.clean(row['detail'])}" if row.get("detail") else ": not checked yet"))
     elif not pending:
         output.say(output.style("up to date", "green"))
     for name in pending:
         output.say(f"{output.style('pending', 'yellow')}  {output.clean(name)}")
     for name in missing:
         output.say(
-            f"{output.style('missing', 'red')}  {output.clean(name)} (applied, but not in this code: another branch was"
-            " here, or its app was removed)"
+            f"{output.style('missing', 'red')}  {output.clean(name)} (applied, but not in this code: applied from"
+            " another branch, or its Django app was removed)"
         )
     if status == "ok" and row.get("detail"):
         output.note(output.clean(row["detail"]))
     if row.get("probed_at"):
-        output.note(f"asked {output.when(row['probed_at'])}")
+        output.note(f"checked {output.when(row['probed_at'])}")
 
 
 def _show_conflicts(row: dict[str, Any]) -> None:
-    """Migrations without a common successor, and changes of models that no migration holds."""
+    """Conflicting migrations (several leaf nodes), and model changes without a migration."""
     for app, names in (row.get("conflicts") or {}).items():
         output.say(
-            f"{output.style('conflict', 'red')} {output.clean(app)}: {output.clean(' and '.join(names))}: none can be"
-            " run until one follows the other"
+            f"{output.style('conflict', 'red')} {output.clean(app)}: {output.clean(' and '.join(names))}: no migration"
+            " can run until they are merged (makemigrations --merge)"
         )
     for text in row.get("unmade") or ():
-        output.say(f"{output.style('unmade', 'red')}   {output.clean(text)} (in the models, but in no migration)")
+        output.say(f"{output.style('unmade', 'red')}   {output.clean(text)} (in the models, but not in a migration)")
 
 
 def _show_warnings(rows: list[dict[str, Any]]) -> None:
-    """What the pending ones would do to the data of now, each with the safe way."""
+    """The risks of the pending migrations, each with a safe alternative."""
     if rows:
         output.say()
     for row in rows:
-        output.say(f"{output.style('mind', 'yellow')}     {output.clean(row['line'])}")
+        output.say(f"{output.style('risk', 'yellow')}     {output.clean(row['line'])}")
         output.say(f"         safe: {output.clean(row['recipe'])}")
 
 
@@ -105,22 +106,22 @@ COLOURS = {"green": "green", "amber": "yellow", "red": "red"}
 
 
 def _show_rehearsal(row: dict[str, Any] | None, pending: list[str]) -> None:
-    """One paragraph of the newest rehearsal, when it is about what is pending now."""
+    """A summary of the newest rehearsal, if it covers exactly the pending migrations."""
     if not row or row["pending"] != pending or not pending:
         return
     output.say()
     if row["state"] in ("wanted", "running"):
-        output.say(f"Rehearsal {row['number']} runs: {output.clean(row['step'] or 'it waits for its turn')}")
+        output.say(f"Rehearsal {row['number']} is running: {output.clean(row['step'] or 'waiting in the queue')}")
         return
     word = output.style(row["colour"] or row["state"], COLOURS.get(row["colour"] or "", "red"))
     output.say(f"Rehearsal {row['number']} ({output.when(row['finished_at'])}): {word}")
     _print_summary(row)
     if row["state"] == "done":
-        output.note(f"in full: greenroom migrations:rehearsal {row['number']} -a {row['app']['name']}")
+        output.note(f"full report: greenroom migrations:rehearsal {row['number']} -a {row['app']['name']}")
 
 
 def _print_summary(row: dict[str, Any]) -> None:
-    """The paragraph, one line for each of its parts."""
+    """The summary, one part per line."""
     for part in row["summary"].removesuffix(".").split("; "):
         output.say(f"  {output.clean(part)}")
 
@@ -149,15 +150,13 @@ def _run_line(run: dict[str, Any]) -> list[str]:
     raw=True,
 )
 @click.argument("words", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
-@click.option(
-    "--no-snapshot", is_flag=True, help="Without the snapshot that is taken before; it is noted in the audit log."
-)
-@click.option("--force", is_flag=True, help="Although the rehearsal was red.")
+@click.option("--no-snapshot", is_flag=True, help="Do not take a snapshot first (recorded in the audit log).")
+@click.option("--force", is_flag=True, help="Run the migrations although the rehearsal was red.")
 def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool) -> int | None:
     """Run the app's migrations: `python manage.py migrate ARGS`, or `alembic upgrade ARGS`, in a one-off dyno.
 
-    Takes a snapshot before, and says what is pending before and after. A release that was held for its migrations
-    goes live afterwards. The exit code is that of the command.
+    Takes a snapshot first, and shows the pending migrations before and after. A held release goes live afterwards.
+    The exit code is that of the command.
     """
     import shlex
 
@@ -167,22 +166,24 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
     if before["status"] == "none":
         raise CliError(
             before.get("detail") or f"{cx.app} has no migrations.",
-            hint=f"another command: greenroom run{cx.flags()} -- COMMAND",
+            hint=f"to run another command: greenroom run{cx.flags()} -- COMMAND",
         )
     held = _held(cx) if before.get("held") else {}
     pending = before.get("pending") or []
     if before["status"] == "ok":
-        output.note(f"Pending: {', '.join(pending) or 'nothing'}")
+        output.note(f"Pending: {', '.join(pending) or 'none'}")
     command = COMMANDS.get(before.get("framework") or "", DJANGO)
     line = shlex.join((*command, *(words or (("head",) if command is not DJANGO else ()))))
     code = attach_and_wait(cx, line, no_snapshot=no_snapshot, force=force)
     after = _radar_after(cx, before)
     taken = after["runs"][0].get("snapshot") if after.get("runs") else None
     if code != 0:
-        output.complain(f"migrate ended with exit code {code}; what had been applied before the error stays applied.")
+        output.complain(
+            f"migrate failed with exit code {code}. Migrations that completed before the error stay applied."
+        )
         output.hint(
             f"greenroom migrations{cx.flags()}"
-            + (f"   (go back: greenroom pg:restore {taken}{cx.flags()})" if taken else "")
+            + (f"   (restore: greenroom pg:restore {taken}{cx.flags()})" if taken else "")
         )
         return code
     _report(cx, before, after, taken)
@@ -191,8 +192,8 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
 
 
 def _print_measurements(cx: Context, after: dict[str, Any]) -> None:
-    """Each migration's seconds and longest lock as they were, beside what the rehearsal had measured; and how the live
-    release answers.
+    """The duration and longest lock of each migration beside those of the rehearsal, and the health of the live
+    release.
     """
     run = (after.get("runs") or [{}])[0]
     lines = [
@@ -201,12 +202,12 @@ def _print_measurements(cx: Context, after: dict[str, Any]) -> None:
     ]
     if lines:
         output.note("")
-        every = [["Migration", "Took", "Blocked", "Rehearsed", "Blocked then"], *lines]
-        wide = [max(len(words[number]) for words in every) for number in range(5)]
-        for words in every:
+        every = [["Migration", "Took", "Blocked", "Rehearsed", "Blocked in rehearsal"], *lines]
+        widths = [max(len(line[number]) for line in every) for number in range(5)]
+        for line in every:
             cells = [
-                word.rjust(size) if number in (1, 3) else word.ljust(size)
-                for number, (word, size) in enumerate(zip(words, wide, strict=True))
+                cell.rjust(width) if number in (1, 3) else cell.ljust(width)
+                for number, (cell, width) in enumerate(zip(line, widths, strict=True))
             ]
             output.note("  ".join(cells).rstrip())
     if run and not run.get("health"):
@@ -219,12 +220,12 @@ def _print_measurements(cx: Context, after: dict[str, Any]) -> None:
 
 
 BRIEF = 0.1
-"""Seconds: what is blocked for less is not worth a word, and from outside it is seen by chance alone."""
+"""Seconds: shorter locks are not reported, because sampling sees them only by chance."""
 WRITE_BLOCKING = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 
 
 def _figures(one: dict[str, Any]) -> list[str]:
-    """``0.42 s`` and ``writes of payroll_payrun 0.4 s``; empty where nothing was measured."""
+    """``0.42 s`` and ``writes to payroll_payrun 0.4 s``; two empty cells without a measurement."""
     if one.get("seconds") is None:
         return ["", ""]
     held = [
@@ -233,21 +234,21 @@ def _figures(one: dict[str, Any]) -> list[str]:
         if lock["mode"] in WRITE_BLOCKING
     ]
     seconds, mode, table = max(held, default=(0.0, "", ""))
-    what = "reads" if mode == "AccessExclusiveLock" else "writes"
-    blocked = (
-        f"{what} of {output.clean(table)} {seconds:.2f} s" if seconds >= BRIEF else f"nothing for {BRIEF} s or more"
-    )
+    what = "reads of" if mode == "AccessExclusiveLock" else "writes to"
+    blocked = f"{what} {output.clean(table)} {seconds:.2f} s" if seconds >= BRIEF else f"nothing for {BRIEF} s or more"
     return [f"{one['seconds']:.2f} s", blocked]
 
 
 def _held(cx: Context) -> dict[str, Any]:
-    """The delivery that is held now; empty when none is."""
+    """The held delivery; empty when none is held."""
     rows = cx.api.get(cx.path("deliveries"), limit=100)
     return next((row for row in rows if row["state"] == "held"), {})
 
 
 def _follow_held(cx: Context, held: dict[str, Any]) -> int:
-    """Wait until the delivery that was held is live, or has ended otherwise; held again has another end time."""
+    """Wait until the held delivery is live or has ended; returns the exit code. A delivery that is held again has
+    another ``finished_at``.
+    """
 
     def moved(row: dict[str, Any]) -> bool:
         return row["state"] in ENDED and (row["state"] != "held" or row["finished_at"] != held["finished_at"])
@@ -263,7 +264,7 @@ def _follow_held(cx: Context, held: dict[str, Any]) -> int:
 
 
 def _radar_after(cx: Context, before: dict[str, Any]) -> dict[str, Any]:
-    """The radar's answer from after the run: with a newer time, or another content."""
+    """The radar's state after the run: with a newer ``probed_at`` or other pending migrations."""
     began = time.monotonic()
 
     def renewed(row: dict[str, Any]) -> bool:
@@ -285,7 +286,7 @@ def _report(cx: Context, before: dict[str, Any], after: dict[str, Any], taken: s
     left = after.get("pending") or []
     applied = [name for name in pending if name not in left]
     if after["status"] != "ok":
-        output.warn(f"What is pending now is not known: {after.get('detail') or after['status']}")
+        output.warn(f"The pending migrations are unknown: {after.get('detail') or after['status']}")
         output.hint(f"greenroom migrations{cx.flags()}")
         return
     if applied:
@@ -293,26 +294,26 @@ def _report(cx: Context, before: dict[str, Any], after: dict[str, Any], taken: s
     output.note(f"Pending: {', '.join(left)}" if left else "The database is up to date.")
     if applied:
         undo = (before.get("undo") or []) if not left else []
-        for number, words in enumerate(undo):
+        for number, arguments in enumerate(undo):
             output.hint(
                 f"{'undo with:' if number == 0 else '     then:'} greenroom migrations:run{cx.flags()}"
-                f" {output.clean(words)}"
+                f" {output.clean(arguments)}"
             )
         if taken:
-            output.hint(f"{'or ' if undo else ''}put the whole database back: greenroom pg:restore {taken}{cx.flags()}")
+            output.hint(f"{'or ' if undo else ''}restore the database: greenroom pg:restore {taken}{cx.flags()}")
 
 
 @command("migrations:rehearse", example="greenroom migrations:rehearse -a ach-payslip-staging", json=True)
 def rehearse(cx: Context) -> int | None:
-    """Try the pending migrations on a copy of the database and report what they would do.
+    """Rehearse the pending migrations on a copy of the database and report their effects.
 
-    Nothing of the app is touched: its database is copied, the migrations run there in a dyno without network, the code
-    before and the new code are tried on both schemas, and the copy is dropped. Exit code 1: red, or nothing was learnt.
+    The app and its database stay unchanged. The migrations run on the copy, in a dyno without network access. The old
+    and the new code are tested on both schemas, and the copy is dropped. Exit code 1: red, or the rehearsal failed.
     """
     row = cx.api.post(cx.path("migrations", "actions", "rehearse"))
     if not isinstance(row, dict) or "number" not in row:
-        raise CliError("The server's answer is not a rehearsal.", hint="greenroom version --server")
-    with output.progress(f"Rehearsing what is pending for {output.app_mark(cx.app)} on a copy of its data") as step:
+        raise CliError("The server's response is not a rehearsal.", hint="greenroom version --server")
+    with output.progress(f"Rehearsing migrations of {output.app_mark(cx.app)} on a copy of its database") as step:
         row = cx.api.poll(
             cx.path("rehearsals", str(row["number"])),
             done=lambda one: one["state"] in ("done", "failed"),
@@ -325,7 +326,7 @@ def rehearse(cx: Context) -> int | None:
 @command("migrations:rehearsal", example="greenroom migrations:rehearsal 4 -a ach-payslip-staging --json", json=True)
 @click.argument("number", type=int, metavar="NUMBER")
 def show_rehearsal(cx: Context, number: int) -> int | None:
-    """Show the whole report of a rehearsal."""
+    """Show the report of a rehearsal."""
     return _print_rehearsal(cx, cx.api.get(cx.path("rehearsals", str(number))))
 
 
@@ -338,10 +339,10 @@ def _print_rehearsal(cx: Context, row: dict[str, Any]) -> int:
         _print_summary(row)
         report = row.get("report") or {}
         if seconds := report.get("seconds"):
-            took = f"{seconds['dump']:.1f} s to take, {seconds['load']:.1f} s to load; {seconds['whole']:.1f} s in all"
-            output.note(f"A copy of {report['bytes'] / 1e6:.0f} MB: {took}.")
+            took = f"dump {seconds['dump']:.1f} s, load {seconds['load']:.1f} s, total {seconds['whole']:.1f} s"
+            output.note(f"Copy of {report['bytes'] / 1e6:.0f} MB: {took}.")
         for limit in report.get("limits") or ():
-            output.note(f"Mind: {limit}.")
+            output.note(f"Note: {limit}.")
     else:
         output.complain(f"Rehearsal {row['number']} {row['state']}: {output.clean(row['failure'] or row['step'])}")
     return 0 if row["state"] == "done" and row["colour"] != "red" else 1

@@ -1,6 +1,4 @@
-"""The verb of a password, which `heroku login` and its page ask for. It is typed or read from stdin, never an
-argument.
-"""
+"""The command to set a password, for `heroku login`. It is read from the terminal or stdin, never from an argument."""
 
 from __future__ import annotations
 
@@ -13,14 +11,14 @@ from greenroom_cli.stdin import stdin_lines
 def password(cx: Context) -> int | None:
     """Set your password.
 
-    `heroku login` and its page ask for it. It is asked for at the terminal, or read from stdin: the new one, then the
-    present one if there is one, a line each.
+    `heroku login` asks for it. The password is read from the terminal, or from stdin: the new password on the first
+    line, the current password, if any, on the second.
     """
     import getpass
     import sys
 
     if sys.stdin.isatty():
-        old = getpass.getpass("Present password (empty if there is none yet): ")
+        old = getpass.getpass("Current password (empty if none is set): ")
         new = getpass.getpass("New password: ")
     else:
         lines = [*(line for _, line in stdin_lines()), "", ""]

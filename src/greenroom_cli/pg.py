@@ -1,4 +1,4 @@
-"""The verbs of the app's database and the list of add-ons; its snapshots have verbs of their own beside this."""
+"""Commands for the app's database and add-ons. The commands for snapshots are in ``snapshots``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from greenroom_cli.context import Context, command
 
 @command("pg:info", example="greenroom pg:info -a ach-payslip-staging", json=True)
 def info(cx: Context) -> int | None:
-    """Show the app's database: version, size, tables, connections."""
+    """Show details of the database: version, size, tables, connections."""
     row = cx.api.get(cx.path("pg"))
     if cx.as_json:
         output.print_json(row)

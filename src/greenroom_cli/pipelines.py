@@ -1,4 +1,4 @@
-"""The verbs of pipelines: apps of one product in stages, and the promotion of code from one to the next."""
+"""Commands for pipelines: the stages of a product's apps, and promotion of a slug to the next stage."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def pipeline_path(name: str, *parts: str) -> str:
 
 
 def coupling(cx: Context) -> dict[str, Any]:
-    """The app's place in a pipeline."""
+    """The pipeline coupling of the app."""
     return cx.api.get(cx.path("pipeline-couplings"))
 
 
 def pipeline_of(cx: Context, name: str) -> str:
-    """The pipeline that was named, else the id of the app's."""
+    """The given pipeline, or the id of the app's pipeline."""
     return name or str(coupling(cx)["pipeline"]["id"])
 
 
@@ -48,7 +48,7 @@ def pipelines(cx: Context) -> int | None:
 @command("pipelines:info", example="greenroom pipelines:info payslip", app=False, json=True)
 @click.argument("pipeline")
 def info(cx: Context, pipeline: str) -> int | None:
-    """Show the apps of a pipeline with their stages."""
+    """Show the apps and stages of a pipeline."""
     row = cx.api.get(pipeline_path(pipeline))
     rows = cx.api.everything(pipeline_path(row["id"], "pipeline-couplings"))
     if cx.as_json:
@@ -63,7 +63,7 @@ def info(cx: Context, pipeline: str) -> int | None:
 @click.argument("name")
 @STAGE
 def create(cx: Context, name: str, stage: str) -> int | None:
-    """Make a pipeline with its first app."""
+    """Create a pipeline with its first app."""
     with output.progress(f"Creating {name} pipeline"):
         row = cx.api.post("/pipelines", {"name": name})
     _couple(cx, row["id"], name, stage)
@@ -98,7 +98,7 @@ def update(cx: Context, stage: str) -> int | None:
 
 @command("pipelines:remove", example="greenroom pipelines:remove -a ach-payslip")
 def remove(cx: Context) -> int | None:
-    """Remove an app from its pipeline; the app stays."""
+    """Remove an app from its pipeline. The app stays."""
     row = coupling(cx)
     with output.progress(f"Removing {output.app_mark(cx.app)}"):
         cx.api.delete(f"/pipeline-couplings/{row['id']}")
@@ -119,11 +119,13 @@ def rename(cx: Context, pipeline: str, name: str) -> int | None:
 
 @command("pipelines:destroy", example="greenroom pipelines:destroy payslip --confirm payslip", app=False)
 @click.argument("pipeline")
-@click.option("--confirm", "given", metavar="NAME", default="", help="The pipeline's name, in place of the question.")
+@click.option(
+    "--confirm", "given", metavar="NAME", default="", help="The pipeline's name, to confirm without a prompt."
+)
 def destroy(cx: Context, pipeline: str, given: str) -> int | None:
-    """Destroy a pipeline; its apps stay."""
+    """Destroy a pipeline. Its apps stay."""
     name = cx.api.get(pipeline_path(pipeline))["name"]
-    confirm(cx, given, name=name, what=f"This destroys the pipeline {name}; its apps stay.")
+    confirm(cx, given, name=name, what=f"WARNING: This destroys the pipeline {name}. Its apps stay.")
     with output.progress(f"Destroying {name} pipeline"):
         cx.api.delete(pipeline_path(pipeline))
     return None
@@ -137,17 +139,16 @@ def destroy(cx: Context, pipeline: str, given: str) -> int | None:
     ),
 )
 @click.option(
-    "-t", "--to", default="", metavar="APP,APP", help="The apps to promote to; without it those of the next stage."
+    "-t", "--to", default="", metavar="APP,APP", help="The apps to promote to (default: the apps of the next stage)."
 )
-@click.option("--force", is_flag=True, help="Also when a target's database lacks migrations of the code.")
-@click.option("--no-wait", is_flag=True, help="Do not wait until it serves.")
-@click.option("--timeout", default=SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it.")
+@click.option("--force", is_flag=True, help="Promote although migrations are pending on a target's database.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the new release is live.")
+@click.option("--timeout", default=SECONDS, show_default=True, metavar="SECONDS", help="How long to wait.")
 def promote(cx: Context, to: str, force: bool, no_wait: bool, timeout: float) -> int | None:
-    """Promote the code of an app's release to other apps of the pipeline.
+    """Promote the slug of an app to other apps of its pipeline.
 
-    The very slug is released there, with the target's own config vars; nothing is built. Pending migrations of a target
-    are shown and hold
-    the release there until a person has run them.
+    The same slug is released there with the target's own config vars, without a new build. Pending migrations are
+    shown, and the release is held there until a user has run them.
     """
     row = coupling(cx)
     targets = _targets(cx, row, to)
@@ -164,7 +165,7 @@ def promote(cx: Context, to: str, force: bool, no_wait: bool, timeout: float) ->
             )
         failed = [one for one in rows if one["status"] == "failed"]
         step.end = (
-            "failed" if failed else "done" if not any(one["status"] == "pending" for one in rows) else "on its way"
+            "failed" if failed else "done" if not any(one["status"] == "pending" for one in rows) else "in progress"
         )
     output.table([[one["app"]["name"], f"v{(one['release'] or {}).get('version', '')}", one["status"]] for one in rows])
     for one in failed:
@@ -184,7 +185,7 @@ def _targets(cx: Context, row: dict[str, Any], to: str) -> list[dict[str, Any]]:
         return [found[name] for name in wanted]
     if row["stage"] not in STAGES[:-1]:
         raise CliError(
-            f"{cx.app} is in the stage {row['stage']}: there is no next one.", hint="--to APP names a target"
+            f"{cx.app} is in the stage {row['stage']}, which has no next stage.", hint="specify a target with --to APP"
         )
     following = STAGES[STAGES.index(row["stage"]) + 1]
     chosen = [entry for entry in rows if entry["stage"] == following]

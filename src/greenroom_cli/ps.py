@@ -1,4 +1,4 @@
-"""The verbs of processes: what runs, how much of it, restart and stop."""
+"""Commands for dynos and the formation: list, scale, restart, stop."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ COLOURS = {"up": "green", "starting": "yellow", "stopping": "yellow", "crashed":
 @command("ps", example="greenroom ps -a ach-payslip-staging\ngreenroom ps web", json=True)
 @click.argument("types", nargs=-1, metavar="[TYPE]...")
 def ps(cx: Context, types: tuple[str, ...]) -> int | None:
-    """List dynos: those of the formation by type, then one-off dynos. When none runs, the API says why and what to
-    do.
-    """
+    """List dynos: the formation by process type, then one-off dynos."""
     rows = [row for row in cx.api.get(cx.path("dynos")) if not types or row["type"] in types]
     if cx.as_json:
         output.print_json(rows)
@@ -71,10 +69,10 @@ def _line(row: dict[str, Any], *, size: bool = False, with_version: bool = False
 @command("ps:scale", example="greenroom ps:scale web=2 worker+1 -a ach-payslip-staging", json=True)
 @click.argument("changes", nargs=-1, metavar="[TYPE=N|TYPE+N|TYPE-N[:SIZE]]...")
 def scale(cx: Context, changes: tuple[str, ...]) -> int | None:
-    """Set how many dynos run; without arguments show it.
+    """Set the number and size of dynos; without arguments, show them.
 
-    TYPE is a process type of the Procfile. `worker+1` adds one, `worker-1` takes one away, `web=2:standard-2x` sets
-    the size too.
+    TYPE is a process type of the Procfile. `worker+1` adds a dyno, `worker-1` removes one, `web=2:standard-2x` also
+    sets the size.
     """
     updates = [_update(change) for change in changes]
     before = cx.api.get(cx.path("formation"))
@@ -111,7 +109,7 @@ def _update(change: str) -> dict[str, str]:
 def restart(cx: Context, dyno: str) -> int | None:
     """Restart all dynos, or one (web.1).
 
-    The old ones serve until the new ones answer.
+    The old dynos serve until the new ones answer.
     """
     what = f"{output.style(dyno, 'cyan')} dyno" if dyno else "all dynos"
     with output.progress(f"Restarting {what} on {output.app_mark(cx.app)}"):
@@ -123,7 +121,7 @@ def restart(cx: Context, dyno: str) -> int | None:
 @command("ps:stop", example="greenroom ps:stop run.4821 -a ach-payslip-staging")
 @click.argument("dyno")
 def stop(cx: Context, dyno: str) -> int | None:
-    """Stop one dyno; one of the formation is started anew, a one-off dyno is not."""
+    """Stop a dyno. A dyno of the formation is started again, a one-off dyno is not."""
     with output.progress(f"Stopping {output.style(dyno, 'cyan')} dyno on {output.app_mark(cx.app)}"):
         _with_hint(cx, lambda: cx.api.post(cx.path("dynos", dyno, "actions", "stop")))
     return None

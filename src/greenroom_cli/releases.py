@@ -1,4 +1,4 @@
-"""The verbs of releases, and the wait for a release to serve that config changes and rollbacks share."""
+"""Commands for releases, and ``finish``, which config changes and rollbacks use to wait for a release."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from greenroom_cli.errors import ApiError, CliError
 
 VERSION = re.compile(r"v?(\d+)\Z")
 PATIENCE = 600.0
-"""Seconds to wait for a release when the server does not say how long it gives it."""
+"""Seconds to wait for a release when the server sends no limit."""
 LONGEST = 86400.0
 COLOURS = {"succeeded": "green", "failed": "red", "pending": "yellow", "expired": "dim"}
 
 
 @command("releases", example="greenroom releases -n 30 -a ach-payslip-staging", json=True)
-@click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 1000), help="Number of releases.")
 def releases(cx: Context, num: int) -> int | None:
     """List releases, newest first."""
     rows = cx.api.get(cx.path("releases"), limit=num)[:num]
@@ -40,7 +40,7 @@ def releases(cx: Context, num: int) -> int | None:
 
 
 def _print_next_step(cx: Context, row: dict[str, Any]) -> None:
-    """The next step after a release that failed: what its reason says, and the retry."""
+    """The hint of a failed release, and the command to retry it."""
     if row.get("status") != "failed":
         return
     advice = (row.get("reason") or "").partition("\nhint: ")[2]
@@ -66,7 +66,7 @@ def _line(row: dict[str, Any]) -> list[str]:
 @command("releases:info", example="greenroom releases:info v12 -a ach-payslip-staging", json=True)
 @click.argument("version", required=False, default="")
 def info(cx: Context, version: str) -> int | None:
-    """Show one release; without VERSION the current one."""
+    """Show details of a release (default: the current one)."""
     row = one(cx, version)
     if cx.as_json:
         output.print_json(row)
@@ -93,12 +93,12 @@ def number_of(text: str) -> int:
     """12 of ``v12`` or ``12``. UsageError for anything else."""
     match = VERSION.match(text)
     if not match:
-        raise click.UsageError(f"{text!r} is not a release: v12 or 12 is meant.", click.get_current_context())
+        raise click.UsageError(f"{text!r} is not a release version, like v12 or 12.", click.get_current_context())
     return int(match[1])
 
 
 def one(cx: Context, version: str) -> dict[str, Any]:
-    """A release by version; without one, the current release or else the newest."""
+    """The release with that version; without one, the current release, or else the newest."""
     if version:
         try:
             return cx.api.get(cx.path("releases", str(number_of(version))))
@@ -116,7 +116,7 @@ def one(cx: Context, version: str) -> dict[str, Any]:
     "--force",
     is_flag=True,
     help=(
-        "Also when its code needs columns that the database does not have any more, and whatever the app's policy says."
+        "Roll back although the code needs columns that are no longer in the database, and despite the app's policy."
     ),
 )
 @click.option(
@@ -124,18 +124,17 @@ def one(cx: Context, version: str) -> dict[str, Any]:
     "confirmed",
     metavar="APP",
     default="",
-    help="The app's name: yes, also across migrations that were run since.",
+    help="The app's name, to confirm a rollback across migrations.",
 )
 @waits
 def rollback(
     cx: Context, version: str, force: bool, confirmed: str, no_wait: bool, timeout: float | None
 ) -> int | None:
-    """Go back to an earlier release: its code and its config vars.
+    """Roll back to an earlier release: its code and its config vars.
 
-    Without VERSION it is the last one that served before. The database is not changed: migrations that were run stay
-    run.
-    Code that does not fit the database any more takes no traffic, unless it is forced. Across migrations that were run
-    since, and after which no rehearsal saw this code work, it asks first.
+    Without VERSION, to the previous live release. The database is not changed: applied migrations stay applied. Code
+    that does not work with the current schema takes no traffic, unless --force is given. If migrations have been
+    applied since, and no rehearsal has shown that the old code works with them, the command asks for confirmation.
     """
     before = served(cx)
     wanted = f"v{number_of(version)}" if version else ""
@@ -162,9 +161,9 @@ def rollback(
 @command("releases:retry", example="greenroom releases:retry -a ach-payslip-staging")
 @waits
 def retry(cx: Context, no_wait: bool, timeout: float | None) -> int | None:
-    """Release the newest code again with the config vars of now.
+    """Release the newest slug again with the current config vars.
 
-    For a release that failed or was refused; for one that serves it runs the release command once more.
+    Use it after a release has failed or was refused. For a live release, it runs the release command again.
     """
     rows = [row for row in cx.api.get(cx.path("releases"), limit=20) if row.get("slug")]
     if not rows:
@@ -181,13 +180,13 @@ def retry(cx: Context, no_wait: bool, timeout: float | None) -> int | None:
 
 
 def served(cx: Context) -> int | None:
-    """The version that serves and that a rollback can lead back to; None before any code."""
+    """The live version, if a rollback can return to it; None before the first deploy."""
     row = cx.api.get(cx.path("releases", "current"))
     return row["version"] if row.get("eligible_for_rollback") else None
 
 
 def _request_rollback(cx: Context, body: dict[str, Any]) -> Any:
-    """Ask for the rollback; once more when it crosses migrations and the person types the app's name."""
+    """Request the rollback; across migrations, again after the user has typed the app's name."""
     if body.get("confirm"):
         confirm(cx, body["confirm"], name=cx.app, what="")
     try:
@@ -200,11 +199,11 @@ def _request_rollback(cx: Context, body: dict[str, Any]) -> Any:
 
 
 def finish(cx: Context, version: int, step: output.progress, seconds: float | None) -> CliError | None:
-    """Wait until the release is no longer pending and give ``step`` its last word. The error to raise when it did not
-    come up.
+    """Wait until the release is no longer pending and set ``step.end``. Returns the error to raise, or None when it is
+    live.
 
-    seconds: how long to wait; None: as long as the platform gives the release. A release that a newer one replaced has
-    its outcome.
+    seconds: how long to wait; None: as long as the platform gives the release. A release that a newer one has replaced
+    gets the result of the newer one.
     """
     began = time.monotonic()
 
@@ -224,15 +223,16 @@ def finish(cx: Context, version: int, step: output.progress, seconds: float | No
         step.end = f"done, v{version}"
         return None
     if row.get("held"):
-        step.end = f"v{version} is held"
+        step.end = f"v{version} is on hold"
         return CliError(
-            f"v{version} is held for its migrations; what served goes on.", hint=f"greenroom migrations{cx.flags()}"
+            f"v{version} is held for its migrations. The previous release keeps serving.",
+            hint=f"greenroom migrations{cx.flags()}",
         )
     if status == "pending":
-        step.end = f"v{version} is still on its way"
+        step.end = f"v{version} is still starting"
         return CliError(
-            f"v{version} did not serve within {row.get('patience', PATIENCE) if seconds is None else seconds:g} s. It"
-            " may still come up.",
+            f"v{version} is not live after {row.get('patience', PATIENCE) if seconds is None else seconds:g} s. It may"
+            " still start.",
             hint=f"greenroom releases:info v{version}{cx.flags()}",
         )
     step.end = "refused" if row.get("refused") else "failed"
@@ -242,6 +242,6 @@ def finish(cx: Context, version: int, step: output.progress, seconds: float | No
 def _failure(cx: Context, row: dict[str, Any], version: int) -> CliError:
     message, _, advice = (row.get("reason") or "").partition("\nhint: ")
     return CliError(
-        f"v{version} was {'refused' if row.get('refused') else 'given up'}: {message or 'no reason was given'}",
-        hint=advice or f"greenroom logs{cx.flags()}   (to try it again: greenroom releases:retry{cx.flags()})",
+        f"v{version} {'was refused' if row.get('refused') else 'failed'}: {message or 'no reason was given'}",
+        hint=advice or f"greenroom logs{cx.flags()}   (to retry: greenroom releases:retry{cx.flags()})",
     )

@@ -1,4 +1,4 @@
-"""The verbs of review apps: an app of its own for a branch."""
+"""Commands for review apps: a temporary app for a branch."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def reviewapps(cx: Context, pipeline: str) -> int | None:
 @command("reviewapps:create", example="greenroom reviewapps:create feature/bonus -p payslip")
 @BRANCH
 @PIPELINE
-@click.option("--no-wait", is_flag=True, help="Do not wait until it serves.")
-@click.option("--timeout", default=SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the app is live.")
+@click.option("--timeout", default=SECONDS, show_default=True, metavar="SECONDS", help="How long to wait.")
 def create(cx: Context, branch: str, pipeline: str, no_wait: bool, timeout: float) -> int | None:
-    """Make a review app of a branch: with a database and config vars of its own, by the same gate as any push."""
+    """Create a review app for a branch, with its own database and config vars. It passes the gate like any push."""
     row = cx.api.post(
         "/review-apps", {"pipeline": pipeline_of(cx, pipeline), "branch": branch, "source_blob": {"url": "resolve"}}
     )
@@ -53,9 +53,9 @@ def create(cx: Context, branch: str, pipeline: str, no_wait: bool, timeout: floa
                 done=lambda one: one["status"] not in ("pending", "creating"),
                 seconds=timeout,
             )
-        step.end = {"created": "done", "errored": "failed"}.get(row["status"], "on its way")
+        step.end = {"created": "done", "errored": "failed"}.get(row["status"], "in progress")
     if row["status"] == "errored":
-        raise CliError(row["message"] or "The review app could not be made.", hint=f"greenroom deliveries -a {name}")
+        raise CliError(row["message"] or "The review app could not be created.", hint=f"greenroom deliveries -a {name}")
     output.say(name)
     output.hint(f"greenroom open -a {name}; undo with: greenroom reviewapps:destroy {branch} -p PIPELINE")
     return None
@@ -65,11 +65,11 @@ def create(cx: Context, branch: str, pipeline: str, no_wait: bool, timeout: floa
 @BRANCH
 @PIPELINE
 def destroy(cx: Context, branch: str, pipeline: str) -> int | None:
-    """Destroy the review app of a branch with all it has; the branch stays."""
+    """Permanently destroy the review app of a branch. The branch stays."""
     rows = cx.api.everything(pipeline_path(pipeline_of(cx, pipeline), "review-apps"))
     found = next((row for row in rows if branch in (row["branch"], row["app_name"])), None)
     if found is None:
-        raise CliError(f"There is no review app of {branch}.", hint="greenroom reviewapps -p PIPELINE")
+        raise CliError(f"{branch} has no review app.", hint="greenroom reviewapps -p PIPELINE")
     with output.progress(f"Destroying {output.app_mark(found['app_name'] or branch)}"):
         cx.api.delete(f"/review-apps/{found['id']}")
     return None
@@ -79,11 +79,11 @@ def destroy(cx: Context, branch: str, pipeline: str) -> int | None:
     "reviewapps:enable", example="greenroom reviewapps:enable -p payslip --autodeploy --autodestroy --stale-days 5"
 )
 @PIPELINE
-@click.option("--autodeploy", is_flag=True, help="A review app for each branch that is pushed from now on.")
-@click.option("--autodestroy", is_flag=True, help="Destroy those that have not changed for some days.")
-@click.option("--stale-days", type=click.IntRange(1, 365), help="How many days that are.")
+@click.option("--autodeploy", is_flag=True, help="Create a review app for each branch that is pushed from now on.")
+@click.option("--autodestroy", is_flag=True, help="Destroy review apps after some days without changes.")
+@click.option("--stale-days", type=click.IntRange(1, 365), help="Days without changes for --autodestroy.")
 def enable(cx: Context, pipeline: str, autodeploy: bool, autodestroy: bool, stale_days: int | None) -> int | None:
-    """Let a pipeline have review apps by itself, or change how."""
+    """Enable automatic review apps for a pipeline, or change their settings."""
     path = pipeline_path(pipeline_of(cx, pipeline), "review-app-config")
     wanted = {
         "automatic_review_apps": autodeploy or None,
@@ -108,7 +108,7 @@ def _post_or_patch(cx: Context, path: str, body: dict[str, object]) -> None:
 @command("reviewapps:disable", example="greenroom reviewapps:disable -p payslip")
 @PIPELINE
 def disable(cx: Context, pipeline: str) -> int | None:
-    """Let a pipeline have no review apps by itself any more; those that are there stay."""
+    """Disable automatic review apps for a pipeline. Existing review apps stay."""
     with output.progress("Configuring pipeline"):
         cx.api.delete(pipeline_path(pipeline_of(cx, pipeline), "review-app-config"))
     return None

@@ -1,6 +1,6 @@
-"""``run``: a command in a one-off dyno, attached with stdin, stdout, a terminal and its exit code, or detached.
+"""``run``: runs a command in a one-off dyno, attached with stdin, stdout, a terminal and its exit code, or detached.
 
-Arguments stay arguments: several are quoted one by one, a single one is a shell line as Heroku has it.
+Several arguments are quoted one by one; a single argument is a shell command line, as in the Heroku CLI.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from greenroom_cli.context import Context, command, confirm
 from greenroom_cli.errors import ApiError, CliError
 
 CODE_SECONDS = 30.0
-"""How long the exit code may take to be known after the stream has closed."""
+"""Seconds to wait for the exit code after the stream has closed."""
 START_SECONDS = 2400.0
-"""How long a dyno may take to be there: before a migrate the server takes a snapshot (1800 s at most) and lets a
-rehearsal's copy end (300 s).
+"""Seconds until the dyno must exist: before a migrate the server takes a snapshot (at most 1800 s) and waits for the
+copy of a rehearsal (300 s).
 """
 STILL_SECONDS = 5.0
-"""After how long a person who migrates is told what the server does."""
+"""Seconds after which the user of a migrate is informed about the wait."""
 MIGRATES = re.compile(r"\bmigrate\b|\balembic\b.*\b(?:up|down)grade\b")
 STILL = (
-    "Still waiting: before it migrates, Greenroom takes a snapshot of the database and lets a rehearsal's copy end. A"
-    " large one takes minutes."
+    "Waiting: before migrations run, Greenroom takes a snapshot of the database and waits for a rehearsal to copy it."
+    " For a large database this takes minutes."
 )
 
 
@@ -42,17 +42,23 @@ STILL = (
     raw=True,
 )
 @click.argument("command", nargs=-1, required=True, metavar="[--] COMMAND...", type=click.UNPROCESSED)
-@click.option("--detached", "-d", is_flag=True, help="Return at once; the output goes to the log.")
-@click.option("--exit-code", "-x", is_flag=True, help="Accepted for Heroku's sake: the exit code is always passed on.")
-@click.option("--no-tty", is_flag=True, help="No terminal there, even when there is one here.")
-@click.option("--size", "-s", default="", metavar="SIZE", help="The dyno's size, like standard-2x.")
+@click.option("--detached", "-d", is_flag=True, help="Run in the background; the output goes to the log.")
 @click.option(
-    "--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable for this dyno alone; may be repeated."
+    "--exit-code", "-x", is_flag=True, help="Accepted for compatibility with Heroku; the exit code is always passed on."
+)
+@click.option("--no-tty", is_flag=True, help="Do not allocate a terminal.")
+@click.option("--size", "-s", default="", metavar="SIZE", help="The dyno size, for example standard-2x.")
+@click.option(
+    "--env",
+    "-e",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An environment variable for this dyno only; can be repeated.",
 )
 @click.option(
     "--no-snapshot",
     is_flag=True,
-    help="Migrate without the snapshot that is taken before; it is noted in the audit log.",
+    help="Migrate without taking a snapshot first (recorded in the audit log).",
 )
 @click.option("--force", is_flag=True, help="Migrate although the rehearsal was red.")
 def run(
@@ -68,10 +74,10 @@ def run(
 ) -> int | None:
     """Run a command in a one-off dyno of the app.
 
-    Options come before COMMAND; everything from its first word on belongs to it. Several words are passed on as they
-    are; a single quoted one is a line for the shell. The exit code is that of the command.
+    Options come before COMMAND. Several arguments are passed on unchanged; a single quoted argument is a shell command
+    line. The exit code is that of the command.
 
-    Before a migrate, a snapshot of the database is taken and pinned.
+    Before a migrate, Greenroom takes a snapshot of the database and pins it.
     """
     if command[0].startswith("-"):
         raise click.NoSuchOption(
@@ -84,18 +90,20 @@ def run(
     return attach_and_wait(cx, text, size=size, env=extra, no_tty=no_tty, no_snapshot=no_snapshot, force=force)
 
 
-def command_line(words: tuple[str, ...]) -> str:
-    """What the dyno's shell gets: one word as it is, several each quoted."""
-    return words[0] if len(words) == 1 else shlex.join(words)
+def command_line(arguments: tuple[str, ...]) -> str:
+    """The command line for the dyno's shell: a single argument unchanged, several arguments each quoted."""
+    return arguments[0] if len(arguments) == 1 else shlex.join(arguments)
 
 
-def pairs(words: tuple[str, ...]) -> dict[str, str]:
-    """``KEY=VALUE`` words as a dict. UsageError for other forms."""
+def pairs(arguments: tuple[str, ...]) -> dict[str, str]:
+    """``KEY=VALUE`` arguments as a dict. UsageError for other forms."""
     values = {}
-    for word in words:
-        key, found, value = word.partition("=")
+    for argument in arguments:
+        key, found, value = argument.partition("=")
         if not found or not key:
-            raise click.UsageError(f"{word} is invalid. Must be in the format FOO=bar.", click.get_current_context())
+            raise click.UsageError(
+                f"{argument} is invalid. Must be in the format FOO=bar.", click.get_current_context()
+            )
         values[key] = value
     return values
 
@@ -103,17 +111,15 @@ def pairs(words: tuple[str, ...]) -> dict[str, str]:
 def start_detached(
     cx: Context, command: str, *, size: str, env: dict[str, str], no_snapshot: bool = False, force: bool = False
 ) -> int | None:
-    """Start it and say where its output goes; its name is the data."""
+    """Start the command in the background; prints the dyno's name on stdout."""
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
         dyno = _start(
             cx, {"command": command, "attach": False, "env": env, **_size(size), **_migrate_options(no_snapshot, force)}
         )
         step.end = f"done, {dyno['name']}"
     output.say(dyno["name"])
-    words = cx.flags()
-    output.hint(
-        f"greenroom logs --tail --dyno {dyno['name']}{words}   (end it: greenroom ps:stop {dyno['name']}{words})"
-    )
+    flags = cx.flags()
+    output.hint(f"greenroom logs --tail --dyno {dyno['name']}{flags}   (stop: greenroom ps:stop {dyno['name']}{flags})")
     return None
 
 
@@ -127,9 +133,7 @@ def attach_and_wait(
     no_snapshot: bool = False,
     force: bool = False,
 ) -> int:
-    """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become
-    known.
-    """
+    """Run the command attached to this terminal (or pipes); returns its exit code. CliError when it is unknown."""
     from greenroom_cli.attach import CutError, attach
 
     tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
@@ -144,7 +148,7 @@ def attach_and_wait(
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
         dyno = _start(cx, body)
         if not dyno.get("attach_url"):
-            raise CliError(f"{dyno['name']} was started, but the server named no place to attach to.")
+            raise CliError(f"{dyno['name']} was started, but the server sent no attach URL.")
         step.end = f"up, {dyno['name']}"
     sys.stdout.flush()
     try:
@@ -156,11 +160,11 @@ def attach_and_wait(
 
 
 def _cut(cx: Context, dyno: dict[str, Any], code: int) -> CliError:
-    """The command has ended, but what it printed did not come whole: never a success."""
+    """The error for a command that has ended with incomplete output: never exit code 0."""
     return CliError(
         f"The command exited with status {code}, but its output is incomplete.",
         hint=(
-            f"greenroom logs --dyno {dyno['name']}{cx.flags()}   (says how it ended; what an attached dyno prints is"
+            f"greenroom logs --dyno {dyno['name']}{cx.flags()}   (shows how it ended; the output of an attached dyno is"
             " not logged)"
         ),
         code=code or 1,
@@ -168,7 +172,7 @@ def _cut(cx: Context, dyno: dict[str, Any], code: int) -> CliError:
 
 
 def _start(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask for the dyno. A migrate whose rehearsal was red is asked for again when the person types the app's name."""
+    """Start the dyno. For a migrate with a red rehearsal, try again after the user has typed the app's name."""
     try:
         return _post(cx, body)
     except ApiError as error:
@@ -179,7 +183,7 @@ def _start(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask for the dyno and say, when a migrate takes its time to begin, what the server does before."""
+    """Request the dyno. When a migrate does not start at once, explain the wait."""
     import threading
 
     still = threading.Timer(STILL_SECONDS, output.note, [STILL])
@@ -197,7 +201,7 @@ def _migrate_options(no_snapshot: bool, force: bool) -> dict[str, bool]:
 
 
 def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:
-    """The ended dyno's exit code, 128+n after signal n."""
+    """The exit code of the ended dyno; 128 + n after signal n. CliError when the command is still running."""
     row = cx.api.poll(
         cx.path("dynos", dyno["id"]),
         done=lambda row: row.get("exit_code") is not None,
@@ -206,10 +210,10 @@ def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:
     )
     code = row.get("exit_code")
     if code is None:
-        words = cx.flags()
+        flags = cx.flags()
         raise CliError(
-            f"The connection to {dyno['name']} ended, but the command has not (state: {row['state']}).",
-            hint=f"greenroom ps{words}; end it with: greenroom ps:stop {dyno['name']}{words}",
+            f"The connection to {dyno['name']} ended, but the command is still running (state: {row['state']}).",
+            hint=f"greenroom ps{flags}; stop it with: greenroom ps:stop {dyno['name']}{flags}",
         )
     if row.get("exit_reason") not in (None, "", "exit", "asked") and row.get("detail"):
         output.warn(f"{dyno['name']}: {row['detail']}")

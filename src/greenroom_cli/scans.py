@@ -1,4 +1,4 @@
-"""The verbs of findings: report those of another tool, let one pass for a while, and how strict the gate is."""
+"""Commands for findings and the gate policy: upload SARIF files, ignore findings, set the policy."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ MINUTES = {"m": 1, "h": 60, "d": 1440}
 @command("checks:upload", example="greenroom checks:upload bandit bandit.sarif --sha HEAD -a ach-payslip-staging")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--sha", default="", metavar="SHA", help="The commit that was looked at (default: the newest push).")
+@click.option("--sha", default="", metavar="SHA", help="The scanned commit (default: the newest push).")
 @click.option(
     "--root",
     default="",
     metavar="DIR",
-    help="The folder of the checkout, to take off absolute paths (default: this one).",
+    help="The root of the repository, to make absolute paths relative (default: this repository).",
 )
 def upload(cx: Context, name: str, file: Path, sha: str, root: str) -> int | None:
-    """Report the findings of a tool from a SARIF 2.1.0 file, plain or gzipped; they become the check scan/NAME.
+    """Upload the findings of a tool as a SARIF 2.1.0 file, plain or gzipped. They become the check scan/NAME.
 
-    Findings that are deployed already do not count. Exit code 1 when the check did not pass.
+    Findings that are already deployed do not count. Exit code 1 when the check has not passed.
     """
     try:
         data = file.read_bytes()
     except OSError as error:
         raise CliError(
-            f"{file} cannot be read: {error.strerror}.",
-            hint="name the tool, then the file: checks:upload bandit bandit.sarif",
+            f"Cannot read {file}: {error.strerror}.",
+            hint="specify the tool, then the file: checks:upload bandit bandit.sarif",
         ) from error
     if len(data) > MAX_BYTES:
         raise CliError(
             f"{file} is larger than {MAX_BYTES >> 20} MB.",
-            hint="let the tool look at fewer files, or report fewer rules",
+            hint="scan fewer files, or report fewer rules",
         )
     packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data)
     body = {"name": name, "sarif": base64.b64encode(packed).decode(), "root": root or _checkout()}
@@ -64,7 +64,7 @@ def upload(cx: Context, name: str, file: Path, sha: str, root: str) -> int | Non
 
 
 def _checkout() -> str:
-    """The top folder of this checkout, or this folder."""
+    """The root of this repository, or the current folder."""
     code, found = git.git("rev-parse", "--show-toplevel")
     return found.strip() if code == 0 and found.strip() else str(Path.cwd())
 
@@ -76,18 +76,18 @@ def _checkout() -> str:
     ),
 )
 @click.argument("fingerprint")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the audit log.")
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, for the audit log.")
 @click.option(
     "--until",
     required=True,
     type=click.DateTime(MOMENTS),
-    metavar="MOMENT",
-    help="When it counts again, in your time; within a year.",
+    metavar="TIME",
+    help="When the finding counts again, in local time; at most a year from now.",
 )
 def ignore(cx: Context, fingerprint: str, reason: str, until: datetime) -> int | None:
-    """Let one finding pass until a day. FINGERPRINT, or 8 digits of it, is shown by checks:info.
+    """Ignore a finding until a date. FINGERPRINT, or its first 8 digits, is shown by checks:info.
 
-    After that day the finding counts as new again, also when it is deployed by then.
+    After that date the finding counts as new again, even if it is deployed by then.
     """
     end = until.astimezone(UTC).isoformat(timespec="seconds")
     with output.progress(f"Ignoring {fingerprint[:12]} on {output.app_mark(cx.app)}"):
@@ -102,13 +102,13 @@ def ignore(cx: Context, fingerprint: str, reason: str, until: datetime) -> int |
 
 @command("checks:ignores", example="greenroom checks:ignores -a ach-payslip-staging", json=True)
 def ignores(cx: Context) -> int | None:
-    """List the findings that are ignored, with who, why and until when."""
+    """List the ignored findings: user, reason and end date."""
     rows = cx.api.get(cx.path("ignores"))
     if cx.as_json:
         output.print_json(rows)
         return None
     if not rows:
-        output.note(f"No finding of {cx.app} is ignored.")
+        output.note(f"{cx.app} has no ignored findings.")
         return None
     output.heading(f"{cx.app} Ignored findings")
     output.table([_ignore_line(row) for row in rows], flexible=2)
@@ -124,8 +124,8 @@ def _ignore_line(row: dict[str, Any]) -> list[str]:
 @command("checks:unignore", example="greenroom checks:unignore 3fa9c01d -a ach-payslip-staging")
 @click.argument("fingerprint")
 def unignore(cx: Context, fingerprint: str) -> int | None:
-    """Let an ignored finding count again."""
-    with output.progress(f"Taking the ignore of {fingerprint[:12]} on {output.app_mark(cx.app)} back"):
+    """Stop ignoring a finding."""
+    with output.progress(f"Removing the ignore of {fingerprint[:12]} on {output.app_mark(cx.app)}"):
         row = cx.api.delete(cx.path("ignores", fingerprint))
     output.say(f"{output.clean(row['rule'])} {output.clean(row['path'])} counts again.")
     return None
@@ -137,11 +137,14 @@ def unignore(cx: Context, fingerprint: str) -> int | None:
     json=True,
 )
 @click.option(
-    "--two-people/--one-person", "two", default=None, help="Whether who pushed a commit may not override its checks."
+    "--two-people/--one-person",
+    "two",
+    default=None,
+    help="Whether the author of a push is barred from overriding its checks.",
 )
-@click.option("--stale-after", "stale", metavar="SPAN", help="Silence after which a check is stale: 30m, 2h or 1d.")
+@click.option("--stale-after", "stale", metavar="DURATION", help="Time without a report until a check is stale: 2h.")
 def policy(cx: Context, two: bool | None, stale: str | None) -> int | None:
-    """Show how strict the gate is, or change it."""
+    """Show the gate policy, or change it."""
     body: dict[str, Any] = {} if two is None else {"two_people": two}
     if stale:
         body["stale_after"] = _minutes(stale)
@@ -159,9 +162,7 @@ def policy(cx: Context, two: bool | None, stale: str | None) -> int | None:
 
 
 def _span(minutes: int) -> str:
-    """Minutes in the words that the option takes: 30m, 2h, 1d; what is no whole number of a larger unit stays in the
-    smaller.
-    """
+    """Minutes in the format of the option, in the largest unit that fits: 30m, 2h, 1d."""
     unit = next(unit for unit in sorted(MINUTES, key=MINUTES.__getitem__, reverse=True) if minutes % MINUTES[unit] == 0)
     return f"{minutes // MINUTES[unit]}{unit}"
 
@@ -169,5 +170,7 @@ def _span(minutes: int) -> str:
 def _minutes(span: str) -> int:
     found = re.fullmatch(SPAN, span)
     if not found:
-        raise CliError(f"--stale-after is no span of time: {span[:40]}.", hint="a number and m, h or d: 30m, 2h, 1d")
+        raise CliError(
+            f"--stale-after is not a valid duration: {span[:40]}.", hint="a number and m, h or d: 30m, 2h, 1d"
+        )
     return int(found[1]) * MINUTES[found[2]]

@@ -1,4 +1,4 @@
-"""The verbs about this command itself: help, version, completion."""
+"""Commands about this program: help, version, completion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 COLONS = """
-# Names of commands hold colons, which bash would cut words at.
+# Command names contain colons, at which bash splits words by default.
 COMP_WORDBREAKS=${COMP_WORDBREAKS//:}
 """
 
@@ -34,9 +34,7 @@ def help_command(cx: Context, name: str) -> int | None:
         output.heading(f"{name}: {catalogue.TOPICS[name]}")
         output.table(catalogue.of_topic(name))
         return None
-    raise CliError(
-        f"{name} is neither a command nor a topic.", hint=f"topics are: {', '.join(catalogue.TOPICS)}", code=2
-    )
+    raise CliError(f"{name} is neither a command nor a topic.", hint=f"topics: {', '.join(catalogue.TOPICS)}", code=2)
 
 
 def version_text() -> str:
@@ -49,9 +47,9 @@ def version_text() -> str:
 
 
 @command("version", example="greenroom version --server", app=False, json=True)
-@click.option("--server", is_flag=True, help="Ask the installation for its version too.")
+@click.option("--server", is_flag=True, help="Also show the version of the installation.")
 def version(cx: Context, server: bool) -> int | None:
-    """Show the version of this command, and of the installation with --server."""
+    """Show the version of this program; with --server, also of the installation."""
     from greenroom import __version__
 
     answer = cx.api.get("/health") if server else None
@@ -67,7 +65,7 @@ def version(cx: Context, server: bool) -> int | None:
 @command("completion", example='eval "$(greenroom completion bash)"', app=False)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(cx: Context, shell: str) -> int | None:
-    """Print a script that completes commands, options and app names in your shell."""
+    """Print a shell completion script for commands, options and app names."""
     from click.shell_completion import get_completion_class
 
     from greenroom_cli.main import cli

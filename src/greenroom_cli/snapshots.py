@@ -1,4 +1,4 @@
-"""The verbs of snapshots: take, list, look at, keep, remove, and put the database back to one."""
+"""Commands for database snapshots: capture, list, show, pin, delete, restore."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from greenroom_cli.context import Context, command, confirm
 from greenroom_cli.errors import CliError
 
 PATIENCE = 7200.0
-"""Seconds that a command waits for the worker."""
+"""Seconds to wait for the worker."""
 
 
 @command("pg:snapshots", example="greenroom pg:snapshots -a ach-payslip-staging", json=True)
@@ -48,11 +48,11 @@ def snapshots(cx: Context) -> int | None:
     example='greenroom pg:snapshots:capture -a ach-payslip-staging --reason "before the demo"',
     json=True,
 )
-@click.option("--reason", default="", metavar="TEXT", help="What it is for.")
-@click.option("--pin", "pinned", is_flag=True, help="Keep it until somebody removes it.")
-@click.option("--no-wait", is_flag=True, help="Return at once; the snapshot is taken meanwhile.")
+@click.option("--reason", default="", metavar="TEXT", help="A description of its purpose.")
+@click.option("--pin", "pinned", is_flag=True, help="Keep it until a user deletes it.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the snapshot is complete.")
 def capture(cx: Context, reason: str, pinned: bool, no_wait: bool) -> int | None:
-    """Take a snapshot of the app's database. The app may go on working."""
+    """Take a snapshot of the app's database. The app keeps running."""
     row = cx.api.post(cx.path("pg", "snapshots"), {"reason": reason, "pinned": pinned})
     if not no_wait:
         with output.progress(f"Taking snapshot {row['name']} of {output.app_mark(cx.app)}") as step:
@@ -67,7 +67,7 @@ def capture(cx: Context, reason: str, pinned: bool, no_wait: bool) -> int | None
 
 
 def _wait(cx: Context, path: tuple[str, ...], step: output.progress, ends: tuple[str, ...]) -> dict[str, Any]:
-    """Poll until the state is one of ``ends``; CliError when the worker does not get there in two hours."""
+    """Poll until the state is one of ``ends``; returns the row. CliError after PATIENCE seconds."""
 
     def over(row: Any) -> bool:
         step.state(row["state"])
@@ -84,7 +84,7 @@ def _wait(cx: Context, path: tuple[str, ...], step: output.progress, ends: tuple
 @command("pg:snapshots:info", example="greenroom pg:snapshots:info b001 -a ach-payslip-staging", json=True)
 @click.argument("snapshot")
 def info(cx: Context, snapshot: str) -> int | None:
-    """Show one snapshot, and what a restore of it would take away."""
+    """Show details of a snapshot and the data that a restore would lose."""
     row = cx.api.get(cx.path("pg", "snapshots", snapshot))
     if cx.as_json:
         output.print_json(row)
@@ -113,7 +113,7 @@ def info(cx: Context, snapshot: str) -> int | None:
 
 
 def _lost(row: dict[str, Any]) -> str:
-    """What a restore would take away, in words."""
+    """The data that a restore would lose, as a phrase."""
     loss = row.get("loss")
     if not loss:
         return "everything written since is lost"
@@ -137,7 +137,7 @@ def _age(seconds: float) -> str:
 @command("pg:snapshots:pin", example="greenroom pg:snapshots:pin b001 -a ach-payslip-staging")
 @click.argument("snapshot")
 def pin(cx: Context, snapshot: str) -> int | None:
-    """Keep a snapshot until somebody removes it."""
+    """Pin a snapshot: it is kept until a user deletes it."""
     row = cx.api.patch(cx.path("pg", "snapshots", snapshot), {"pinned": True}).data
     output.note(f"{row['name']} is pinned.")
     output.hint(f"undo with: greenroom pg:snapshots:unpin {row['name']}{cx.flags()}")
@@ -147,9 +147,9 @@ def pin(cx: Context, snapshot: str) -> int | None:
 @command("pg:snapshots:unpin", example="greenroom pg:snapshots:unpin b001 -a ach-payslip-staging")
 @click.argument("snapshot")
 def unpin(cx: Context, snapshot: str) -> int | None:
-    """Let a pinned snapshot be removed when newer ones take its place."""
+    """Unpin a snapshot: it is deleted when newer snapshots replace it."""
     row = cx.api.patch(cx.path("pg", "snapshots", snapshot), {"pinned": False}).data
-    output.note(f"{row['name']} is not pinned any more.")
+    output.note(f"{row['name']} is no longer pinned.")
     return None
 
 
@@ -158,13 +158,15 @@ def unpin(cx: Context, snapshot: str) -> int | None:
     example="greenroom pg:snapshots:delete b001 -a ach-payslip-staging --confirm ach-payslip-staging",
 )
 @click.argument("snapshot")
-@click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name: do not ask.")
+@click.option(
+    "-c", "--confirm", "given", default="", metavar="NAME", help="The app's name, to confirm without a prompt."
+)
 def delete(cx: Context, snapshot: str, given: str) -> int | None:
-    """Remove a snapshot for good. It asks for the app's name first."""
+    """Permanently delete a snapshot. The command asks for the app's name to confirm."""
     row = cx.api.get(cx.path("pg", "snapshots", snapshot))
-    confirm(cx, given, name=cx.app, what=f"WARNING: This removes snapshot {row['name']} of {cx.app} for good.")
+    confirm(cx, given, name=cx.app, what=f"WARNING: This permanently deletes snapshot {row['name']} of {cx.app}.")
     cx.api.delete(cx.path("pg", "snapshots", row["id"]))
-    output.note(f"{row['name']} is removed.")
+    output.note(f"{row['name']} is deleted.")
     return None
 
 
@@ -172,25 +174,27 @@ def delete(cx: Context, snapshot: str, given: str) -> int | None:
     "pg:restore", example="greenroom pg:restore b001 -a ach-payslip-staging --confirm ach-payslip-staging", json=True
 )
 @click.argument("snapshot")
-@click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name: do not ask.")
+@click.option(
+    "-c", "--confirm", "given", default="", metavar="NAME", help="The app's name, to confirm without a prompt."
+)
 def restore(cx: Context, snapshot: str, given: str) -> int | None:
-    """Put the app's database back to a snapshot.
+    """Restore the app's database from a snapshot.
 
-    What was written since is lost to the app; it says how much, and asks for the app's name first. The replaced
-    database is saved as a snapshot.
+    All later writes are lost. The command shows how many, and asks for the app's name to confirm. The replaced database
+    is saved as a snapshot.
     """
     row = cx.api.get(cx.path("pg", "snapshots", snapshot))
-    what = f"WARNING: This puts the database of {cx.app} back to {row['name']} of {output.when(row.get('created_at'))}."
-    confirm(cx, given, name=cx.app, what=f"{what} It takes away: {_lost(row)}.")
+    what = f"WARNING: This restores the database of {cx.app} to {row['name']} of {output.when(row.get('created_at'))}."
+    confirm(cx, given, name=cx.app, what=f"{what} You lose: {_lost(row)}.")
     made = cx.api.post(cx.path("pg", "snapshots", row["id"], "actions", "restore"))
     with output.progress(f"Restoring the database of {output.app_mark(cx.app)} from {row['name']}") as step:
         made = _wait(cx, ("pg", "restores", made["id"]), step, ("done", "failed"))
     if cx.as_json:
         output.print_json(made)
     if made["state"] == "failed":
-        raise CliError(f"The restore failed and the database is as it was: {made.get('failure')}")
+        raise CliError(f"The restore failed. The database is unchanged: {made.get('failure')}")
     if not cx.as_json:
-        output.note(f"Took away: {_lost(row)}. The database was out of reach for {made['swap_seconds']:.2f} s.")
+        output.note(f"Lost: {_lost(row)}. The database was unavailable for {made['swap_seconds']:.2f} s.")
         output.hint(f"undo with: greenroom pg:restore {made['saved']}{cx.flags()}")
         output.hint(f"greenroom migrations{cx.flags()}")
     return None

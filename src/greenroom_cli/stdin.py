@@ -1,6 +1,4 @@
-"""Text from stdin, decoded line by line: a file in another encoding is an error that names its line, and shows nothing
-of it.
-"""
+"""Reads text from stdin line by line. A wrong encoding is an error with the line number, but not the line's text."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ from greenroom_cli.errors import CliError
 
 
 def stdin_lines() -> list[tuple[int, str]]:
-    """(number from 1, text without its end) of each line of stdin. CliError (code 2) for a line that is no text in the
-    terminal's encoding.
+    """(number from 1, text without line end) of each line of stdin. CliError (code 2) for a line that cannot be decoded
+    in the terminal's encoding.
     """
     stream = sys.stdin
     lines = []
@@ -21,7 +19,7 @@ def stdin_lines() -> list[tuple[int, str]]:
         except UnicodeDecodeError as error:
             name = stream.encoding.upper()
             raise CliError(
-                f"Line {number} of stdin is no {name} text, from its byte {error.start + 1} on. Nothing was changed.",
+                f"Line {number} of stdin is not valid {name} at byte {error.start + 1}. Nothing was changed.",
                 hint=f"convert the file, for example: iconv -f latin1 -t {name} FILE",
                 code=2,
             ) from error

@@ -1,6 +1,6 @@
-"""Which installation a command talks to, and with which token: ``--home``, the environment, or the home's own files.
+"""Finds the installation and the token of a command: ``--home``, the environment, or the files of the home folder.
 
-A token goes only where it belongs: one that the environment names with a URL is never sent to another address.
+A token that comes from the environment together with a URL is only sent to that URL.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ DEFAULT_HOME = "~/.greenroom"
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """An installation as the command sees it.
+    """The address and credentials of an installation.
 
-    url: of the API, no slash at the end.   token_source: where the token came from, for messages.
+    url: the API, without a trailing slash.   token_source: the origin of the token, for messages.
     ca_file: the installation's CA, '' when unknown.   home: its folder when it is on this machine, else None.
     """
 
@@ -38,35 +38,35 @@ class Target:
 
     @property
     def home_flag(self) -> str:
-        """`` --home DIR`` when this home is not the one that commands find by themselves."""
+        """`` --home DIR`` for the commands in hints, if the home was given explicitly."""
         import shlex
 
         return f" --home {shlex.quote(str(self.home))}" if self.home and self.explicit_home else ""
 
     @property
     def start_hint(self) -> str:
-        """What to do when nothing listens."""
+        """The hint for a refused connection."""
         if self.home is None:
-            return "start Greenroom there with `greenroom up`, or correct the address in the environment"
+            return "start Greenroom there with `greenroom up`, or correct the URL in the environment"
         return f"greenroom up --detach{self.home_flag}"
 
     @property
     def look_hint(self) -> str:
-        """What to do when something is wrong there."""
-        return f"greenroom status{self.home_flag}" if self.home else "is this the address of Greenroom's API?"
+        """The hint for any other connection problem."""
+        return f"greenroom status{self.home_flag}" if self.home else "check that this is the URL of Greenroom's API"
 
     @property
     def token_hint(self) -> str:
-        """How to get a token that holds. The home's own token is made anew when its file is not there."""
+        """How to get a valid token. `greenroom up` creates the administrator's token if its file is missing."""
         import shlex
 
-        own, words = self.home and _token_file(self.home), self.home_flag
+        own, flag = self.home and _token_file(self.home), self.home_flag
         if own and self.token_source == str(own):
             return (
-                f"rm {shlex.quote(str(own))}; greenroom down{words}; greenroom up --detach{words}   (makes a new one)"
+                f"rm {shlex.quote(str(own))}; greenroom down{flag}; greenroom up --detach{flag}   (creates a new token)"
             )
         if own and os.access(own, os.R_OK):
-            return f'eval "$(greenroom env{words})"'
+            return f'eval "$(greenroom env{flag})"'
         return (
             "ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set"
             f" {self.token_source.removeprefix('$')}"
@@ -74,14 +74,14 @@ class Target:
 
     @property
     def git_url(self) -> str:
-        """The base of git remotes: as ``url``, a local one under the name localhost."""
+        """The base URL of git remotes: ``url``, with the host localhost for a local installation."""
         parts = urlsplit(self.url)
         if parts.hostname not in LOCAL:
             return self.url
         return f"{parts.scheme}://localhost:{parts.port or _default_port(parts.scheme)}"
 
     def git_origins(self) -> set[tuple[str, str, int]]:
-        """(scheme, host, port) at which this installation serves git: the API's port, and the next one with TLS."""
+        """(scheme, host, port) of the git server: the API's port, and the next port with TLS."""
         parts = urlsplit(self.url)
         port = parts.port or _default_port(parts.scheme)
         places = {(parts.scheme, parts.hostname or "", port)}
@@ -97,12 +97,12 @@ def _default_port(scheme: str) -> int:
 
 
 def home_folder(option: str | None, env: Mapping[str, str]) -> Path:
-    """``--home``, $GREENROOM_HOME or ~/.greenroom, absolute."""
+    """The absolute path of ``--home``, $GREENROOM_HOME or ~/.greenroom."""
     return Path(os.path.abspath(Path(option or env.get("GREENROOM_HOME") or DEFAULT_HOME).expanduser()))
 
 
 def find(home: str | None, env: Mapping[str, str] | None = None) -> Target:
-    """The installation that this call is about. CliError when there is none or its token cannot be had."""
+    """The installation of this call. CliError when there is none, or no token for it."""
     env = os.environ if env is None else env
     if not home:
         if env.get("GREENROOM_URL"):
@@ -113,9 +113,7 @@ def find(home: str | None, env: Mapping[str, str] | None = None) -> Target:
 
 
 def is_local(url: str) -> bool:
-    """Whether it is an http(s) URL of this machine (a tunnel's end included): a Heroku token must not be sent
-    elsewhere.
-    """
+    """Whether it is an http(s) URL of this machine, or of a tunnel. A Heroku token must not be sent elsewhere."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -125,20 +123,20 @@ def is_local(url: str) -> bool:
 
 
 def _url_problem(url: str) -> str:
-    """Why nothing can be asked at this address; '' when it is one. No host or port is looked for."""
+    """The problem of an invalid URL, as a clause; '' for a valid one. Does not connect."""
     try:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            return "which is no http:// or https:// address"
+            return "which is not an http:// or https:// URL"
         if parts.port == 0:
             return "whose port is not a number from 1 to 65535"
     except ValueError as error:
-        return "whose port is not a number from 1 to 65535" if str(error).startswith("Port ") else "which is no address"
+        return "whose port is not a number from 1 to 65535" if str(error).startswith("Port ") else "which is not a URL"
     try:
         parts.hostname.encode("idna")
     except UnicodeError:
-        return "whose host is no name of a computer"
-    return "" if parts.netloc.isprintable() and " " not in parts.netloc else "whose host is no name of a computer"
+        return "whose host name is invalid"
+    return "" if parts.netloc.isprintable() and " " not in parts.netloc else "whose host name is invalid"
 
 
 def _of_url(env: Mapping[str, str], url_name: str, token_name: str) -> Target:
@@ -155,21 +153,21 @@ def _of_url(env: Mapping[str, str], url_name: str, token_name: str) -> Target:
 
 
 def _of_home(home: Path, env: Mapping[str, str], *, explicit: bool) -> Target:
-    words = f" --home {home}" if explicit else ""
-    settings = _installation(home, words)
+    flag = f" --home {home}" if explicit else ""
+    settings = _installation(home, flag)
     url = f"http://127.0.0.1:{settings.get('api_port', 5000)}"
-    token, source = _token_of(home, env, words)
+    token, source = _token_of(home, env, flag)
     return Target(url=url, token=token, token_source=source, ca_file=_own_ca(home), home=home, explicit_home=explicit)
 
 
 def _own_ca(home: Path) -> str:
-    """The home's CA, '' when it is not there or not for this user."""
+    """The home's CA file; '' when it is missing or not readable."""
     path = home / "keys" / "ca.pem"
     return str(path) if os.access(path, os.R_OK) else ""
 
 
-def _token_of(home: Path, env: Mapping[str, str], words: str) -> tuple[str, str]:
-    """(token, where it came from) for the installation in ``home``."""
+def _token_of(home: Path, env: Mapping[str, str], flag: str) -> tuple[str, str]:
+    """(token, its origin) for the installation in ``home``. CliError when it is missing or not readable."""
     name = "GREENROOM_TOKEN"
     if env.get(name) and not env.get("GREENROOM_URL"):
         return env[name].strip(), f"${name}"
@@ -177,29 +175,30 @@ def _token_of(home: Path, env: Mapping[str, str], words: str) -> tuple[str, str]
     try:
         return path.read_text().strip(), str(path)
     except FileNotFoundError as error:
-        raise CliError(f"{home} has no API token yet.", hint=f"greenroom up --detach{words}") from error
+        raise CliError(f"{home} has no API token yet.", hint=f"greenroom up --detach{flag}") from error
     except PermissionError as error:
         text = f"{path} belongs to another user of this machine."
         hint = (
-            "set GREENROOM_TOKEN to your own; an administrator makes it: greenroom accounts:token EMAIL, or"
-            " accounts:create without an account"
+            "set GREENROOM_TOKEN to your own token; an administrator creates it with: greenroom accounts:token EMAIL"
+            " (without an account: accounts:create)"
         )
         raise CliError(text, hint=hint) from error
 
 
 def _token_file(home: Path) -> Path:
-    """Where the administrator's token of an installation on this machine is."""
+    """The file with the administrator's token of an installation on this machine."""
     return home / "keys" / "admin.token"
 
 
-def _installation(home: Path, words: str) -> dict:
+def _installation(home: Path, flag: str) -> dict:
+    """The content of ``installation.json``. CliError when it is missing or invalid."""
     path = home / "installation.json"
     try:
         settings = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CliError(f"There is no Greenroom in {home}.", hint=f"greenroom up --detach{words}") from error
+        raise CliError(f"There is no Greenroom in {home}.", hint=f"greenroom up --detach{flag}") from error
     except (OSError, ValueError) as error:
-        raise CliError(f"{path} cannot be read: {error}.", hint=f"greenroom doctor{words}") from error
+        raise CliError(f"Cannot read {path}: {error}.", hint=f"greenroom doctor{flag}") from error
     if not isinstance(settings, dict) or not isinstance(settings.get("api_port", 5000), int):
-        raise CliError(f"{path} is not what `greenroom up` writes.", hint=f"greenroom doctor{words}")
+        raise CliError(f"{path} is not a valid installation file.", hint=f"greenroom doctor{flag}")
     return settings

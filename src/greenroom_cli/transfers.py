@@ -1,4 +1,4 @@
-"""The verbs of app transfers: an owner offers an app, the recipient accepts it."""
+"""Commands for app transfers: the owner offers an app to a user, who accepts or declines it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenroom_cli.context import Context, command
 
 @command("transfers", example="greenroom transfers", app=False, json=True)
 def transfers(cx: Context) -> int | None:
-    """List the apps that you offered or were offered."""
+    """List your pending app transfers, sent and received."""
     rows = cx.api.everything("/account/app-transfers")
     if cx.as_json:
         output.print_json(rows)
@@ -35,7 +35,7 @@ def transfers(cx: Context) -> int | None:
 @command("transfers:offer", example="greenroom transfers:offer bob@example.com -a ach-payslip-staging")
 @click.argument("email")
 def offer(cx: Context, email: str) -> int | None:
-    """Offer the app to somebody, who then owns it; you stay an operator of it."""
+    """Offer an app to another user. After acceptance that user is the owner, and you are an operator."""
     with output.progress(f"Offering {output.app_mark(cx.app)} to {output.style(email, 'cyan')}"):
         cx.api.post("/account/app-transfers", {"app": cx.app, "recipient": email})
     output.hint(f"undo with: greenroom transfers:withdraw {cx.app}")
@@ -49,17 +49,17 @@ def _answer(cx: Context, app: str, state: str) -> None:
 @command("transfers:accept", example="greenroom transfers:accept ach-payslip-staging", app=False)
 @click.argument("name")
 def accept(cx: Context, name: str) -> int | None:
-    """Take an app that was offered to you."""
+    """Accept an app transfer."""
     with output.progress(f"Accepting {output.app_mark(name)}"):
         _answer(cx, name, "accepted")
-    output.hint(f"who owned it is an operator now; greenroom access -a {name}")
+    output.hint(f"the previous owner is now an operator: greenroom access -a {name}")
     return None
 
 
 @command("transfers:decline", example="greenroom transfers:decline ach-payslip-staging", app=False)
 @click.argument("name")
 def decline(cx: Context, name: str) -> int | None:
-    """Leave an offered app to its owner."""
+    """Decline an app transfer."""
     with output.progress(f"Declining {output.app_mark(name)}"):
         _answer(cx, name, "declined")
     return None
@@ -68,7 +68,7 @@ def decline(cx: Context, name: str) -> int | None:
 @command("transfers:withdraw", example="greenroom transfers:withdraw ach-payslip-staging", app=False)
 @click.argument("name")
 def withdraw(cx: Context, name: str) -> int | None:
-    """Take an offer of yours back."""
-    with output.progress(f"Withdrawing the offer of {output.app_mark(name)}"):
+    """Withdraw an app transfer."""
+    with output.progress(f"Withdrawing the transfer of {output.app_mark(name)}"):
         cx.api.delete(f"/account/app-transfers/{quote(name, safe='')}")
     return None

@@ -29,7 +29,7 @@ def full(monkeypatch):
 def test_the_reserve_is_smaller_on_a_small_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 60_000_000))
     assert disk.lacking(tmp_path) == ""
-    assert "50 MB are kept in reserve and 20 MB for this" in disk.lacking(tmp_path, need=20_000_000)
+    assert "the reserve is 50 MB, and this needs 20 MB" in disk.lacking(tmp_path, need=20_000_000)
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_rates_are_written_as_two_numbers():
     assert rate_of("4500/75") == Rate(4500, 75)
     assert rate_of("off") is None
     for bad in ("", "many", "5", "5/0", "0/5", "-1/5", "5/5/5"):
-        with pytest.raises(ValueError, match="is no rate"):
+        with pytest.raises(ValueError, match="is not a valid rate"):
             rate_of(bad)
     assert refilled(4.0, 3600, Rate(5, 60)) == 5
 

@@ -71,7 +71,7 @@ def test_an_administrator_makes_a_token_for_who_has_lost_theirs_and_the_log_says
         "alice@example.com",
     )
     assert client_with(old).get("/account").status_code == 200
-    row = Token.objects.get(account__email="alice@example.com", description="made by ada@example.com")
+    row = Token.objects.get(account__email="alice@example.com", description="created by ada@example.com")
     assert row.scopes == ["global"]
     entry = AuditEntry.objects.get(action="token.create", detail__token=str(row.id))
     assert (entry.actor, entry.detail["email"]) == ("ada@example.com", "alice@example.com")
@@ -227,7 +227,12 @@ def test_so_many_config_vars_and_so_large_ones_are_refused_with_what_is_allowed(
 
 @pytest.mark.parametrize(
     ("key", "remedy"),
-    [("PORT", "$PORT"), ("HEROKU_APP_NAME", "is there already"), ("HEROKU_TOKEN", "APP_TOKEN"), ("__x", "APP_x")],
+    [
+        ("PORT", "$PORT"),
+        ("HEROKU_APP_NAME", "is already set in each dyno"),
+        ("HEROKU_TOKEN", "APP_TOKEN"),
+        ("__x", "APP_x"),
+    ],
 )
 def test_a_reserved_config_var_is_refused_with_what_to_do(shop, alice, key, remedy):
     answer = client_with(made(alice)[1]).patch("/apps/shop/config-vars", {key: "1"}, JSON)

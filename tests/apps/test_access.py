@@ -18,7 +18,7 @@ def test_a_stranger_cannot_tell_a_foreign_app_from_none(charlie, shop):
     for name in ("shop", str(shop.id), "no-such-app"):
         with pytest.raises(NotFoundError) as error:
             authorise(charlie, name, "view")
-        assert str(error.value) == f"Couldn't find that app: {name}.\nhint: heroku apps lists the apps that you may see"
+        assert str(error.value) == f"Couldn't find that app: {name}.\nhint: list your apps: heroku apps"
 
 
 def test_a_viewer_reads_and_changes_nothing(vera, shop):
@@ -49,7 +49,7 @@ def test_a_refusal_names_a_remedy_that_exists(charlie, alice, shop, permission):
     with pytest.raises(ForbiddenError) as error:
         authorise(charlie, "shop", permission)
     if role == "owner":
-        assert error.value.hint == "only its owner, alice@example.com, or an administrator can"
+        assert error.value.hint == "ask its owner, alice@example.com, or an administrator"
         assert "--role" not in str(error.value)
         return
     assert f"`greenroom access:add {charlie.email} --role {role} -a shop`" in error.value.hint
@@ -145,7 +145,7 @@ def test_an_app_made_after_a_rename_has_the_next_number_of_an_app(alice, shop):
 
 def test_a_host_name_is_had_once_and_the_refusal_says_by_whom(shop, cafe, alice, charlie):
     actions.add_domain(actor=alice, app=shop, hostname="www.example.com")
-    with pytest.raises(ConflictError, match=r"www\.example\.com is a domain of shop already"):
+    with pytest.raises(ConflictError, match=r"www\.example\.com is already a domain of shop"):
         actions.add_domain(actor=alice, app=shop, hostname="WWW.example.com.")
     with pytest.raises(ConflictError, match=r"www\.example\.com is currently in use by another app"):
         actions.add_domain(actor=charlie, app=cafe, hostname="www.example.com")

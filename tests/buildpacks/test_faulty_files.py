@@ -32,7 +32,7 @@ def refusal(call, *words):
     ("env", "words"),
     [
         ({"PORT": "8000"}, "listen on $PORT"),
-        ({"HEROKU_APP_NAME": {"value": "shop"}}, "is there already"),
+        ({"HEROKU_APP_NAME": {"value": "shop"}}, "is already set in each dyno"),
         ({"HEROKU_X": {"value": ""}}, "for example APP_X"),
         ({"__X": {"generator": "secret"}}, "for example APP_X"),
         ({"GREENROOM_X": "1"}, "for example APP_X"),

@@ -73,7 +73,7 @@ def test_no_dyno_starts_from_a_slug_that_was_changed_and_the_log_says_why(worksh
     row = release(actor=alice, app=app, kind="deploy", description="x", slug=slug, config=config)
     (workshop.home / slug.folder / "note.txt").write_text("changed\n")
     dyno = dynos.make_one_off(actor=alice, app=app, release=row, command="cat note.txt", size="basic")
-    with pytest.raises(SlugDamagedError, match="not what was built") as error:
+    with pytest.raises(SlugDamagedError, match="are corrupt") as error:
         dynos.start(dyno=dyno, engine=machine.engine, home=workshop.home)
     assert "greenroom rollback" in error.value.hint
     assert machine.engine.describe(dyno.engine_id) is None

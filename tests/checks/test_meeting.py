@@ -34,7 +34,7 @@ def changed(shop, alice, run, status="", conclusion="", **words):
 def test_a_move_of_an_old_read_is_refused_and_changes_nothing(shop):
     (run,) = actions.begin(app=shop, sha=SHA, names=["tests"])
     move(CheckRun.objects.get(), status="completed", conclusion="cancelled")
-    with pytest.raises(ConflictError, match="meanwhile"):
+    with pytest.raises(ConflictError, match="in the meantime"):
         move(run, status="in_progress")
     row = CheckRun.objects.get()
     assert (row.status, row.conclusion, row.started_at) == ("completed", "cancelled", None)

@@ -38,7 +38,8 @@ def test_the_only_certificate_needs_no_name(at_server, greenroom, files):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [(b"\x30\x82\x03", "is not PEM"), (b"hello", "no line -----BEGIN"), (None, "cannot be read")]
+    ("text", "says"),
+    [(b"\x30\x82\x03", "is not a PEM file."), (b"hello", "has no -----BEGIN line"), (None, "Cannot read")],
 )
 def test_a_file_that_is_no_pem_is_not_sent(at_server, greenroom, files, tmp_path, text, says):
     path = tmp_path / "other"

@@ -82,7 +82,7 @@ def test_a_certificate_of_another_ca_names_the_variable(at_server, greenroom, ch
         result = greenroom("ci:run", "-a", APP)
     assert result.exit_code == 1
     assert "is not trusted" in result.stderr
-    assert "hint: GREENROOM_CA must name" in result.stderr
+    assert "hint: set GREENROOM_CA to" in result.stderr
     assert not came
 
 
@@ -108,7 +108,7 @@ def test_an_answer_of_something_in_between_ends_in_one_line(at_server, greenroom
         offer(at_server, url)
         result = greenroom("ci:run", "-a", APP)
     assert result.exit_code == 1
-    assert "answered 502 Bad Gateway and not as Greenroom's API does" in result.stderr
+    assert "answered 502 Bad Gateway, which is not a response of Greenroom's API" in result.stderr
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_a_release_that_does_not_come_up_in_time_is_no_success(at_server, greenr
     at_server.on("GET", "A/releases/13", release(13, status="pending"))
     result = greenroom("config:set", "A=1", "--timeout", "0.2", "-a", APP)
     assert result.exit_code == 1
-    assert "v13 did not serve within 0.2 s" in result.stderr
+    assert "v13 is not live after 0.2 s" in result.stderr
     assert "done" not in result.stderr
 
 
@@ -166,7 +166,7 @@ def test_a_rollback_that_fails_is_an_error(at_server, greenroom):
     at_server.on("GET", "A/releases/13", release(13, status="failed", reason="web.1 did not answer within 60 s"))
     result = greenroom("rollback", "v11", "-a", APP)
     assert result.exit_code == 1
-    assert "v13 was given up: web.1 did not answer within 60 s" in result.stderr
+    assert "v13 failed: web.1 did not answer within 60 s" in result.stderr
     assert f"hint: greenroom logs -a {APP}" in result.stderr
 
 
@@ -186,7 +186,7 @@ def test_nothing_is_offered_to_undo_where_nothing_served(at_server, greenroom):
 def test_the_wait_lasts_as_long_as_greenroom_gives_the_release(at_server, greenroom):
     at_server.on("GET", "A/releases/13", {**release(13, status="pending"), "patience": 0})
     result = greenroom("config:set", "A=1", "-a", APP)
-    assert (result.exit_code, "v13 did not serve within 0 s" in result.stderr) == (1, True)
+    assert (result.exit_code, "v13 is not live after 0 s" in result.stderr) == (1, True)
     answers = iter([{**release(13, status="pending"), "patience": 90}] * 2 + [release(13)])
     at_server.on("GET", "A/releases/13", lambda request: next(answers))
     assert "done, v13" in greenroom("config:set", "A=1", "-a", APP).stderr
@@ -225,7 +225,7 @@ def test_a_delivery_is_retried_and_followed_to_its_end(at_server, greenroom):
 def test_stdin_in_another_encoding_is_refused_with_its_line_and_without_its_text(at_server, greenroom, command):
     result = greenroom(command, "--stdin", "-a", APP, stdin=b"# words\nGREETING=hello\nNAME=caf\xe9 s3cret\n")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "Line 3 of stdin is no UTF-8 text, from its byte 9 on. Nothing was changed." in result.stderr
+    assert "Line 3 of stdin is not valid UTF-8 at byte 9. Nothing was changed." in result.stderr
     assert "hint: convert the file, for example: iconv -f latin1 -t UTF-8 FILE\n" in result.stderr
     assert "s3cret" not in result.output
     assert not at_server.asked("PATCH")
@@ -248,7 +248,7 @@ def test_lines_of_stdin_are_read_whatever_their_ends(at_server, greenroom):
 
 def test_a_password_in_another_encoding_is_refused_too(at_server, greenroom):
     result = greenroom("accounts:password", stdin=b"caf\xe9 au lait s3cret\n")
-    assert (result.exit_code, "Line 1 of stdin is no UTF-8 text" in result.stderr, "s3cret" in result.output) == (
+    assert (result.exit_code, "Line 1 of stdin is not valid UTF-8" in result.stderr, "s3cret" in result.output) == (
         2,
         True,
         False,

@@ -48,7 +48,7 @@ def test_a_remote_elsewhere_names_no_app(at_server, greenroom, checkout, url):
     git("remote", "add", "heroku", url.format(port=at_server.port, other=at_server.port + 7, app=APP))
     result = greenroom("maintenance")
     assert result.exit_code == 2
-    assert "No app is named" in result.stderr
+    assert "No app is specified" in result.stderr
     assert "hint: add -a APP" in result.stderr
     assert not at_server.requests
 
@@ -86,7 +86,7 @@ def test_several_apps_need_a_word_and_the_remote_named_greenroom_wins(at_server,
 def test_a_remote_that_is_not_there_is_an_error_of_use(at_server, greenroom, checkout):
     result = greenroom("ps", "-r", "nope")
     assert result.exit_code == 2
-    assert "'nope' does not exist here" in result.stderr
+    assert "'nope' does not exist." in result.stderr
 
 
 def test_create_adds_a_remote_and_no_token_to_the_repository(at_server, greenroom, checkout):
@@ -116,7 +116,7 @@ def test_a_remote_that_leads_elsewhere_is_left_alone(at_server, greenroom, check
     git("remote", "add", "greenroom", "https://git.example.com/x.git")
     result = greenroom("create", APP)
     assert result.exit_code == 0
-    assert "it was left alone" in result.stderr
+    assert "It was not changed." in result.stderr
     assert git("remote", "get-url", "greenroom").strip() == "https://git.example.com/x.git"
 
 
@@ -211,4 +211,4 @@ def test_a_commit_that_is_not_here_is_left_to_the_server(at_server, greenroom, c
     assert result.exit_code == 2
     result = greenroom("checks", "no-such-branch", "-a", APP)
     assert result.exit_code == 2
-    assert "neither a commit of this checkout" in result.stderr
+    assert "neither a revision of this repository" in result.stderr

@@ -41,7 +41,7 @@ def test_all_four_kinds_are_shown_and_what_the_pending_ones_do_to_the_data(at_se
     said = greenroom("migrations", "-a", APP).stdout
     for words in (
         "payroll.0004_x",
-        "payroll.0009_other (applied, but not in this code: another branch was here",
+        "payroll.0009_other (applied, but not in this code: applied from another branch",
         "0002_a and 0002_b",
         "Add field price",
         LINE,

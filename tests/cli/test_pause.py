@@ -34,7 +34,7 @@ def test_a_moment_is_taken_in_local_time(answers, greenroom, monkeypatch):
         time.tzset()
     assert result.exit_code == 0, result.stderr
     assert sent(answers) == {"deploy_paused": "demo", "deploy_paused_until": "2126-11-27T17:00:00+00:00"}
-    assert "It ends by itself: 2126/11/27 18:00:00 +0100." in result.output
+    assert "The pause ends automatically: 2126/11/27 18:00:00 +0100." in result.output
 
 
 @pytest.mark.parametrize(("span", "minutes"), [("90m", 90), ("3h", 180), ("2d", 2880)])

@@ -52,15 +52,13 @@ def test_a_dyno_that_takes_its_time_is_waited_for_and_a_migrate_says_why(
     slow_start(at_server)
     result = greenroom("run", "--detached", "-a", APP, "--", *command.split())
     assert (result.exit_code, result.stdout) == (0, "run.1\n"), result.stderr
-    assert ("Still waiting: before it migrates, Greenroom takes a snapshot of the database" in result.stderr) is told
+    assert ("Waiting: before migrations run, Greenroom takes a snapshot of the database" in result.stderr) is told
 
 
 def test_nothing_is_said_of_waiting_when_the_dyno_is_there_at_once(at_server, greenroom, monkeypatch):
     monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
     slow_start(at_server, 0)
-    assert (
-        "Still waiting" not in greenroom("run", "--detached", "-a", APP, "--", "python", "manage.py", "migrate").stderr
-    )
+    assert "Waiting:" not in greenroom("run", "--detached", "-a", APP, "--", "python", "manage.py", "migrate").stderr
     time.sleep(0.4)
 
 

@@ -47,7 +47,7 @@ def test_a_confirmed_restore_is_waited_for_and_says_how_to_undo_it(at_server, gr
     at_server.on("GET", "A/pg/restores/r-1", lambda request: restore(next(answers)))
     result = greenroom("pg:restore", "b001", "-a", APP, "--confirm", APP)
     assert result.exit_code == 0
-    assert "out of reach for 0.24 s" in result.stderr
+    assert "unavailable for 0.24 s" in result.stderr
     assert f"undo with: greenroom pg:restore b003 -a {APP}" in result.stderr
 
 
@@ -55,7 +55,7 @@ def test_a_failed_restore_says_that_nothing_was_changed(at_server, greenroom):
     at_server.on("GET", "A/pg/restores/r-1", restore("failed", failure="The file of b001 is missing or damaged."))
     result = greenroom("pg:restore", "b001", "-a", APP, "--confirm", APP)
     assert result.exit_code == 1
-    assert "the database is as it was: The file of b001" in result.stderr
+    assert "The database is unchanged: The file of b001" in result.stderr
 
 
 def test_deleting_asks_first(at_server, greenroom):

@@ -68,7 +68,7 @@ def test_two_keys_are_one_too_many(at_server, greenroom, tmp_path):
 def test_a_file_that_is_not_there_is_said_before_anything_is_done(at_server, greenroom):
     result = greenroom("source:set", "https://h/x.git", "--token-file", "nowhere.txt", "-a", APP)
     assert result.exit_code == 2
-    assert "nowhere.txt cannot be read: No such file or directory." in result.stderr
+    assert "nowhere.txt: No such file or directory." in result.stderr
     assert not at_server.requests
 
 

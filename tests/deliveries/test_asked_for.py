@@ -41,7 +41,7 @@ def test_app_json_that_takes_the_config_over_its_limit_ends_the_delivery_with_th
     assert row.reason.startswith("refused: app.json, env: The config vars would have 70")
     said = world.said(row)
     assert "65536 (64 KB) are allowed" in said
-    assert " !     hint: keep files out of config vars; heroku config:unset NAME -a shop removes one" in said
+    assert " !     hint: do not store files in config vars; remove one: heroku config:unset NAME -a shop" in said
     assert "not to blame" not in said
     assert turning.troubles == {}
 

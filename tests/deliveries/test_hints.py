@@ -403,7 +403,7 @@ FOLLOWED: dict[str, Walk] = {
     C + "releases.py|to try v{} again: greenroom releases:retry{}": Walk(
         lambda w: (w.live(), w.failed(), w.hint_in(w.run_command("releases").output, having="releases:retry"))[2], live
     ),
-    C + "releases.py|greenroom logs{}   (to try it again: greenroom releases:retry{})": Walk(failed_config, live),
+    C + "releases.py|greenroom logs{}   (to retry: greenroom releases:retry{})": Walk(failed_config, live),
     D + "actions/retries.py|greenroom deliveries:wait {} -a {}": Walk(retry_of("checking"), live),
     D + "actions/retries.py|to restart what runs: greenroom ps:restart -a {}": Walk(
         retry_of("live"), lambda w: Rollout.objects.get(state="live").restart_seq > 0
@@ -527,7 +527,7 @@ ELSEWHERE: dict[str, str] = {
             C + "releases.py",
         )
     },
-    C + "deliveries.py|git push greenroom {}:master   (seen: greenroom deliveries{})": "push",
+    C + "deliveries.py|git push greenroom {}:master   (list: greenroom deliveries{})": "push",
     C + "deliveries.py|greenroom deliveries:wait {}{}": "held",
     C + "deliveries.py|greenroom migrations:run{}": "held",
     C + "deliveries.py|to try the same commit again: {}": "retry",
@@ -536,13 +536,13 @@ ELSEWHERE: dict[str, str] = {
     C + "checks.py|greenroom deliveries:wait {}{}": "checks",
     C + "checks.py|greenroom deliveries{}": "checks",
     C + "checks.py|greenroom deliveries:wait {}{}   (undo: greenroom checks:rerun --sha {}{})": "checks",
-    C + "migrations.py|another command: greenroom run{} -- COMMAND": "held",
+    C + "migrations.py|to run another command: greenroom run{} -- COMMAND": "held",
     C + "migrations.py|greenroom logs{}": "held",
     C + "migrations.py|greenroom migrations:run{}": "held",
     C + "migrations.py|greenroom migrations{}": "held",
-    C + "migrations.py|greenroom migrations{}   (go back: greenroom pg:restore {}{})": "restore",
+    C + "migrations.py|greenroom migrations{}   (restore: greenroom pg:restore {}{})": "restore",
     C + "migrations.py|{} greenroom migrations:run{} {}": "restore",
-    C + "migrations.py|{}put the whole database back: greenroom pg:restore {}{}": "restore",
+    C + "migrations.py|{}restore the database: greenroom pg:restore {}{}": "restore",
     C + "migrations.py|greenroom version --server": "held",
     "greenroom/app_migrations/actions/__init__.py|greenroom run --no-snapshot ...": "restore",
     "greenroom/app_migrations/actions/__init__.py|{}; without one: greenroom run --no-snapshot ...": "restore",
@@ -571,7 +571,7 @@ WORDS = {
     "greenroom/dynos/actions.py|sizes are {}",
     "greenroom/dynos/actions.py|set WEB_CONCURRENCY for more processes in each dyno",
     C + "checks.py|a number and m, h or d: 90m, 3h, 2d",
-    C + "checks.py|give one of them",
+    C + "checks.py|use one of them",
 }
 """They name what is allowed, or a step outside the command: nothing can be run from here."""
 

@@ -380,9 +380,9 @@ def test_without_greenroom_a_push_is_refused_before_and_kept_after(home, tmp_pat
         )
     os.close(handle)
     assert said["pre-receive"].returncode == 1
-    assert b"Greenroom is not answering (FileNotFoundError); nothing was changed." in said["pre-receive"].stdout
+    assert b"Greenroom is not answering (FileNotFoundError). Nothing was changed." in said["pre-receive"].stdout
     assert said["post-receive"].returncode == 0
-    assert b"Recorded. Greenroom is not answering just now" in said["post-receive"].stdout
+    assert b"Recorded. Greenroom is not answering;" in said["post-receive"].stdout
 
 
 def test_a_fault_while_settling_does_not_unsay_a_push(alices, shop, home, monkeypatch):
@@ -397,8 +397,8 @@ def test_a_fault_while_settling_does_not_unsay_a_push(alices, shop, home, monkey
     code, said = alices.push()
     monkeypatch.undo()
     assert code == 0
-    assert "Recorded. Greenroom is not answering just now" in said
-    assert "nothing was changed" not in said
+    assert "Recorded. Greenroom is not answering;" in said
+    assert "Nothing was changed" not in said
     assert [push.state for push in actions.reconcile(home=home)] == ["recorded"]
 
 

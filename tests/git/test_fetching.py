@@ -111,12 +111,12 @@ def test_a_branch_that_is_too_large_while_it_comes_is_told_to_shrink_and_a_slow_
     ended = SimpleNamespace(wait=lambda _: 0)
     for child in (Running(), ended):
         trouble = fetch._watch(child, tmp_path, time.monotonic() + 60, 1_000_000)
-        assert trouble.message.endswith("; 1 MB are taken at once.")
+        assert trouble.message.endswith("; the limit is 1 MB.")
         assert trouble.hint == rules.KEEP_OUT
     slow = fetch._watch(Running(), tmp_path, time.monotonic() - 1, 9_000_000)
     assert (slow.message, slow.hint) == (
-        "The other repository took too long to answer.",
-        "greenroom source:sync tries again",
+        "Fetching from the source repository timed out.",
+        "retry with greenroom source:sync",
     )
     assert fetch._watch(ended, tmp_path, time.monotonic() + 60, 9_000_000) is None
 

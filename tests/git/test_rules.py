@@ -32,7 +32,7 @@ def test_a_push_to_both_names_is_stored_once():
 
 def test_too_many_refs_at_once_are_refused():
     (refusal,) = rules.judge_refs([update(f"refs/tags/{number}") for number in range(501)], "master")
-    assert "moves 501 refs; at most 500" in refusal.message
+    assert "updates 501 refs; the limit is 500" in refusal.message
 
 
 def test_every_refusal_says_what_to_do():

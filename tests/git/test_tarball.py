@@ -107,20 +107,20 @@ def test_the_one_folder_that_all_files_share_is_left_out(shop, home, repo, tmp_p
 
 
 HOSTILE = {
-    "upwards": ([entry("a/../../x")], "leads out"),
-    "absolute": ([entry("/etc/passwd")], "leads out"),
-    "through a link": ([entry("a", kind=tarfile.SYMTYPE, link="/tmp"), entry("a/x")], "inside of something"),
-    "a folder and a file": ([entry("a/x"), entry("a")], "a folder and something else"),
-    "hard link to outside": ([entry("a", kind=tarfile.LNKTYPE, link="/etc/passwd")], "leads out"),
-    "hard link to nothing": ([entry("a", kind=tarfile.LNKTYPE, link="b")], "no file before it"),
+    "upwards": ([entry("a/../../x")], "points outside"),
+    "absolute": ([entry("/etc/passwd")], "points outside"),
+    "through a link": ([entry("a", kind=tarfile.SYMTYPE, link="/tmp"), entry("a/x")], "conflicts with another entry"),
+    "a folder and a file": ([entry("a/x"), entry("a")], "conflicts with another entry"),
+    "hard link to outside": ([entry("a", kind=tarfile.LNKTYPE, link="/etc/passwd")], "points outside"),
+    "hard link to nothing": ([entry("a", kind=tarfile.LNKTYPE, link="b")], "does not precede it"),
     "hard link through a link": (
         [entry("l", kind=tarfile.SYMTYPE, link="/etc"), entry("a", kind=tarfile.LNKTYPE, link="l")],
-        "no file before it",
+        "does not precede it",
     ),
     "a device": ([entry("a", kind=tarfile.CHRTYPE)], "a device"),
     "a pipe": ([entry("a", kind=tarfile.FIFOTYPE)], "a pipe"),
-    "a repository": ([entry("x"), entry(".GIT/config")], "repository's own folder"),
-    "a repository by another name": ([entry("x"), entry("sub/git~1/config")], "repository's own folder"),
+    "a repository": ([entry("x"), entry(".GIT/config")], "in a .git folder"),
+    "a repository by another name": ([entry("x"), entry("sub/git~1/config")], "in a .git folder"),
     "a line break": ([entry("a\nM 100644 :1 b")], "control characters"),
     "modules by a link": ([entry("x"), entry(".gitmodules", kind=tarfile.SYMTYPE, link="x")], "must be a file"),
     "nothing": ([], "no files"),
@@ -149,7 +149,7 @@ NO_ARCHIVE = {
 @pytest.mark.parametrize("data", NO_ARCHIVE.values(), ids=NO_ARCHIVE)
 def test_what_is_no_archive_is_refused(shop, home, repo, tmp_path, data):
     (tmp_path / "a").write_bytes(data)
-    with pytest.raises(UserError, match="not taken"):
+    with pytest.raises(UserError, match="The archive was refused"):
         bring(shop, home, tmp_path / "a")
 
 
@@ -164,8 +164,8 @@ def test_bombs_are_refused_by_their_limits(shop, home, repo, tmp_path):
     small = Limits(file_bytes=50_000, tree_bytes=120_000, tree_entries=10)
     zeros = bytes(40_000)
     for entries, words in (
-        ([entry("a", bytes(60_000))], "a file may have"),
-        ([entry(f"f{n}", zeros) for n in range(4)], "together more than"),
+        ([entry("a", bytes(60_000))], "the limit is"),
+        ([entry(f"f{n}", zeros) for n in range(4)], "exceed .* in total"),
         ([entry(f"f{n}") for n in range(12)], "more than 10 files"),
     ):
         with pytest.raises(UserError, match=words):
@@ -179,7 +179,7 @@ def test_a_header_that_asks_for_gigabytes_costs_no_memory(shop, home, repo, tmp_
         stream.write(head.tobuf(format=tarfile.GNU_FORMAT))
         for _ in range(1000):
             stream.write(bytes(1 << 20))
-    with pytest.raises(UserError, match="not taken"):
+    with pytest.raises(UserError, match="The archive was refused"):
         bring(shop, home, tmp_path / "a")
 
 

@@ -43,15 +43,15 @@ def test_another_operating_system(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda place, mode: False)
-    assert "cannot be written to" in refused(tmp_path / "home").message
+    assert "is not writable" in refused(tmp_path / "home").message
 
 
 def test_a_home_of_another_mode_or_with_a_broken_file(tmp_path, monkeypatch):
     homes.write(tmp_path, Installation(mode="root" if os.geteuid() else "development"))
-    with pytest.raises(HostError, match="was made by"):
+    with pytest.raises(HostError, match="was created by"):
         homes.settle(tmp_path, None, None, None)
     (tmp_path / homes.FILE).write_text("{")
-    with pytest.raises(HostError, match="is not JSON"):
+    with pytest.raises(HostError, match="is not valid JSON"):
         homes.settle(tmp_path, None, None, None)
 
 
@@ -59,12 +59,12 @@ def test_the_database_of_an_installation_does_not_change_silently(tmp_path, monk
     mode = "development" if os.geteuid() else "root"
     homes.write(tmp_path, Installation(mode=mode, postgres="embedded"))
     monkeypatch.setenv("DATABASE_URL", "postgres://u:p@db.example.com/x")
-    with pytest.raises(HostError, match="keeps its data in the embedded"):
+    with pytest.raises(HostError, match="uses the embedded"):
         homes.settle(tmp_path, None, None, None)
     homes.write(tmp_path, Installation(mode=mode, postgres="external"))
     assert homes.settle(tmp_path, None, None, None).postgres == "external"
     monkeypatch.delenv("DATABASE_URL")
-    with pytest.raises(HostError, match="keeps its data in an external"):
+    with pytest.raises(HostError, match="uses an external"):
         homes.settle(tmp_path, None, None, None)
 
 

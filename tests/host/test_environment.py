@@ -86,6 +86,6 @@ def test_a_token_file_that_is_not_there_names_who_makes_one_also_for_an_account_
     with pytest.raises(HostError) as caught:
         variables(place, INSTALL, token_file=tmp_path / "none")
     assert caught.value.hint.startswith(
-        "greenroom env --token-file FILE takes your own token; an administrator makes one: greenroom accounts:token"
-        " EMAIL"
+        "use your own token with greenroom env --token-file FILE; an administrator creates a token with: greenroom"
+        " accounts:token EMAIL"
     )

@@ -48,7 +48,8 @@ def test_down_by_a_user_who_may_not_end_the_processes_names_the_owners_command(f
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     result = called("--home", str(foreign))
     assert result.exit_code == 1
-    assert "cannot be signalled: Operation not permitted. They belong to " in result.stderr
+    assert "Cannot signal the processes of the installation in " in result.stderr
+    assert ": Operation not permitted. They belong to " in result.stderr
     assert f"hint: {words} {foreign}\n" in result.stderr
     assert "Greenroom is down" not in result.stderr
     assert processes.known(foreign, "host"), "it still runs"
@@ -61,5 +62,5 @@ def test_a_file_that_may_not_be_used_is_named(place, monkeypatch):
     monkeypatch.setattr("greenroom_cli.host.down.take_down", refuse)
     result = called("--home", str(place))
     assert result.exit_code == 1
-    assert f"{place}/run/x cannot be used: Permission denied." in result.stderr
+    assert f"No access to {place}/run/x: Permission denied." in result.stderr
     assert "hint: greenroom doctor --home" in result.stderr

@@ -54,13 +54,13 @@ def test_a_port_is_tried_at_the_address_that_will_be_bound(tmp_path):
 
 def test_a_port_asked_for_twice_is_refused(tmp_path):
     install = installation()
-    with pytest.raises(HostError, match="asked for twice: api and http"):
+    with pytest.raises(HostError, match="assigned twice: api and http"):
         ports.check(tmp_path, installation(http_port=install.api_port))
 
 
 def test_a_low_port_of_an_ordinary_user_is_refused_with_the_reason():
     port = ports.Port("http", 80, "--http-port", "caddy")
-    assert "ports below 1024 are root's" in ports.explain(port, 13)
+    assert "ports below 1024 require root" in ports.explain(port, 13)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it becomes another user")
@@ -97,7 +97,7 @@ def test_status_and_doctor_notice_a_router_that_listens_nowhere(place, sleeper):
     assert row["state"] == "not listening"
     found = doctor._ports(place, install)
     assert found.level == "fail"
-    assert f"nobody listens on {install.http_port} (http, caddy)" in found.text
+    assert f"not listening: {install.http_port} (http, caddy)" in found.text
 
 
 def test_up_fails_when_the_router_listens_nowhere(place, monkeypatch):

@@ -39,7 +39,7 @@ def cluster(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GREENROOM_POSTGRES_MEMORY_MB", "512")
     monkeypatch.setitem(postgres.SETTINGS, "max_connections", "70")
     monkeypatch.setattr(sys, "executable", os.path.realpath(sys.executable))
-    monkeypatch.setattr(memory_limited, "__file__", shutil.copy(memory_limited.__file__, home / "bounded.py"))
+    monkeypatch.setattr(memory_limited, "__file__", shutil.copy(memory_limited.__file__, home / "memory_limited.py"))
     (home / "keys" / "postgres.password").write_text("secret")
     (home / "keys" / "platform.password").write_text("own")
     user = (extra["user"], extra["group"]) if extra else None

@@ -54,7 +54,7 @@ def test_a_component_that_runs_is_not_started_a_second_time(place, sleeper):
     processes.pid_file(place, "worker").unlink()
     assert locks.holders(place, "worker") == [who]
     assert processes.known(place, "worker") == who
-    with pytest.raises(HostError, match=f"runs already as pid {who.pid}"):
+    with pytest.raises(HostError, match=f"is already running as pid {who.pid}"):
         processes.start(place, sleeper("worker"))
 
 
@@ -76,7 +76,7 @@ def test_a_component_that_dies_while_the_disk_is_full_runs_once_more_and_not_aga
         turn()
     assert len(locks.holders(small_disk, "worker")) == 1
     assert processes.known(small_disk, "worker") == found.running["worker"]
-    assert len([line for line in said if "runs again" in line]) == 1
+    assert len([line for line in said if "restarted as pid" in line]) == 1
     assert not list((small_disk / "run").glob(f"*.{os.getpid()}"))
     filler.unlink()
     turn()
@@ -124,7 +124,7 @@ def test_what_waits_is_started_at_once_when_the_disk_has_room_again(place, sleep
     free[0] = 10**9
     turn()
     assert "worker" in found.running
-    assert "the disk has room again" in said
+    assert "disk space is available again" in said
 
 
 def test_a_line_that_cannot_be_written_harms_nothing():
@@ -239,5 +239,5 @@ def test_down_on_a_disk_that_became_read_only_ends_everything(small_disk, sleepe
 
 def test_a_second_host_of_one_home_is_refused(place):
     up._be_the_only_one(place)
-    with pytest.raises(HostError, match="by another process"):
+    with pytest.raises(HostError, match="Another process is starting"):
         up._be_the_only_one(place)

@@ -199,9 +199,9 @@ def test_a_drain_leads_to_no_private_address_unless_the_operator_allows_it(shop,
     for url, problem in {
         "http://127.0.0.1/x": "not a public address",
         "syslog://localhost:514": "this machine",
-        "syslog://logs.example.com": "must name a port",
+        "syslog://logs.example.com": "must have a port",
         "ftp://example.com/": "must begin with https://",
-        "syslog://u:p@example.com:514": "must not hold a user",
+        "syslog://u:p@example.com:514": "must not contain a user",
     }.items():
         with pytest.raises(GreenroomError, match=problem):
             drains.add(actor=alice, app=shop, home=home, url=url)

@@ -45,4 +45,4 @@ def test_following_begins_with_the_last_lines(shop, home):
 def test_a_log_that_cannot_be_written_stops_nobody(shop, home, caplog):
     (home / "logs").write_text("no folder")
     say(app=shop, home=home, process="api", text="lost")
-    assert "took no line" in caplog.text
+    assert "writing to the log of" in caplog.text

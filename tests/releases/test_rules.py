@@ -29,7 +29,7 @@ def test_a_release_without_code_is_no_target():
 
 
 def test_what_runs_now_is_no_target():
-    assert "runs now" in rollback_target(PAST, 5, 5)
+    assert "is the current release" in rollback_target(PAST, 5, 5)
 
 
 def test_there_may_be_nothing_to_go_back_to():

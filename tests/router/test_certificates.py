@@ -52,12 +52,12 @@ def test_what_is_wrong_is_said_precisely():
     assert "does not belong to the certificate of CN=test" in refusal(chain, other)
     assert "belongs to certificate 2 of the chain" in refusal(intermediate + leaf, key)
     assert "Certificate 2 of the chain, CN=Test Root, has not issued certificate 1" in refusal(leaf + pem(CA.root), key)
-    assert "no certificate in PEM" in refusal("hello", key)
-    assert "holds a private key" in refusal(key, chain)
-    assert "no private key in PEM" in refusal(chain, chain)
-    assert "passphrase" in refusal(chain, pem(new_key(), b"secret"))
+    assert "The certificate file is not PEM" in refusal("hello", key)
+    assert "contains a private key" in refusal(key, chain)
+    assert "The key file is not a PEM private key" in refusal(chain, chain)
+    assert "Encrypted private keys are not supported." in refusal(chain, pem(new_key(), b"secret"))
     assert "expired on 20" in refusal(chain, key, NOW + timedelta(days=91))
-    assert "holds only from 20" in refusal(chain, key, NOW - timedelta(days=2))
+    assert "is not valid before 20" in refusal(chain, key, NOW - timedelta(days=2))
     small = new_key(1024)
     assert "1024 bits" in refusal(pem(certificate(["a.example.com"], key=small)), pem(small))
     assert "longer than" in refusal("x" * 100_001, key)
@@ -96,7 +96,7 @@ def test_a_certificate_serves_the_domains_that_it_covers(shop, alice, home, site
 def test_a_certificate_for_other_names_serves_no_domain(shop, alice, home, site):
     row = add(shop, alice, home, "other.example.com")
     assert queries.served() == []
-    with pytest.raises(GreenroomError, match=r"is for other.example.com, not for www.example.com"):
+    with pytest.raises(GreenroomError, match=r"covers other.example.com, not www.example.com"):
         sni_endpoints.choose(actor=alice, app=shop, domain=site, name=row.name)
     with pytest.raises(GreenroomError, match="has no certificate nosuch"):
         sni_endpoints.choose(actor=alice, app=shop, domain=site, name="nosuch")
@@ -155,7 +155,7 @@ def test_a_certificate_of_ones_own_goes_before_one_of_the_installations_ca(shop,
     keys.make_all(home, None)
     sni_endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
     assert queries.served() == [(own, ("www.example.com",))]
-    with pytest.raises(GreenroomError, match="is made by Greenroom as long as this is on"):
+    with pytest.raises(GreenroomError, match="is an automatic certificate and cannot be removed"):
         sni_endpoints.remove(actor=alice, app=shop, name="greenroom-ca-shop")
 
 

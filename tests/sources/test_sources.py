@@ -78,7 +78,7 @@ def test_a_failure_is_shown_and_looked_at_again_later_and_later(api, look, forge
         assert (row.state, row.failures, row.problem) == (
             "failing",
             failures,
-            "There is no such repository, or the credential may not see it.",
+            "The repository was not found, or the credentials have no access to it.",
         )
     assert [rules.pause(300, failures) for failures in (0, 1, 4, 5, 9, 99)] == [300, 300, 480, 960, 3600, 3600]
     assert [rules.pause(10, failures) for failures in (1, 2, 3)] == [10, 20, 40]
@@ -259,7 +259,7 @@ def test_a_redirect_is_a_failure(api, look, forge, repo):
     forge.mode = "redirect"
     api.set(repo.url)
     row = look()
-    assert (row.state, row.problem) == ("failing", "The server answers with a redirect, which is not followed.")
+    assert (row.state, row.problem) == ("failing", "The server sent a redirect, which is not followed.")
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_token_opens_the_repository_and_is_seen_nowhere(api, look, forge, repo
     commit = repo.commit()
     api.set(repo.url)
     row = look()
-    assert row.problem.startswith("The repository does not let us in")
+    assert row.problem.startswith("Access to the repository was denied")
     started = []
     popen = subprocess.Popen
 

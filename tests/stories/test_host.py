@@ -74,7 +74,7 @@ def test_a_second_up_a_taken_port_and_a_server_without_its_variables_are_one_lin
     assert "DATABASE_URL is not set" in refusal(place, "up", "--home", place.home, "--detach", "--server")
     assert not (place.home / "postgres").exists()
     place.up()
-    assert "Greenroom is up already" in refusal(place, "up", "--home", place.home, "--detach")
+    assert "Greenroom is already up" in refusal(place, "up", "--home", place.home, "--detach")
     place.down()
     place.extra_env = {"DATABASE_URL": "postgres://a:b@127.0.0.1:1/c"}
     assert "embedded PostgreSQL" in refusal(place, "up", "--home", place.home, "--detach")
@@ -169,4 +169,4 @@ def test_status_doctor_and_env_say_what_a_person_and_a_script_need(place):
     values = json.loads(place.run("env", "--json").stdout)
     assert values["HEROKU_HOST"] == f"https://localhost:{place.api_port + 1}"
     assert values["HEROKU_API_KEY"] == place.token
-    assert "would fall back to api.heroku.com" in refusal(place, "env", "--host", "staging.example.com")
+    assert "would send your token to api.heroku.com" in refusal(place, "env", "--host", "staging.example.com")

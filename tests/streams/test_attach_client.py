@@ -147,7 +147,7 @@ def test_a_link_that_was_used_is_named_as_the_reason(hall):
     assert run(hall, dyno).stdout == b"x"
     done = run(hall, dyno)
     assert done.returncode == 1
-    assert b"The dyno waits for nobody any more. (run the command again" in done.stderr
+    assert b"The attach URL of the dyno has expired or was already used. (run the command again" in done.stderr
 
 
 def test_a_wrong_certificate_is_refused_before_the_reference_is_sent(hall, tmp_path):

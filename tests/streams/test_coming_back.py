@@ -67,7 +67,7 @@ def test_a_first_visit_that_is_cut_off_in_the_handshake_is_named(hall):
 def test_a_dyno_that_has_ended_meanwhile_is_no_success(hall):
     done, _ = run(hall, b"rendezvous\r\nhalf", b"ended\r\n$")
     assert (done.stdout, done.returncode) == (b"half", 1)
-    assert b"the end of its output may be missing" in done.stderr
+    assert b"The end of its output may be missing" in done.stderr
 
 
 def test_lost_output_is_named_beside_the_output_and_is_no_success(hall):

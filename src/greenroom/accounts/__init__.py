@@ -1,1 +1,1 @@
-"""People, API tokens, SSH keys, roles and the audit log."""
+"""Accounts, API tokens, SSH keys, sign-ins and the audit log."""

@@ -9,14 +9,14 @@ from django.db import models
 
 
 class AccountManager(BaseUserManager["Account"]):
-    """Looks accounts up by e-mail, whatever its case."""
+    """Looks up accounts by e-mail address, case-insensitively."""
 
     def get_by_natural_key(self, username: str | None) -> Account:
         return self.get(email__iexact=username)
 
 
 class Account(AbstractBaseUser):
-    """A person, or a machine that acts in its own name. ``password`` is an argon2 hash."""
+    """A user, or a machine user. ``password`` is an Argon2 hash."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
@@ -34,11 +34,10 @@ class Account(AbstractBaseUser):
 
 
 class Token(models.Model):
-    """An API token; only its SHA-256 is kept. ``scopes`` are of accounts.rules.SCOPES.
+    """An API token; only its SHA-256 digest is stored. ``scopes`` are values of accounts.rules.SCOPES.
 
-    app_id: the one app that the token is for, None for all of its account; checks: the only names that it may report,
-    empty for all.
-    session: made by signing in, with a browser or a password; Heroku's sessions.
+    app_id: limits the token to one app, None for all. checks: limits the token to reports of these checks, empty for
+    all. session: created by a sign-in with browser or password (one of Heroku's sessions).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -58,11 +57,10 @@ class Token(models.Model):
 
 
 class SignIn(models.Model):
-    """A command that waits for its person to say yes in a browser. Both secrets stand as SHA-256 only.
+    """A CLI sign-in that waits for approval in a browser. Both secrets are stored as SHA-256 digests.
 
-    page: the secret of the page's address; command: the one with which the command asks. account: who said yes, None
-    until then.
-    network: what is counted as one address, of IPv6 its /64.
+    page: the secret in the page's URL. command: the secret of the CLI. account: the account that approved it, None
+    while pending. network: the IPv4 address, or the IPv6 /64 network, for limits.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -90,7 +88,7 @@ class SSHKey(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One change that somebody made. Rows are added, never changed; each carries the hash of the one before."""
+    """A change by a user. Entries are append-only; each contains the hash of the previous one."""
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField()

@@ -13,15 +13,15 @@ from greenroom.basics import clock
 
 
 def return_connection() -> None:
-    """Give the database connection back to the pool before a wait, unless a transaction is open. The next query takes
-    one again.
+    """Return the database connection to the pool before a wait, unless in a transaction. The next query takes a new
+    one.
     """
     if not connection.in_atomic_block:
         connection.close()
 
 
 def has_been_at(email: str, address: str) -> bool:
-    """Whether the account has done something from the address before, as the audit log knows."""
+    """Whether the audit log has an entry of the account from this IP address."""
     return bool(address) and AuditEntry.objects.filter(account__email__iexact=email, address=address).exists()
 
 
@@ -40,12 +40,12 @@ def actor_of(
 
 
 def by_email(email: str) -> Account | None:
-    """The account of that e-mail, or None."""
+    """The account with that e-mail address, or None."""
     return Account.objects.filter(email__iexact=address_of(email)).first()
 
 
 def audit_is_intact() -> bool:
-    """Whether each row of the audit log still has the hash that its content and its predecessor give."""
+    """Whether the hash of each audit log entry matches its content and the previous entry."""
     previous = ""
     for entry in AuditEntry.objects.order_by("id").iterator():
         row = {

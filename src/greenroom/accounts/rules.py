@@ -1,4 +1,4 @@
-"""Who acts, and what a token's scopes let it do. Knows nothing of apps; their roles are decided in apps.rules."""
+"""Actors and the scopes of API tokens. The roles of users in apps are decided in ``apps.rules``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SCOPES = ("global", "read", "write", "read-protected", "write-protected", "identity", "checks:write")
-"""Heroku's scopes; ``protected`` ones include config vars. ``checks:write``: report check runs, nothing else."""
+"""Heroku's scopes; the ``protected`` ones include config vars. ``checks:write`` only permits to report check runs."""
 
 GRANTS: dict[str, frozenset[str]] = {
     "global": frozenset({"identity", "read", "read-protected", "write", "write-protected", "checks", "global"}),
@@ -24,11 +24,10 @@ GRANTS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who asks: an account with the scopes of the credential it came with, and the address it came from.
+    """The account of a request, with the scopes of its credential and its IP address.
 
-    app_id: the one app that the credential is for, None for all; checks: the only checks that it may report, empty for
-    all.
-    mark: the beginning of the token's digest, which changes when the token is rotated.
+    app_id: the credential is limited to this app, None for all apps. checks: the credential is limited to reports of
+    these checks, empty for all. mark: the beginning of the token's digest, which changes when the token is rotated.
     """
 
     account_id: uuid.UUID | None
@@ -43,52 +42,48 @@ class Actor:
 
     @property
     def account(self) -> uuid.UUID:
-        """The account's id, or one that no account has."""
+        """The account's id, or NOBODY."""
         return self.account_id or NOBODY
 
 
 FIRST = "admin@greenroom.localhost"
-"""The first administrator. The Heroku CLI takes an address without a dot in its host for the name of a team."""
+"""The first administrator. The domain has a dot, because the Heroku CLI takes an address without one for a team."""
 FORMER = {"admin@localhost": FIRST}
-"""Addresses of accounts that were renamed by an upgrade -> what they are called now; both are understood."""
+"""Old -> new e-mail address of accounts that an upgrade has renamed; both are accepted."""
 
 
 def address(text: str) -> str:
-    """The e-mail of an account as people may write it: in any case, or by its former name."""
+    """The normalized e-mail address: lower case, former addresses replaced."""
     plain = text.strip().lower()
     return FORMER.get(plain, plain)
 
 
 MARK = 16
-"""Characters of ``Actor.mark``."""
+"""Length of ``Actor.mark``."""
 
 MAX_CHECKS = 50
-"""How many checks a limited token may name."""
+"""Limit of checks of a token."""
 
 NOBODY = uuid.UUID(int=0)
-"""The account id under which look-ups find nothing."""
+"""An account id that no account has."""
 
 PLATFORM = Actor(account_id=None, email="greenroom", is_admin=True)
-"""Greenroom itself, for changes that no person asked for."""
+"""Greenroom itself, for changes without a user."""
 
 
 def scope_grants(scopes: tuple[str, ...], needed: str) -> bool:
-    """Whether one of the scopes includes ``needed`` (identity, read, read-protected, write, write-protected,
-    checks).
-    """
+    """Whether one of the scopes grants ``needed`` (identity, read, read-protected, write, write-protected, checks)."""
     return any(needed in GRANTS.get(scope, frozenset()) for scope in scopes)
 
 
 def narrowest(needed: str) -> str:
-    """The scopes whose tokens grant it, the narrowest first: ``write-protected or global``."""
+    """The narrowest scope that grants ``needed``, as text for messages: ``write-protected or global``."""
     found = sorted((scope for scope in GRANTS if needed in GRANTS[scope]), key=lambda scope: len(GRANTS[scope]))
     return f"{found[0]} or global" if found and found[0] != "global" else "global"
 
 
 def wider(wanted: tuple[str, ...], own: tuple[str, ...]) -> bool:
-    """Whether a token of the scopes ``wanted`` could do anything that one of ``own`` cannot. It compares what they
-    grant, not their names.
-    """
+    """Whether the scopes ``wanted`` grant anything that the scopes ``own`` do not."""
     return not _granted(wanted) <= _granted(own)
 
 
@@ -98,13 +93,13 @@ def _granted(scopes: tuple[str, ...]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Rate:
-    """How many at once, and how many more each minute."""
+    """A rate limit: the burst size, and the requests per minute."""
 
     most: int
     per_minute: float
 
     def __str__(self) -> str:
-        return f"{self.most} requests at once and {self.per_minute:g} more each minute"
+        return f"{self.most} requests at once and {self.per_minute:g} per minute"
 
 
 def rate_of(text: str) -> Rate | None:
@@ -113,27 +108,22 @@ def rate_of(text: str) -> Rate | None:
         return None
     most, _, per_minute = text.partition("/")
     if not most.strip().isdecimal() or not per_minute.strip().isdecimal() or not int(most) or not int(per_minute):
-        raise ValueError(
-            f"{text!r} is no rate: as many as may come at once, a slash, and how many more each minute, as in 4500/75,"
-            " or off"
-        )
+        raise ValueError(f"{text!r} is not a valid rate: use BURST/PER_MINUTE, for example 4500/75, or off")
     return Rate(int(most), float(per_minute))
 
 
 def refilled(tokens: float, seconds: float, rate: Rate) -> float:
-    """The tokens of a bucket after so many seconds."""
+    """The tokens of a bucket after this many seconds."""
     return min(float(rate.most), tokens + seconds * rate.per_minute / 60)
 
 
 def may_report(actor: Actor, check: str) -> bool:
-    """Whether the credential's list of checks has this one; case does not count, and an empty list has all."""
+    """Whether the credential may report this check: it is in its list, case-insensitively, or the list is empty."""
     return not actor.checks or check.strip().casefold() in {name.strip().casefold() for name in actor.checks}
 
 
 def limits_problem(*, scopes: tuple[str, ...], app_id: uuid.UUID | None, checks: tuple[str, ...]) -> str:
-    """Why a token cannot be limited like this; empty if it can. Limits hold for reports alone, so the scope may be
-    nothing wider.
-    """
+    """The problem of a token's limits; '' for valid ones. Limits require the scope ``checks:write``."""
     if app_id is None and not checks:
         return ""
     if scopes != ("checks:write",):
@@ -146,11 +136,11 @@ def limits_problem(*, scopes: tuple[str, ...], app_id: uuid.UUID | None, checks:
 
 
 def token_digest(plain: str) -> str:
-    """What is stored of a token. A fast hash is enough: the token has 256 random bits."""
+    """The stored digest of a token. A fast hash is sufficient, because the token has 256 random bits."""
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def chain_hash(previous: str, row: dict[str, Any]) -> str:
-    """The audit log's link: SHA-256 over the hash before and the row as canonical JSON."""
+    """The hash of an audit log entry: SHA-256 of the previous hash and the row as canonical JSON."""
     body = json.dumps(row, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()

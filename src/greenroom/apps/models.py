@@ -10,8 +10,8 @@ from greenroom.accounts.models import Account
 
 
 class App(models.Model):
-    """A tenant. ``number`` gives its system uid and is never used again; ``settings`` holds greenroom.toml's policy of
-    the app.
+    """An app (a tenant). ``number`` gives its system uid and is never reused. ``settings``: the policy from
+    greenroom.toml.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -34,7 +34,7 @@ class App(models.Model):
 
     @property
     def log_folder(self) -> str:
-        """Where its log stands, relative to home."""
+        """The folder of its log, relative to home."""
         return f"logs/apps/{self.id.hex}"
 
     @property
@@ -44,8 +44,8 @@ class App(models.Model):
 
 
 class AppTombstone(models.Model):
-    """The name and number of a destroyed app; the name may not be taken by another account for 90 days, the number
-    never.
+    """The name and number of a destroyed app. The name is reserved for its owner for 90 days; the number is never
+    reused.
     """
 
     name = models.CharField(max_length=30, db_index=True)
@@ -55,7 +55,7 @@ class AppTombstone(models.Model):
 
 
 class Domain(models.Model):
-    """A host name at which the app answers. Kept normalised: lower case, no dot at the end, punycode."""
+    """A custom domain of the app. Normalized: lower case, punycode, no trailing dot."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="domains")
@@ -66,7 +66,7 @@ class Domain(models.Model):
 
 
 class Collaborator(models.Model):
-    """Who may do what with an app: viewer, developer or operator."""
+    """The role of an account in an app: viewer, developer or operator."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="collaborators")
@@ -80,9 +80,7 @@ class Collaborator(models.Model):
 
 
 class AppTransfer(models.Model):
-    """An app that its owner offers to somebody else. state: pending, accepted or declined; one pending offer per
-    app.
-    """
+    """An offer of an app to another account. state: pending, accepted or declined; at most one pending per app."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="transfers")

@@ -1,4 +1,4 @@
-"""Reads apps, and holds the one authorisation function of Greenroom: ``authorise``."""
+"""Reads apps. ``authorise`` is the only authorisation function of Greenroom."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from greenroom.basics.ids import is_uuid
 
 
 def visible(actor: Actor) -> QuerySet[App]:
-    """The apps that the actor may see, by name."""
+    """The apps that the actor may view, ordered by name."""
     apps = App.objects.select_related("owner").order_by("name")
     if actor.app_id is not None:
         apps = apps.filter(id=actor.app_id)
@@ -51,16 +51,14 @@ def standing(actor: Actor, app: App) -> Standing:
 
 
 def authorise(actor: Actor | None, name: str, permission: str, *, check: str = "") -> App:
-    """The app of that name or id, if the actor may do ``permission`` with it.
+    """The app with that name or id, if the actor has ``permission`` in it. Unknown permissions are denied.
 
-    UnauthorizedError without an actor; NotFoundError when the app does not exist or is invisible to the actor (the same
-    words
-    for both); ForbiddenError when the role or the token's scope is too low. Whatever is not listed is denied. A token
-    for one app sees
-    no other; one for some checks may report no other ``check``.
+    UnauthorizedError without an actor; NotFoundError when the app does not exist, or the actor may not view it (the
+    same message for both); ForbiddenError when the role or the token's scope is not sufficient. A token that is limited
+    to an app has no access to others; a token that is limited to some checks cannot report another ``check``.
     """
     if actor is None:
-        raise UnauthorizedError("There were no credentials, or they do not hold.", hint='eval "$(greenroom env)"')
+        raise UnauthorizedError("Missing, invalid or expired credentials.", hint='eval "$(greenroom env)"')
     app = _find(name)
     stand = standing(actor, app) if app else Standing()
     if app is None or not allows(stand, "view") or actor.app_id not in (None, app.id):
@@ -72,7 +70,7 @@ def authorise(actor: Actor | None, name: str, permission: str, *, check: str = "
         )
     if check and not may_report(actor, check):
         raise ForbiddenError(
-            f"The token is for other checks: {', '.join(actor.checks)}.",
+            f"The token is limited to the checks {', '.join(actor.checks)}.",
             hint=f'greenroom checks:token --context "{check[:100]}" -a {app.name}',
         )
     if not allows(stand, permission):
@@ -81,18 +79,16 @@ def authorise(actor: Actor | None, name: str, permission: str, *, check: str = "
 
 
 def _too_low(actor: Actor, app: App, role: str) -> ForbiddenError:
-    """The error for somebody who needs ``role``. Only ROLES can be given away: an app has one owner, and nobody has
-    what is not listed.
-    """
-    text = f"You do not have access to this in {app.name}: it needs"
+    """The error for an actor without ``role``, with the command that grants it (for one of ROLES)."""
+    text = f"You do not have access to this in {app.name}: it requires"
     if role in ROLES:
         command = f"greenroom access:add {actor.email} --role {role} -a {app.name}"
         return ForbiddenError(f"{text} the role {role}.", hint=f"ask {app.owner.email} for `{command}`")
     if role == "owner":
         return ForbiddenError(
-            f"{text} to be its owner.", hint=f"only its owner, {app.owner.email}, or an administrator can"
+            f"{text} the owner of the app.", hint=f"ask its owner, {app.owner.email}, or an administrator"
         )
-    return ForbiddenError(f"{text} a permission that nobody has.")
+    return ForbiddenError(f"{text} an unknown permission.")
 
 
 def _find(name: str) -> App | None:
@@ -104,9 +100,7 @@ def _find(name: str) -> App | None:
 
 
 def still_allowed(holders: Collection[Holder]) -> set[Holder]:
-    """Those whose token has not ended, whose account is active and whose role still permits it; four queries for any
-    number.
-    """
+    """The holders with a valid token, an active account and a role that still has the permission. Four queries."""
     now = clock.now()
     tokens = {
         f"{row.pk}.{row.digest[:MARK]}": row
@@ -149,7 +143,7 @@ def _ids(holders: Collection[Holder], name: str) -> set[str]:
 
 
 def collaborator(app: App, email: str) -> Collaborator:
-    """The collaborator of that e-mail or account id; NotFoundError if there is none."""
+    """The collaborator with that e-mail address or account id. NotFoundError if there is none."""
     rows = Collaborator.objects.select_related("account").filter(app=app)
     try:
         row = rows.filter(account_id=uuid.UUID(email)).first()
@@ -165,37 +159,33 @@ def collaborator(app: App, email: str) -> Collaborator:
 
 
 def unknown(name: str) -> NotFoundError:
-    """The error for an app that is not there, not there any more, or not to be seen."""
-    return NotFoundError(
-        f"Couldn't find that app: {name[:60]}.", hint="heroku apps lists the apps that you may see", resource="app"
-    )
+    """The error for an app that does not exist, or that the actor may not view."""
+    return NotFoundError(f"Couldn't find that app: {name[:60]}.", hint="list your apps: heroku apps", resource="app")
 
 
 def gone() -> NotFoundError:
-    """The error for an app that was destroyed after it was read."""
+    """The error for an app that was destroyed in the meantime."""
     return NotFoundError(
-        "Couldn't find that app: it was destroyed meanwhile.",
-        hint="heroku apps lists the apps that you may see",
+        "Couldn't find that app: it was destroyed in the meantime.",
+        hint="list your apps: heroku apps",
         resource="app",
     )
 
 
 def is_gone(app: App) -> bool:
-    """Whether the app was destroyed since it was read."""
+    """Whether the app has been destroyed since it was read."""
     return not App.objects.filter(pk=app.pk).exists()
 
 
 def web_url(app: App, installation: Mapping[str, Any], *, https: bool | None = None) -> str:
-    """The address for visitors: https if what is live redirects there (or ``https`` says so), without the usual
-    ports.
-    """
+    """The URL of the app: https if the live release redirects to it (or ``https`` is set), without a default port."""
     scheme, usual = ("https", 443) if (app.https if https is None else https) else ("http", 80)
     port = int(installation[f"{scheme}_port"])
     return f"{scheme}://{app.name}.localhost{'' if port == usual else f':{port}'}/"
 
 
 def needs_proof(app: App, hostname: str) -> str:
-    """Why this normal host name needs a proof before the app may have it; '' when it does not."""
+    """Why this normalized host name requires proof of ownership; '' when it does not."""
     zone = zone_of(hostname)
     above = [zone, *zones_above(hostname)]
     related = Q(hostname__in=[*above, *(f"*.{name}" for name in above)]) | Q(hostname__endswith=f".{zone}")
@@ -204,7 +194,7 @@ def needs_proof(app: App, hostname: str) -> str:
 
 
 def proof_of(app: App, hostname: str) -> tuple[str, str]:
-    """(name, text) of the TXT record by which the app's owner shows that a domain is theirs; the same each time."""
+    """(name, text) of the TXT record that proves ownership of a domain; the same for each call."""
     digest = salted_hmac("greenroom.domains", f"{app.owner_id}/{zone_of(hostname)}", algorithm="sha256").hexdigest()[
         :40
     ]
@@ -212,10 +202,10 @@ def proof_of(app: App, hostname: str) -> tuple[str, str]:
 
 
 def default_domain(app: App) -> str:
-    """The host name that every app has."""
+    """The default host name of the app."""
     return f"{app.name}.localhost"
 
 
 def hostnames(app: App, suffix: str = "localhost") -> list[str]:
-    """All host names at which the app answers, its own first."""
+    """All host names of the app, the default one first."""
     return [f"{app.name}.{suffix}", *app.domains.order_by("hostname").values_list("hostname", flat=True)]

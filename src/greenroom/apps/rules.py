@@ -1,4 +1,4 @@
-"""The roles of people in an app and what each permits; names of apps and host names. The one table of authorisation."""
+"""Roles, permissions (the only authorisation table), app names and host names."""
 
 from __future__ import annotations
 
@@ -41,17 +41,15 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
     "source:write": ("operator", "write"),
     "destroy": ("owner", "write"),
 }
-"""permission -> (lowest role, scope that the credential needs). What is not listed is denied.
+"""permission -> (lowest role, required scope). Permissions that are not listed are denied.
 
-A command of the caller's choice and a test run of the caller's code see config vars, so both need a scope that may read
-these.
+``run`` and ``pipelines:test`` execute the caller's code, which can read config vars, so they require a ``protected``
+scope.
 """
 ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
-"""Permissions without an app -> the scope that a token needs."""
+"""Permissions without an app -> the required scope."""
 ADMIN_SCOPES = {"admin": "write", "admin:token": "global"}
-"""Permissions of administrators -> the scope that a token needs. A token of scope global is made by one of that scope
-alone.
-"""
+"""Permissions of administrators -> the required scope. Only a token of scope global can create another one."""
 HEROKU_PERMISSIONS = ("view", "deploy", "operate", "manage")
 ROLE_OF = {
     frozenset({"view"}): "viewer",
@@ -59,9 +57,7 @@ ROLE_OF = {
     frozenset({"view", "deploy", "operate"}): "operator",
     frozenset(HEROKU_PERMISSIONS): "operator",
 }
-"""Sets of Heroku's permissions -> the role that gives these and nothing that was not asked for. ``view`` may be left
-out.
-"""
+"""Sets of Heroku's permissions -> the role that grants exactly these. ``view`` is implied."""
 
 RANK = {"none": 0, "viewer": 1, "developer": 2, "operator": 3, "owner": 4}
 HOSTNAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{0,62}[a-z]\Z")
@@ -69,7 +65,7 @@ HOSTNAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{
 
 @dataclass(frozen=True)
 class Standing:
-    """How somebody stands to an app: their role in it, or being an administrator of the installation."""
+    """The role of an account in an app, and whether it is an administrator of the installation."""
 
     role: str = "none"
     is_admin: bool = False
@@ -77,10 +73,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Holder:
-    """The owner of a link: id of the account, id and mark of its token (``id.mark``), and the permission in an app for
-    which it was given.
+    """The holder of a signed URL: account id, token id and mark (``id.mark``), and the permission in an app.
 
-    app is empty for a link of the account alone; its permission is one of ACCOUNT_SCOPES.
+    app is empty for a URL of the account; its permission is then one of ACCOUNT_SCOPES.
     """
 
     account: str
@@ -90,19 +85,19 @@ class Holder:
 
 
 def allows(standing: Standing, permission: str) -> bool:
-    """Whether the standing permits it. Administrators may do all; an unknown permission is denied to everybody."""
+    """Whether the standing has the permission. Administrators have all of them; unknown ones are always denied."""
     if permission not in PERMISSIONS:
         return False
     return standing.is_admin or RANK[standing.role] >= RANK[PERMISSIONS[permission][0]]
 
 
 def role_of_permissions(names: Iterable[str]) -> str:
-    """The role for a set of Heroku's permissions; empty when no role gives just these."""
+    """The role for a set of Heroku's permissions; '' when no role grants exactly these."""
     return ROLE_OF.get(frozenset(names) | {"view"}, "")
 
 
 def name_problem(name: str) -> str:
-    """Why ``name`` cannot be an app's name; empty if it can."""
+    """The problem of an app name, as a message; '' for a valid name."""
     if not APP_NAME.match(name):
         return (
             f"Name {name[:60]!r} is not allowed: 3 to 30 characters, lower-case letters, digits and dashes, "
@@ -110,36 +105,34 @@ def name_problem(name: str) -> str:
         )
     if name[2:4] == "--":
         return (
-            f"Name {name!r} is not allowed: browsers show names with -- as third and fourth character as other letters"
-            " (xn--)."
+            f"Name {name!r} is not allowed: -- as the third and fourth character is reserved for internationalized"
+            " names (xn--)."
         )
     return f"Name {name!r} is reserved." if name in RESERVED_APP_NAMES else ""
 
 
 def zone_of(hostname: str) -> str:
-    """What a domain stands for in the DNS: ``*.example.com`` for example.com."""
+    """The DNS zone of a domain: example.com for ``*.example.com``."""
     return hostname.removeprefix("*.")
 
 
 def zones_above(hostname: str) -> list[str]:
-    """The domains that the name lies in, the nearest first: a.b.example.com is in b.example.com, example.com and
-    com.
-    """
+    """The parent domains, the nearest first: b.example.com, example.com and com for a.b.example.com."""
     labels = zone_of(hostname).split(".")
     return [".".join(labels[number:]) for number in range(1, len(labels))]
 
 
 def proof_reason(hostname: str, others: Sequence[str]) -> str:
-    """Why adding the domain needs a proof; '' when it does not. others: domains of other owners that lie in it, or it
-    in them.
+    """Why adding the domain requires proof of ownership; '' when it does not. others: parent domains and subdomains of
+    other owners.
     """
     if others:
-        return f"{hostname} is part of a domain of another owner's app, or has one as its part."
-    return f"{hostname} captures every name below {zone_of(hostname)}." if hostname.startswith("*.") else ""
+        return f"{hostname} is a subdomain or a parent domain of another owner's domain."
+    return f"{hostname} matches all subdomains of {zone_of(hostname)}." if hostname.startswith("*.") else ""
 
 
 def normal_hostname(hostname: str) -> str:
-    """Lower case, no dot at the end, punycode. ValueError with a text for people when it is none."""
+    """The normalized host name: lower case, punycode, no trailing dot. ValueError with a message for an invalid one."""
     text = hostname.strip().lower().rstrip(".")
     try:
         text = text.encode("idna").decode() if not text.isascii() else text

@@ -1,7 +1,7 @@
-"""Files and folders that are whole or not there: made beside their place and renamed into it.
+"""Writes files and folders atomically: under a temporary name in the same folder, then renamed.
 
-Not for ``engine/local``, which writes as root into folders of tenants and opens each file without following links, nor
-for the programs in ``inside/``, which see no module of Greenroom. ``unixsock.place`` does the same for a socket.
+Not for ``engine/local``, which writes as root into folders of tenants and follows no links, nor for the programs in
+``inside/``, which cannot import modules of Greenroom. ``unixsock.place`` does the same for a socket.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import BinaryIO
 
 
 def write(path: Path, data: str | bytes, *, mode: int = 0o644, sync: bool = False) -> None:
-    """Replace the file's content; readers see the old or the new one. OSError, then the old one is still there.
+    """Replace the content of a file; readers see either the old or the new content. OSError leaves the old file.
 
-    mode: exactly, whatever the umask. sync: content and name survive a power cut; for what cannot be made again.
+    mode: the exact mode, independent of the umask. sync: content and name survive a power failure; for data that cannot
+    be recreated.
     """
     with writing(path, mode=mode, sync=sync) as file:
         file.write(data.encode() if isinstance(data, str) else data)
@@ -26,7 +27,7 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644, sync: bool = Fals
 
 @contextlib.contextmanager
 def writing(path: Path, *, mode: int = 0o644, sync: bool = False) -> Iterator[BinaryIO]:
-    """The same for content that is written bit by bit. An error in the block leaves the old file."""
+    """Like ``write``, for content in several parts. An error in the block leaves the old file."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}~")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o600)
     try:
@@ -45,7 +46,7 @@ def writing(path: Path, *, mode: int = 0o644, sync: bool = False) -> Iterator[Bi
 
 
 def folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make the folder (mode 0755) unless it is there. On a race, the second writer discards its copy."""
+    """Create the folder (mode 0755) unless it exists. On a race, the second writer discards its copy."""
     if path.is_dir():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def folder(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def sync_path(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk. OSError."""
+    """Flush a file, or the names in a folder, to the disk. OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

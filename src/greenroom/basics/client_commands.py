@@ -1,5 +1,4 @@
-"""Puts the commands in a text into the words of the client that reads it: the Heroku CLI, ``greenroom``, and their git
-remotes.
+"""Translates the commands in a message to those of the client that reads it: the Heroku CLI or ``greenroom``.
 
 A command that the client does not have, or has without the option that is used, stays as it is.
 """

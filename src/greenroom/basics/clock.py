@@ -1,4 +1,4 @@
-"""The one place that reads the time, so that rules never do and tests can."""
+"""The only module that reads the time, so that rules stay pure and tests can control it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The current moment, aware, in UTC."""
+    """The current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 def monotonic() -> float:
-    """Seconds on a clock that never jumps; for deadlines."""
+    """Monotonic seconds, for deadlines."""
     return time.monotonic()
 
 

@@ -1,4 +1,4 @@
-"""Turns an error of PostgreSQL into the answer that a client gets, and names the options of the platform's sessions.
+"""Maps errors of PostgreSQL to API errors, and names the options of the platform's sessions.
 
 It recognises errors by their PEP 249 names, which Django and psycopg share, and by PostgreSQL's error codes.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError, PlatformError
 
 SAFE = "-c search_path=pg_catalog"
-"""An option for each session of the platform: no name is taken from a tenant's schema, whatever the search_path of the
-database or of the role is.
-"""
+"""Option for all sessions of the platform: overrides a search_path that a tenant has set for a database or a role."""
 LOST = frozenset({"OperationalError", "InterfaceError"})
 MET = frozenset({"40001", "40P01", "23503", "23505"})
 """Serialization failure, deadlock, a row that another one refers to is gone, a value that exists already: two changes
@@ -21,42 +19,38 @@ BUSY = frozenset({"55P03", "57014", "53300"})
 FULL = frozenset({"53100", "53200"})
 """No space on the disk, no memory."""
 GONE = "did not affect any rows"
-"""Django's words for a row that was deleted before it could be saved."""
+"""Django's message for a row that was deleted before it could be saved."""
 
 
 class DatabaseAwayError(PlatformError):
-    """PostgreSQL does not answer, or not any more; the host process restarts it."""
+    """PostgreSQL does not answer. The host process restarts it."""
 
     def __init__(self) -> None:
         super().__init__("Greenroom's database is restarting.", hint="try again in a few seconds; greenroom status")
 
 
 class DatabaseBusyError(PlatformError):
-    """PostgreSQL answers, but had no time for this."""
+    """PostgreSQL answers, but is overloaded: lock or statement timeout, or no free connection."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "Greenroom's database had too much to do.", hint="try again in a few seconds; greenroom doctor"
-        )
+        super().__init__("Greenroom's database is overloaded.", hint="try again in a few seconds; greenroom doctor")
 
 
 class DatabaseFullError(PlatformError):
-    """PostgreSQL has no disk or no memory left."""
+    """PostgreSQL is out of disk space or memory."""
 
     def __init__(self) -> None:
         super().__init__(
-            "Greenroom's database has no space left on the disk, or no memory.",
-            hint="make room on the server; greenroom doctor",
+            "Greenroom's database is out of disk space or memory.",
+            hint="free disk space on the server; greenroom doctor",
         )
 
 
 class MetError(ConflictError):
-    """Somebody else changed, made or removed the same at the same moment."""
+    """A concurrent request changed, created or removed the same object."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "Somebody else changed the same thing at the same moment.", hint="see what it is like now, and try again"
-        )
+        super().__init__("A concurrent request changed the same object.", hint="check its current state, and try again")
 
 
 def judged(error: BaseException) -> GreenroomError | None:

@@ -1,6 +1,4 @@
-"""The reserve of the installation's disk: what takes much space is refused while there is still enough for everything
-else.
-"""
+"""The disk reserve of the installation: work that needs much space is refused before the disk is full."""
 
 from __future__ import annotations
 
@@ -15,30 +13,30 @@ SHARE = 20
 
 
 class DiskFullError(PlatformError):
-    """The work would take the space that everything else needs; it can be done when there is more."""
+    """The work would use the disk reserve. Retry when space is free."""
 
     id = "disk_full"
     status = 507
 
 
 def lacking(home: str | os.PathLike[str], need: int = 0) -> str:
-    """Why work that takes ``need`` bytes cannot begin now, in one sentence; empty when it can."""
+    """Why work that needs ``need`` bytes cannot start now, as a message; '' when it can."""
     disk = shutil.disk_usage(home)
     reserve = min(RESERVE, disk.total // SHARE)
     if disk.free >= reserve + need:
         return ""
-    needs = f" and {need / 1e6:,.0f} MB for this" if need else ""
-    return f"Greenroom's disk has {disk.free / 1e6:,.0f} MB free; {reserve / 1e6:,.0f} MB are kept in reserve{needs}"
+    needs = f", and this needs {need / 1e6:,.0f} MB" if need else ""
+    return f"Greenroom's disk has {disk.free / 1e6:,.0f} MB free; the reserve is {reserve / 1e6:,.0f} MB{needs}"
 
 
 def guard(home: str | os.PathLike[str], what: str, need: int = 0) -> None:
-    """DiskFullError when the disk lacks room. what: the work in the plural, such as "pushes"."""
+    """DiskFullError when the disk lacks space. what: the work as a plural noun, such as "pushes"."""
     text = lacking(home, need)
     if text:
         raise DiskFullError(
-            f"{text}, so that {what} wait. Apps go on.",
+            f"{text}. The {what} wait until space is free. Apps keep running.",
             hint=(
-                "make room with: greenroom destroy, greenroom pg:snapshots:delete; the operator sees what takes it by:"
-                " greenroom doctor"
+                "free space with greenroom destroy or greenroom pg:snapshots:delete; the operator can check disk usage"
+                " with greenroom doctor"
             ),
         )

@@ -1,13 +1,13 @@
-"""Errors that carry their text, their remedy and their API id; the type says whose fault it is."""
+"""Errors with a message, a hint and an API id; the type says if the caller, the app or the platform is the cause."""
 
 from __future__ import annotations
 
 
 class GreenroomError(Exception):
-    """Base of all errors that a person may read.
+    """Base of all errors that users see.
 
-    message: where, what, and what is allowed; one sentence or two.
-    hint:    the next step, mostly a command; may be empty.
+    message: where, what, and what is allowed, in one or two sentences.
+    hint:    the next step, usually a command; may be empty.
     id:      Heroku's error id (``invalid_params``, ``not_found`` ...).
     status:  the HTTP status that the API answers with.
     """
@@ -28,49 +28,49 @@ class GreenroomError(Exception):
 
 
 class UserError(GreenroomError):
-    """The caller asked for something that cannot be; trying again unchanged is useless."""
+    """The request is invalid. A retry without changes is useless."""
 
     id = "invalid_params"
     status = 422
 
 
 class NotFoundError(UserError):
-    """The thing does not exist, or the caller may not know that it does."""
+    """Not found, or the caller has no access to it."""
 
     id = "not_found"
     status = 404
 
 
 class ForbiddenError(UserError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but lacks the permission."""
 
     id = "forbidden"
     status = 403
 
 
 class UnauthorizedError(UserError):
-    """No credential, or one that does not hold."""
+    """Missing, invalid or expired credentials."""
 
     id = "unauthorized"
     status = 401
 
 
 class ConflictError(UserError):
-    """The state of the thing does not allow this now."""
+    """The current state of the object does not allow this."""
 
     id = "conflict"
     status = 409
 
 
 class AppError(GreenroomError):
-    """The tenant's code or configuration is at fault; the platform is well."""
+    """The app's code or configuration is the cause, not the platform."""
 
     id = "app_error"
     status = 422
 
 
 class PlatformError(GreenroomError):
-    """Greenroom's own machinery failed; trying again may help."""
+    """The platform failed. A retry may help."""
 
     id = "platform_error"
     status = 503

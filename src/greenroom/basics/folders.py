@@ -1,4 +1,4 @@
-"""What a folder takes."""
+"""Disk usage of folders."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ MOST = 1000
 
 
 class Guard:
-    """``logger``: where errors go. One per loop: it remembers what it has logged."""
+    """``logger``: receives the errors. One guard per loop: it remembers the logged errors."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self.logger = logger

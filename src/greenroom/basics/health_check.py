@@ -1,4 +1,4 @@
-"""Asks a web process what a visitor would ask, as the router passes it on, and judges how that ends.
+"""The health check: sends a request to a web process as the router does, and evaluates the response.
 
 The one health question: of the gate before a release gets traffic, of the question after a migrate, and of a
 rehearsal's cells, where this file

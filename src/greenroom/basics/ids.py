@@ -1,4 +1,4 @@
-"""Identifiers, names and random secrets: their grammar and how they are made."""
+"""Creates and validates identifiers, names and random secrets."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def new_token() -> str:
 
 
 def is_app_name(name: str) -> bool:
-    """Whether ``name`` follows the grammar and is not reserved."""
+    """Whether ``name`` is valid and not reserved."""
     return bool(APP_NAME.match(name)) and name not in RESERVED_APP_NAMES
 
 
 def is_uuid(text: str) -> bool:
-    """Whether the text is an id as the API writes it: 36 characters, with dashes."""
+    """Whether the text is a UUID in the API's format: 36 characters, with dashes."""
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:

@@ -1,4 +1,4 @@
-"""A lock of this host that processes of different homes share."""
+"""A lock file of this host, shared by all installations on it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ NOBODY_ASKED = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM)
 
 
 class OutgoingError(Exception):
-    """The request was not made or not answered. ``kind`` is one word for a log, such as ``refused-address``."""
+    """The request was refused or got no response. ``kind``: a short code for logs, such as ``refused-address``."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
@@ -44,7 +44,7 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 
 def may_connect(address: Address, allowed: Sequence[Network] = ()) -> bool:
-    """Whether a request may go to the address: a public one, or one of the allowed networks."""
+    """Whether requests to the address are allowed: it is public, or in one of the allowed networks."""
     if any(address in network for network in allowed if network.version == address.version):
         return True
     if isinstance(address, ipaddress.IPv6Address):
@@ -58,16 +58,16 @@ def may_connect(address: Address, allowed: Sequence[Network] = ()) -> bool:
 def url_problem(url: str, schemes: Sequence[str] = ("https", "http")) -> str:
     """Why the URL cannot be a target by its form alone; empty if it can."""
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
-        return f"must be a URL of at most {MAX_URL} printable ASCII characters without blanks"
+        return f"must be a URL of at most {MAX_URL} printable ASCII characters without spaces"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "has no port or host that can be read"
+        return "has an invalid port or host"
     if parts.scheme not in schemes or not parts.hostname:
         return f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)} and a host name"
     if parts.username is not None or parts.password is not None:
-        return "must not hold a user or a password: URLs are shown in lists"
+        return "must not contain a user or password: URLs are shown in lists"
     return "must have a port of 1 to 65535" if port == 0 else ""
 
 

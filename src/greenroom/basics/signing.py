@@ -1,4 +1,4 @@
-"""Signed, expiring references: what a stream's URL carries so that the stream needs no database."""
+"""Signed, expiring payloads for URLs of streams, which can be verified without the database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _mac(key: str, purpose: str, body: bytes) -> bytes:
 
 
 def sign(payload: dict[str, Any], *, key: str, purpose: str, seconds: int) -> str:
-    """A URL-safe text that holds ``payload`` for ``seconds``, valid for ``purpose`` alone."""
+    """Sign ``payload`` as a URL-safe text that is valid for ``seconds`` and only for ``purpose``."""
     body = json.dumps({**payload, "exp": int(time.time()) + seconds}, separators=(",", ":"), sort_keys=True).encode()
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (body, _mac(key, purpose, body)))
 
@@ -27,7 +27,7 @@ def _decode(text: str) -> bytes:
 
 
 def unsign(text: str, *, key: str, purpose: str) -> dict[str, Any]:
-    """The payload of ``sign``. NotFoundError when it is forged, for another purpose, or more than 60 s past its end."""
+    """The payload of a signed text. NotFoundError when it is forged, for another purpose, or expired for over 60 s."""
     try:
         body, mac = (_decode(part) for part in text.split("."))
         good = hmac.compare_digest(mac, _mac(key, purpose, body))

@@ -1,7 +1,7 @@
-"""Makes text from outside safe to show: it can't move a cursor, forge a line, or change the direction of a line.
+"""Sanitizes external text for display: it cannot move the cursor, forge lines or change the text direction.
 
-For text of pushers, apps, scanners, forges and git. Text for a log file goes through ``logfile``, which keeps the
-escape sequences of an app's output.
+For text of users, apps, scanners, forges and git. Text for log files goes through ``logfile``, which keeps the escape
+sequences of an app's output.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _BREAK = re.compile("\r\n|[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
 def printable(
     text: str, limit: int | None = None, *, one_line: bool = False, colours: bool = False, instead: str = ""
 ) -> str:
-    """The text without escape sequences, control characters and direction marks. Tabs and line feeds stay.
+    """The text without escape sequences, control characters and direction marks. Tabs and line feeds are kept.
 
-    limit: characters at most. one_line: line ends and tabs become blanks. colours: SGR sequences stay. instead: takes
-    the place of each removed sequence or character.
+    limit: maximum length in characters. one_line: replace line ends and tabs by spaces. colours: keep SGR sequences.
+    instead: replaces each removed sequence or character.
     """
     if one_line:
         text = _BREAK.sub(" ", text)

@@ -1,4 +1,4 @@
-"""Shapes that low rooms need of things they may not import."""
+"""Protocols for objects of higher rooms, which lower rooms must not import."""
 
 from __future__ import annotations
 

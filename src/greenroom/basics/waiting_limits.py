@@ -1,6 +1,5 @@
-"""Bounds how many strangers wait at a door: so many of each address, so many in all. Whoever comes last is let in, and
-the one that has been
-silent for longest is sent away; so no crowd keeps others out.
+"""Limits unauthenticated connections, per address and in total. At a limit, the connection that has been idle for
+longest is closed in favour of the new one, so that no address can block others.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable, Hashable
 
 
 def neighbours(address: str) -> str:
-    """The address for counting: of IPv6 its /64, since a whole one belongs to one customer."""
+    """The address for counting: of IPv6 its /64 network, which belongs to a single customer."""
     if ":" not in address:
         return address
     try:

@@ -1,6 +1,4 @@
-"""Why a build cannot be: the error that every reader and rule of this room raises, with Heroku's failure ids as its
-``reason``.
-"""
+"""The error that all readers and rules of this room raise, with Heroku's failure ids as its ``reason``."""
 
 from __future__ import annotations
 
@@ -8,9 +6,7 @@ from greenroom.basics.errors import AppError
 
 
 class BuildError(AppError):
-    """The commit cannot be built. reason: an id such as ``package-manager::none-found``; stable, for scripts and the
-    docs.
-    """
+    """The commit cannot be built. reason: a stable id such as ``package-manager::none-found``, for scripts and docs."""
 
     id = "build_failed"
 

@@ -118,7 +118,7 @@ def advance_scan(
 def _scan_orders(
     app: App, sha: str, slug: Slug | None, mounts: tuple[Mount, ...], common: dict[str, Any]
 ) -> dict[str, Callable[[], DynoSpec]]:
-    """Engine id -> the spec of each dyno that the scan needs by now."""
+    """Engine id -> the spec of each dyno that the scan now needs."""
     run = common["run"]
     wish = run.data["wish"]
     orders: dict[str, Callable[[], DynoSpec]] = {
@@ -256,8 +256,8 @@ def _clean_up(run: CheckRun, engine: Engine) -> bool:
 
 
 def sweep_forsaken() -> list[str]:
-    """Drop the throw-away add-ons of test runs whose rows went with their app before ``sweep`` came to them; their
-    names. Repeatable.
+    """Drop the temporary add-ons of test runs whose app was destroyed before ``sweep``; returns their names.
+    Idempotent.
     """
     runs = CheckRun.objects.filter(builtin=True, name="tests").exclude(dyno="")
     return addons.drop_other_doubles(labels=lambda: runs.values_list("dyno", flat=True))

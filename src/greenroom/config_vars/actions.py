@@ -1,4 +1,4 @@
-"""Writes a new version of an app's config vars."""
+"""Writes new versions of an app's config vars."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from greenroom.config_vars.models import ConfigVersion, DataKey
 def change(
     *, actor: Actor, app: App, home: Path, updates: dict[str, str | None], platform: bool = False
 ) -> tuple[ConfigVersion, rules.Change] | None:
-    """Apply the updates (None removes) as a new version; None when nothing would change.
+    """Apply the updates (None removes a key) as a new version; returns None when nothing changes.
 
-    platform: whether the platform itself may set what people may not. UserError for a bad key or value, or over 64 KB.
+    platform: allow reserved names. UserError for an invalid key or value, or above the size limit.
     """
     if not platform:
         refuse_problems(updates)
@@ -37,7 +37,9 @@ def change(
         return None
     text = rules.too_large(outcome.values)
     if text:
-        raise UserError(text, hint=f"keep files out of config vars; heroku config:unset NAME -a {app.name} removes one")
+        raise UserError(
+            text, hint=f"do not store files in config vars; remove one: heroku config:unset NAME -a {app.name}"
+        )
     version = write(app=app, home=home, values=outcome.values, actor=actor)
     detail = {"set": list(outcome.set), "removed": list(outcome.removed), "version": version.number}
     audit(actor=actor, action="config.change", app=app, detail=detail)
@@ -45,21 +47,21 @@ def change(
 
 
 def refuse_problems(updates: Mapping[str, object]) -> None:
-    """UserError for the first pair that cannot be a config var, and for more than there may be."""
+    """Raise UserError for the first invalid config var, or above the limits."""
     for key, value in updates.items():
         text = rules.problem(key, value)
         if text:
             raise UserError(text, hint=rules.remedy(key))
     text = rules.too_large({key: value for key, value in updates.items() if isinstance(value, str)})
     if text:
-        raise UserError(text, hint="keep files out of config vars")
+        raise UserError(text, hint="do not store files in config vars")
 
 
 @transaction.atomic
 def restore(
     *, actor: Actor, app: App, home: Path, version: ConfigVersion, keep: Mapping[str, str | None]
 ) -> ConfigVersion:
-    """The values of an earlier version as the newest one; ``keep``: those that are no part of it (the URLs of add-ons);
+    """Write the values of an earlier version as the newest one. ``keep``: keys with other values (the URLs of add-ons);
     None: not set.
     """
     lock_app(app.pk)
@@ -72,7 +74,7 @@ def restore(
 
 @transaction.atomic
 def write(*, app: App, home: Path, values: dict[str, str], actor: Actor) -> ConfigVersion:
-    """Store a whole map as the next version."""
+    """Store a complete map as the next version."""
     latest = queries.latest(app)
     number = latest.number + 1 if latest else 1
     key = data_key(app=app, home=home)
@@ -89,7 +91,7 @@ def write(*, app: App, home: Path, values: dict[str, str], actor: Actor) -> Conf
 
 
 def data_key(*, app: App, home: Path) -> bytes:
-    """The app's own key, made at its first use."""
+    """The data key of the app, created on first use."""
     row = DataKey.objects.filter(app=app).first()
     if row is None:
         plain = os.urandom(32)

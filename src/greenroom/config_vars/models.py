@@ -1,4 +1,4 @@
-"""Versions of an app's config vars; values stand here encrypted only."""
+"""Versions of an app's config vars, with encrypted values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from greenroom.apps.models import App
 
 
 class DataKey(models.Model):
-    """The key that encrypts one app's values, itself wrapped by the master key."""
+    """The key for the values of one app, encrypted with the master key."""
 
     app = models.OneToOneField(App, on_delete=models.CASCADE, related_name="data_key")
     wrapped = models.BinaryField()
@@ -17,7 +17,7 @@ class DataKey(models.Model):
 
 
 class ConfigVersion(models.Model):
-    """All config vars of an app at one moment. ``sealed`` is the encrypted JSON map; ``names`` may be shown to all."""
+    """All config vars of an app at a point in time. ``sealed`` is the encrypted JSON map; ``names`` are not secret."""
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="config_versions")
     number = models.PositiveIntegerField()

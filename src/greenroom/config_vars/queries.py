@@ -1,4 +1,4 @@
-"""Reads config vars; the only place where values are decrypted."""
+"""Reads and decrypts config vars."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ def latest(app: App) -> ConfigVersion | None:
 
 
 def open_data_key(row: DataKey, home: Path) -> bytes:
-    """The app's key in clear."""
+    """The decrypted data key of the app."""
     return unseal(master_key(home), bytes(row.wrapped), f"data-key/{row.app_id}")
 
 
 def values(version: ConfigVersion, home: Path) -> dict[str, str]:
-    """The whole map of one version, in clear. Callers hand it to a sandbox or to somebody who may read it, and nowhere
-    else.
-    """
+    """The decrypted map of a version. Callers must pass it only to a sandbox or to an authorized user."""
     key = open_data_key(DataKey.objects.get(app_id=version.app_id), home)
     return json.loads(unseal(key, bytes(version.sealed), f"config/{version.app_id}/{version.number}"))

@@ -1,6 +1,4 @@
-"""What config vars may be called and hold, and the environment contract: which keys must be set before a release may
-start.
-"""
+"""Validates config vars, and decides which ones must be set before a release can start."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ GIVEN = frozenset(
         "HEROKU_BUILD_DESCRIPTION",
     }
 )
-"""What dynos are given under names that are reserved."""
+"""Reserved names that the platform sets in dynos."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Change:
 
     @property
     def describes(self) -> str:
-        """Heroku's words for a release made of it."""
+        """The description of the release, in Heroku's wording."""
         parts = []
         if self.set:
             parts.append(f"Set {', '.join(self.set)} config vars")
@@ -52,49 +50,50 @@ class Change:
 
 
 def problem(key: str, value: object) -> str:
-    """Why this pair cannot be a config var; empty if it can. None as a value means: remove."""
+    """The problem of a config var, as a message; '' for a valid one. A value of None removes it."""
     if not CONFIG_KEY.match(key) or len(key) > 256:
         return f"Config var {key[:80]!r} is not allowed: letters, digits and underscores, not starting with a digit."
     if reserved(key):
         return (
-            f"Config var {key} is reserved: the platform sets names that begin with HEROKU_, GREENROOM_ or __, and PORT"
-            " and DYNO, for each dyno."
+            f"Config var {key} is reserved: only the platform sets PORT, DYNO, and names that begin with HEROKU_,"
+            " GREENROOM_ or __."
         )
     if value is not None and not isinstance(value, str):
         return f"The value of {key} must be a string or null."
     if isinstance(value, str) and "\0" in value:
-        return f"The value of {key} contains a NUL character, which no environment can hold."
+        return f"The value of {key} contains a NUL byte, which is not allowed in environment variables."
     if isinstance(value, str) and SURROGATE.search(value):
-        return f"The value of {key} contains half of a surrogate pair (\\ud800 to \\udfff), which is no character."
+        return f"The value of {key} contains an unpaired surrogate (\\ud800 to \\udfff)."
     return ""
 
 
 def given(key: str) -> bool:
-    """Whether the platform sets this reserved name for dynos."""
+    """Whether the platform sets this name in dynos."""
     return key in GIVEN or key in RESERVED
 
 
 def reserved(key: str) -> bool:
-    """Whether the platform alone sets it."""
+    """Whether only the platform may set this name."""
     return key.startswith(("HEROKU_", "GREENROOM_", "__")) or key in RESERVED
 
 
 def remedy(key: str) -> str:
-    """What to do instead of setting the key; empty when there is nothing to say."""
+    """The hint for a refused key; '' for none."""
     if key == "PORT":
         return (
-            "listen on $PORT, which each web dyno has: in the Procfile `web: gunicorn proj.wsgi --bind 0.0.0.0:$PORT`"
+            "listen on $PORT, which is set in each web dyno; in the Procfile: `web: gunicorn proj.wsgi --bind"
+            " 0.0.0.0:$PORT`"
         )
     if key in GIVEN:
-        return f"{key} is there already: read it in the dyno; greenroom run printenv shows it"
+        return f"{key} is already set in each dyno; see: greenroom run printenv"
     if reserved(key):
         shorter = key.removeprefix("HEROKU_").removeprefix("GREENROOM_").lstrip("_") or "VALUE"
-        return f"use a name of your own, for example APP_{shorter}, and read that in your settings"
+        return f"use another name, for example APP_{shorter}, and read it in your settings"
     return "for example SECRET_KEY" if not CONFIG_KEY.match(key) else ""
 
 
 def apply(current: dict[str, str], updates: dict[str, str | None]) -> Change:
-    """The map after the updates; what does not change anything is left out of the names."""
+    """Apply the updates; the names contain only keys whose value has changed."""
     values = dict(current)
     removed = tuple(sorted(key for key, value in updates.items() if value is None and key in current))
     fresh = {key: value for key, value in updates.items() if value is not None and current.get(key) != value}
@@ -105,31 +104,31 @@ def apply(current: dict[str, str], updates: dict[str, str | None]) -> Change:
 
 
 def too_large(values: Mapping[str, str]) -> str:
-    """Why a whole map is over the limits of 1,000 names and 64 KB, names included; empty if it is not."""
+    """The message for a map above the limits of 1,000 names and 64 KB, names included; '' below them."""
     size = sum(len(key.encode()) + len(value.encode()) for key, value in values.items())
     if len(values) > MAX_NAMES:
         return f"There would be {len(values)} config vars; {MAX_NAMES} are allowed."
     if size > MAX_BYTES:
         largest = max(values, key=lambda key: len(values[key]))
         return (
-            f"The config vars would have {size} bytes in all; {MAX_BYTES} (64 KB) are allowed, names included. "
+            f"The config vars would have {size} bytes in total; {MAX_BYTES} (64 KB) are allowed, names included. "
             f"The largest is {largest} with {len(values[largest].encode())} bytes."
         )
     return ""
 
 
 def missing(required: dict[str, str], names: list[str]) -> dict[str, str]:
-    """The required keys that are not set, each with the reason why it is required. Reserved ones never are: nobody but
-    the platform sets them.
+    """The required keys that are not set, each with its reason. Reserved keys are never missing: the platform sets
+    them.
     """
     return {key: why for key, why in sorted(required.items()) if key not in names and not reserved(key)}
 
 
 def first_values(env: dict[str, object], ever_set: set[str], secret: Callable[[], str]) -> dict[str, str | None]:
-    """What app.json's ``env`` gives to keys that nobody has ever set or removed: its ``value``, or a random one by
+    """Initial values from ``env`` in app.json, for keys that were never set or removed: ``value``, or a random one for
     ``generator: secret``.
 
-    Reserved names get none: the platform sets them, as Heroku does whatever app.json says.
+    Reserved names are ignored, as on Heroku: the platform sets them.
     """
     found: dict[str, str | None] = {}
     for key, entry in env.items():
@@ -145,8 +144,8 @@ def first_values(env: dict[str, object], ever_set: set[str], secret: Callable[[]
 
 
 def refusal(app: str, gaps: dict[str, str], remedies: Mapping[str, str]) -> tuple[str, str]:
-    """The text and the remedy for a release that is refused since keys are missing. remedies: the command for each key
-    that an add-on gives.
+    """(message, hint) for a release that is refused because required keys are missing. remedies: the command for each
+    key that an add-on sets.
     """
     names = ", ".join(gaps)
     lines = [f"required config var{'s' if len(gaps) > 1 else ''} not set: {names}."]

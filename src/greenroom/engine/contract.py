@@ -187,7 +187,7 @@ class Attachment:
 
 
 class Share(TypedDict):
-    """Megabytes and cores of one dyno."""
+    """Memory in MB and CPU cores of a dyno."""
 
     memory_mb: int
     cores: int

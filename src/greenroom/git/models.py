@@ -11,13 +11,12 @@ from greenroom.apps.models import App
 
 
 class Push(models.Model):
-    """A ref that moved, or is about to (``intent``). ``seq`` orders the pushes of an app.
+    """An update of a ref, or the intent to update it. ``seq`` orders the pushes of an app.
 
-    state: intent (written by pre-receive), recorded (the ref has moved), abandoned (it never did).
-    ref: as stored; a push to ``main`` has ``refs/heads/master``. before, after: 40 digits, zeros for "not there".
-    address: where the push came from, for the audit log. origin: the URL of the repository that it was fetched from,
-    empty for a push
-    by a person. forced: the ref moved to a commit that does not contain the one before.
+    state: intent (written by pre-receive), recorded (the ref has moved), abandoned (it has not).
+    ref: as stored; a push to ``main`` has ``refs/heads/master``. before, after: 40 hex digits, zeros for "none".
+    address: the IP address of the push, for the audit log. origin: the URL of the source repository of a fetch, empty
+    for a push by a user. forced: ``after`` does not contain ``before``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

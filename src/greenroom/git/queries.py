@@ -1,4 +1,4 @@
-"""Reads repositories: commits, trees, files, what lies between two commits. All ids are 40 hex digits."""
+"""Reads repositories: commits, trees, files and diffs. All ids are 40 hex digits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ SHOW_LIMIT = 1_000_000
 ARCHIVE_SECONDS = 300.0
 _FORMAT = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%s%x00%ct"
 _LATEST = 253_402_300_799
-"""Seconds since the epoch that a date can hold; a commit may claim more."""
+"""The latest valid date, in seconds since the epoch; commits can contain later ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """A commit. subject: the first paragraph of its message on one line; at: when it was committed, as it says
-    itself.
-    """
+    """A commit. subject: the first paragraph of its message on one line; at: its committer date."""
 
     sha: str
     tree: str
@@ -42,9 +40,7 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A path that differs. status: A added, M modified, D deleted, R renamed (old_path is where it was), T type
-    changed.
-    """
+    """A changed path. status: A added, M modified, D deleted, R renamed (from old_path), T type changed."""
 
     status: str
     path: str
@@ -57,21 +53,19 @@ def _repo(app: App, home: Path) -> Path:
 
 def _sha(sha: str) -> str:
     if not rules.is_sha(sha):
-        raise NotFoundError(f"{sha[:60]!r} is not the id of a commit.", hint="give all 40 digits", resource="commit")
+        raise NotFoundError(f"{sha[:60]!r} is not the id of a commit.", hint="use all 40 digits", resource="commit")
     return sha
 
 
 def head(app: App, home: Path, branch: str = "master") -> str | None:
-    """The branch's newest commit, or None when there is no such branch."""
+    """The newest commit of the branch, or None when it does not exist."""
     if not rules.is_branch_name(branch):
         return None
     return _verify(app, home, f"refs/heads/{branch}")
 
 
 def resolve(app: App, home: Path, text: str) -> str | None:
-    """The commit that a person means: a branch, a tag, or at least 4 digits of an id. None when there is none, or
-    several.
-    """
+    """The commit of a branch, a tag, or at least 4 digits of an id. None when there is none, or it is ambiguous."""
     text = text.strip()
     if rules.is_sha(text.lower()):
         return _verify(app, home, text.lower())
@@ -95,14 +89,14 @@ def _verify(app: App, home: Path, name: str) -> str | None:
 
 
 def commit(app: App, home: Path, sha: str) -> Commit:
-    """The commit. NotFoundError when the repository has none of that id."""
+    """The commit with that id. NotFoundError when the repository does not have it."""
     if _verify(app, home, _sha(sha)) != sha:
         raise NotFoundError(f"There is no commit {sha[:12]} in {app.name}.", hint="push it first", resource="commit")
     return _commits(app, home, [sha], 1)[0]
 
 
 def log(app: App, home: Path, old: str | None, new: str, limit: int = 50) -> list[Commit]:
-    """At most ``limit`` commits of ``new`` that ``old`` (None: nothing) does not have, newest first."""
+    """Up to ``limit`` commits that are in ``new`` but not in ``old`` (None: no commits), newest first."""
     wanted = [_sha(new), f"^{_sha(old)}"] if old and old != rules.ZERO else [_sha(new)]
     return _commits(app, home, wanted, limit)
 
@@ -126,9 +120,7 @@ def _commits(app: App, home: Path, revisions: list[str], limit: int) -> list[Com
 
 
 def changed_paths(app: App, home: Path, old: str | None, new: str) -> list[Change]:
-    """What differs between two commits (``old`` None: an empty tree), renames found by likeness; at most some 100,000
-    paths.
-    """
+    """The changed paths between two commits (``old`` None: an empty tree), with rename detection."""
     words = ["diff-tree", "-r", "-z", "-M", "-l2000", "--name-status", "--no-ext-diff", "--no-textconv"]
     before = _sha(old) if old and old != rules.ZERO else EMPTY_TREE
     out = runner.output(_repo(app, home), words, args=[before, _sha(new)], paths=[])
@@ -144,7 +136,7 @@ def changed_paths(app: App, home: Path, old: str | None, new: str) -> list[Chang
 
 
 def show(app: App, home: Path, sha: str, path: str, *, limit: int = SHOW_LIMIT) -> bytes | None:
-    """The file's content; None when the commit has no regular file there, or one of more than ``limit`` bytes."""
+    """The content of a file; None when the path is not a regular file, or has more than ``limit`` bytes."""
     words = ["ls-tree", "-z", "-l", "--full-tree"]
     if not path or path.startswith("-") or "\0" in path:
         return None
@@ -159,9 +151,7 @@ def show(app: App, home: Path, sha: str, path: str, *, limit: int = SHOW_LIMIT) 
 
 
 def tree_hash(app: App, home: Path, sha: str, suffix: str = "") -> str:
-    """SHA-256 (hex) over mode, id and path of the commit's files whose path ends with ``suffix``: equal when those
-    files are equal.
-    """
+    """SHA-256 (hex) over mode, id and path of the commit's files whose path ends with ``suffix``."""
     total = hashlib.sha256()
     words = ["ls-tree", "-r", "-z", "--full-tree"]
     with runner.records(_repo(app, home), words, args=[_sha(sha)], seconds=60) as entries:
@@ -172,18 +162,15 @@ def tree_hash(app: App, home: Path, sha: str, suffix: str = "") -> str:
 
 
 def is_ancestor(app: App, home: Path, older: str, newer: str) -> bool:
-    """Whether ``newer`` contains ``older`` (a commit contains itself). False when one of them is not in the
-    repository.
-    """
+    """Whether ``newer`` contains ``older`` (a commit contains itself). False when one of them does not exist."""
     words = ["merge-base", "--is-ancestor"]
     return runner.run(_repo(app, home), words, args=[_sha(older), _sha(newer)]).code == 0
 
 
 def archive(app: App, home: Path, sha: str, target: Path) -> Path:
-    """A tar of the commit's tree at ``target`` (mode 0644): byte for byte what was committed, the same each time, there
-    or not at all.
+    """Write a tar of the commit's tree to ``target`` (mode 0644), atomically and reproducibly.
 
-    Submodules are empty folders. NotFoundError when there is no such commit, PlatformError, OSError.
+    Submodules are empty folders. NotFoundError when the commit does not exist, PlatformError, OSError.
     """
     if _verify(app, home, _sha(sha)) != sha:
         raise NotFoundError(f"There is no commit {sha[:12]} in {app.name}.", hint="push it first", resource="commit")
@@ -195,7 +182,7 @@ def archive(app: App, home: Path, sha: str, target: Path) -> Path:
 
 
 def pushes(app: App) -> QuerySet[Push]:
-    """The app's pushes, newest first, intents and abandoned ones included."""
+    """The app's pushes, newest first, including intents and abandoned ones."""
     return Push.objects.filter(app=app).select_related("account").order_by("-seq")
 
 
@@ -205,13 +192,13 @@ def pushers(app: App, sha: str) -> list[Any]:
 
 
 def open_intents(app: App) -> bool:
-    """Whether a push of the app has not been settled."""
+    """Whether the app has an unsettled push."""
     return Push.objects.filter(app=app, state="intent").exists()
 
 
 def repository_path(app: App, home: Path) -> Path:
-    """The app's bare repository; PlatformError when it is not there (yet)."""
+    """The path of the app's bare repository. PlatformError when it does not exist (yet)."""
     path = _repo(app, home)
     if not (path / "objects").is_dir():
-        raise PlatformError(f"The repository of {app.name} is not ready.", hint="try again in some seconds")
+        raise PlatformError(f"The repository of {app.name} is not ready.", hint="try again in a few seconds")
     return path

@@ -1,6 +1,6 @@
-"""Which refs may move, which trees are taken, and the words in which a pusher is told.
+"""Decides which refs may move and which trees are accepted, and formats the ``remote:`` lines.
 
-Facts about objects come from inspection; nothing here reads a repository.
+Pure: ``inspection`` provides the facts about objects.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from greenroom.basics import text as basics_text
 
 ZERO = "0" * 40
 ALIASES = ("master", "main")
-"""Two names of one branch: ``main`` is stored as a symbolic ref to ``master``, so the two cannot differ."""
+"""Two names of the same branch: ``main`` is a symbolic ref to ``master``, so they cannot differ."""
 MAX_INPUT = 512 * 1024 * 1024
-"""Bytes of one push, as they come over the wire."""
+"""Limit of a push, in transferred bytes."""
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(rb"[\x00-\x1f\x7f]")
@@ -27,8 +27,8 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one push may bring. Bytes are of unpacked objects; seconds of looking, by the clock on the wall: long enough
-    for a machine that builds meanwhile.
+    """Limits of a push. Bytes are of unpacked objects; seconds are wall-clock limits of the inspection, generous enough
+    for a machine under load.
     """
 
     refs: int = 500
@@ -47,7 +47,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """A ref that somebody wants to move. before, after: 40 hex digits, zeros for "not there"."""
+    """A requested update of a ref. before, after: 40 hex digits, zeros for "none"."""
 
     ref: str
     before: str
@@ -69,7 +69,7 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why a push is not taken: what is wrong, then what to do."""
+    """The reason why a push is refused, and a hint."""
 
     message: str
     hint: str = ""
@@ -77,10 +77,10 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """What was seen of a commit's files. entries and size (bytes) up to where looking stopped.
+    """The facts about a commit's files. entries, size: number and bytes until the inspection stopped.
 
-    stopped: empty when all was seen; else ``entries``, ``size`` or ``time``. bad: (path, what is wrong with it).
-    big: (path, bytes) of files over the limit. submodules, dashed: paths. lfs: whether files are kept in Git LFS.
+    stopped: the limit that stopped it: ``entries``, ``size`` or ``time``; '' for none. bad: (path, problem).
+    big: (path, bytes) of files above the limit. submodules: paths. lfs: whether Git LFS is used.
     """
 
     entries: int = 0
@@ -94,7 +94,7 @@ class Tree:
 
 @dataclass(frozen=True, kw_only=True)
 class NewObjects:
-    """The objects that a push brings, unpacked. stopped: as for a Tree; largest: (id, bytes)."""
+    """The new objects of a push, unpacked. stopped: as in Tree; largest: (id, bytes)."""
 
     count: int = 0
     size: int = 0
@@ -103,12 +103,12 @@ class NewObjects:
 
 
 def is_sha(text: str) -> bool:
-    """Whether it is a whole object id."""
+    """Whether it is a complete object id."""
     return bool(_SHA.match(text))
 
 
 def is_branch_name(text: str) -> bool:
-    """Whether it names a branch and nothing else: no revision syntax, no option (git-check-ref-format(1))."""
+    """Whether it is a valid branch name (git-check-ref-format(1)), without revision syntax or options."""
     return len(text) <= 200 and bool(_BRANCH.match(text))
 
 
@@ -125,13 +125,13 @@ def is_protected(ref: str, protected: str) -> bool:
 
 
 def called(protected: str) -> str:
-    """The protected branch for people: ``master (also called main)``."""
+    """The protected branch for messages: ``master (also called main)``."""
     others = [alias for alias in ALIASES if alias != protected] if protected in ALIASES else []
     return f"{protected} (also called {others[0]})" if others else protected
 
 
 def canonical_updates(updates: Sequence[Update], protected: str) -> list[Update]:
-    """The updates as they will be stored, each ref once."""
+    """The updates as stored, each ref once."""
     seen: dict[str, Update] = {}
     for update in updates:
         ref = canonical(update.ref, protected)
@@ -140,11 +140,11 @@ def canonical_updates(updates: Sequence[Update], protected: str) -> list[Update]
 
 
 def judge_refs(updates: Sequence[Update], protected: str, limits: Limits = DEFAULT_LIMITS) -> list[Refusal]:
-    """What is wrong with the refs by their names alone, deletions and contradictions included."""
+    """The refusals that follow from the ref names: invalid names, deletions and contradictions."""
     if len(updates) > limits.refs:
         return [
             Refusal(
-                message=f"This push moves {len(updates)} refs; at most {limits.refs} are taken at once.",
+                message=f"This push updates {len(updates)} refs; the limit is {limits.refs}.",
                 hint="push fewer branches and tags at a time",
             )
         ]
@@ -153,7 +153,7 @@ def judge_refs(updates: Sequence[Update], protected: str, limits: Limits = DEFAU
     if len(targets) > 1:
         refusals.append(
             Refusal(
-                message=f"{called(protected)} is one branch; this push gives it two different commits.",
+                message=f"{called(protected)} is a single branch, but this push updates it to two different commits.",
                 hint="push one of them",
             )
         )
@@ -176,20 +176,20 @@ def _judge_ref(update: Update, protected: str) -> Refusal | None:
     ):
         return Refusal(
             message=(
-                f"{name!r} is not allowed as the name of a branch or tag: at most 190 characters, not HEAD, not"
-                " beginning with a dash or refs/, not the form of a commit's id."
+                f"{name!r} is not a valid branch or tag name: use at most 190 characters, not HEAD, no leading dash or"
+                " refs/, and not the format of a commit id."
             ),
             hint="push it under another name",
         )
     if printable(short, 300) != short:
         return Refusal(
-            message=f"{name!r} is not allowed as a name: it has to be printable UTF-8.",
+            message=f"{name!r} is not a valid name: it must be printable UTF-8.",
             hint="push it under another name",
         )
     if update.deletes and is_protected(update.ref, protected):
         return Refusal(
-            message=f"{called(protected)} is the branch that is deployed; it cannot be deleted.",
-            hint="greenroom rollback runs an earlier release; `greenroom apps:destroy` removes the app",
+            message=f"{called(protected)} is the deployed branch and cannot be deleted.",
+            hint="to run an earlier release: greenroom rollback; to remove the app: greenroom apps:destroy",
         )
     return None
 
@@ -198,8 +198,8 @@ def judge_force(protected: str, before: str, after: str) -> Refusal:
     """The refusal of a push to the protected branch that is not a fast-forward."""
     return Refusal(
         message=(
-            f"{called(protected)} is protected: {after[:8]} does not contain {before[:8]}, which is pushed already. "
-            "Force pushes to it are refused; nothing was changed."
+            f"{called(protected)} is protected: {after[:8]} does not contain {before[:8]}, which was already pushed. "
+            "Force pushes to it are refused. Nothing was changed."
         ),
         hint=(
             "git pull --rebase, then push again. To undo a commit: git revert. To run an earlier release: greenroom"
@@ -209,12 +209,12 @@ def judge_force(protected: str, before: str, after: str) -> Refusal:
 
 
 def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list[Refusal]:
-    """What is wrong with the files of a branch's newest commit."""
+    """The refusals that follow from the files of a branch's newest commit."""
     where = printable(branch, 80)
     refusals = [
         Refusal(
             message=(
-                f"{where}: {shown(path)} is {size / 1e6:,.0f} MB; a file may have {limits.file_bytes / 1e6:,.0f} MB."
+                f"{where}: {shown(path)} has {size / 1e6:,.0f} MB; the limit is {limits.file_bytes / 1e6:,.0f} MB."
             ),
             hint=KEEP_OUT,
         )
@@ -231,17 +231,17 @@ def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list
 
 
 def _unreadable(where: str, tree: Tree, limits: Limits) -> list[Refusal]:
-    """The limit that stopped the inspection of the tree."""
+    """The refusal for the limit that stopped the inspection of the tree; [] for none."""
     if tree.stopped == "entries":
         return [Refusal(message=f"{where} has more than {limits.tree_entries:,} files and folders.", hint=KEEP_OUT)]
     if tree.stopped == "size":
         most = f"{limits.tree_bytes / 1e6:,.0f} MB"
-        message = f"{where}: its files are together more than {most} when checked out."
+        message = f"{where}: its files exceed {most} in total when checked out."
         return [Refusal(message=message, hint=KEEP_OUT)]
     if tree.stopped == "time":
-        took = f"within {limits.tree_seconds:.0f} s (so far {tree.entries:,})"
-        hint = "push again; if it stays, keep generated files out of the repository"
-        return [Refusal(message=f"{where}: its files could not be counted {took}.", hint=hint)]
+        took = f"longer than {limits.tree_seconds:.0f} s ({tree.entries:,} so far)"
+        hint = "push again; if it fails again, keep generated files out of the repository"
+        return [Refusal(message=f"{where}: counting its files took {took}.", hint=hint)]
     return []
 
 
@@ -251,36 +251,34 @@ KEEP_OUT = (
 
 
 def judge_objects(new: NewObjects, limits: Limits = DEFAULT_LIMITS) -> list[Refusal]:
-    """What is wrong with the size of what the push brings, history included."""
+    """The refusals that follow from the size of the new objects, history included."""
     if new.largest[1] > limits.file_bytes:
         return [
             Refusal(
                 message=(
-                    f"The push brings an object of {new.largest[1] / 1e6:,.0f} MB ({new.largest[0][:12]}); "
-                    f"a file in any commit may have {limits.file_bytes / 1e6:,.0f} MB."
+                    f"The push contains an object of {new.largest[1] / 1e6:,.0f} MB ({new.largest[0][:12]}); "
+                    f"the limit for a file in any commit is {limits.file_bytes / 1e6:,.0f} MB."
                 ),
                 hint=(
-                    f"name it: git rev-list --objects --all | grep {new.largest[0][:12]}; then take it out of the"
+                    f"find it: git rev-list --objects --all | grep {new.largest[0][:12]}; then remove it from the"
                     " history"
                 ),
             )
         ]
     texts = {
-        "entries": f"The push brings more than {limits.new_objects:,} objects.",
-        "size": f"The push brings more than {limits.new_bytes / 1e9:,.0f} GB of unpacked objects.",
-        "time": f"What the push brings could not be measured within {limits.new_seconds:.0f} s.",
+        "entries": f"The push contains more than {limits.new_objects:,} objects.",
+        "size": f"The push contains more than {limits.new_bytes / 1e9:,.0f} GB of unpacked objects.",
+        "time": f"Measuring the objects of the push took longer than {limits.new_seconds:.0f} s.",
     }
     return (
-        [Refusal(message=texts[new.stopped], hint="push older commits first, some thousand at a time")]
+        [Refusal(message=texts[new.stopped], hint="push older commits first, a few thousand at a time")]
         if new.stopped
         else []
     )
 
 
 def path_problem(path: bytes) -> str:
-    """What is wrong with a path in a commit; empty if nothing. Such names can forge lines of logs, or be no file at
-    all.
-    """
+    """The problem of a path in a commit; '' for none. Bad names could forge log lines, or cannot be checked out."""
     if _BAD_NAME.search(path):
         return "contains control characters"
     if not path.isascii():
@@ -294,16 +292,16 @@ def path_problem(path: bytes) -> str:
 
 
 def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> list[str]:
-    """What the pusher should know of a push that is accepted. ``trees``: by ref, as pushed."""
+    """The ``remote:`` lines of an accepted push. ``trees``: by ref, as pushed."""
     lines: list[str] = []
     for ref, tree in trees.items():
         if not is_protected(ref, protected):
             continue
         if tree.submodules:
             names = ", ".join(shown(path) for path in tree.submodules[:SHOWN])
-            lines.append(f" !     Submodules are not fetched; their folders are empty in the build: {names}")
+            lines.append(f" !     Submodules are not supported; their folders are empty in the build: {names}")
         if tree.lfs:
-            lines.append(" !     Git LFS is not served; its files arrive as small pointer files in the build.")
+            lines.append(" !     Git LFS is not supported; the build gets pointer files instead of the files.")
             lines.append(
                 "       To deploy the files themselves: git lfs migrate export --include='*' --everything, then push"
             )
@@ -323,13 +321,13 @@ def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> 
 
 
 def lacks_parents(complaint: bytes) -> bool:
-    """Whether git said of a walk over commits that it could not read one of them."""
+    """Whether git's error message of a history walk means that a commit is missing."""
     return b"Failed to traverse parents" in complaint or b"Could not read " in complaint
 
 
 def refusal_lines(refusals: Sequence[Refusal]) -> list[str]:
-    """The refusals as the pusher reads them."""
-    lines = [" !     Push refused; nothing was changed."]
+    """The ``remote:`` lines of a refused push."""
+    lines = [" !     Push refused. Nothing was changed."]
     for refusal in refusals[:10]:
         lines.append(f" !     {refusal.message}")
         if refusal.hint:
@@ -340,30 +338,30 @@ def refusal_lines(refusals: Sequence[Refusal]) -> list[str]:
 
 
 def printable(text: str, limit: int = 10_000) -> str:
-    """One line for a pusher, with ``?`` in place of each sequence or character that is not printable."""
+    """The text as one line for a terminal: ``?`` replaces each escape sequence or unprintable character."""
     return basics_text.printable(text, limit, one_line=True, instead="?")
 
 
 def shown(path: bytes) -> str:
-    """A path for people, quoted, at most 120 characters."""
+    """A path for messages, quoted, at most 120 characters."""
     return repr(path.decode("utf-8", "backslashreplace"))[:120]
 
 
 def settled(ref_now: str | None, after: str) -> bool:
-    """Whether an intent's ref has moved: it is where the push wanted it (None: not there)."""
+    """Whether the ref of an intent has moved to ``after``. ref_now: None when the ref does not exist."""
     return (ref_now or ZERO) == after
 
 
 PUSH_OPTIONS = ("no-cache",)
-"""What ``git push -o`` may say."""
+"""The supported options of ``git push -o``."""
 
 
 def unknown_options(options: Sequence[str]) -> tuple[str, ...]:
-    """The lines that refuse a push with an option that nobody knows; none if all are known."""
+    """The lines that refuse a push with an unknown option; () when all are known."""
     unknown = [option for option in options if option not in PUSH_OPTIONS]
     if not unknown:
         return ()
     return (
-        f" !     The push option {printable(unknown[0])!r} is not known; nothing was changed.",
+        f" !     Unknown push option {printable(unknown[0])!r}. Nothing was changed.",
         f"       hint: allowed: git push -o {PUSH_OPTIONS[0]}",
     )

@@ -1,8 +1,7 @@
-"""The loop of log drains: new lines of each app's log go to its drains, in order, and again until they are
-taken.
+"""Sends new log lines of each app to its drains, in order, with retries.
 
-The place up to which a receiver has everything is a row, moved after it took a piece: a kill in between sends that
-piece twice, and loses none. One line (L10) tells what the log has rotated away before it could be sent.
+The position of each drain is stored after the receiver has accepted a batch: a crash in between sends that batch twice,
+but loses no line. A line with L10 reports lines that log rotation removed before they were sent.
 """
 
 from __future__ import annotations

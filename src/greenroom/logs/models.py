@@ -10,11 +10,11 @@ from greenroom.apps.models import App
 
 
 class LogDrain(models.Model):
-    """A URL to which the app's lines are sent, and how far they were taken.
+    """A URL that receives the app's log lines, with its position in the log.
 
-    sealed: the user and password of an https URL, encrypted; they are not in ``url``. segment, offset: the place in the
-    app's log up to which the receiver has everything. failures: attempts since it took something, the one under way
-    included; error: how the last one failed.
+    sealed: the user and password of an https URL, encrypted; they are not in ``url``. segment, offset: the position up
+    to which the receiver has accepted the app's log. failures: attempts since the last success, including a running
+    one; error: the last failure.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,6 +1,6 @@
-"""The only place that picks an engine: ``local``, or the module that GREENROOM_ENGINE names.
+"""Chooses the engine: ``local``, or the module in GREENROOM_ENGINE.
 
-Such a module has a function ``make_engine(home)``.
+Such a module defines ``make_engine(home)``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SETTING = "GREENROOM_ENGINE"
 
 
 def make_engine(home: Path) -> Engine:
-    """The engine of this installation. ImportError for a module that is not there."""
+    """The engine of this installation. ImportError for an unknown module."""
     name = os.environ.get(SETTING, "") or "local"
     if name == "local":
         return LocalEngine(home)

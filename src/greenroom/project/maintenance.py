@@ -31,7 +31,7 @@ from greenroom.router.drivers import switch
 
 log = logging.getLogger(__name__)
 ROUND = 30.0
-"""Seconds between two looks for the doubles of test runs whose app is gone."""
+"""Seconds between two searches for temporary add-ons of test runs whose app was destroyed."""
 
 
 class Loop:

@@ -1,4 +1,4 @@
-"""Makes releases and says how they ended. What a release runs is never changed."""
+"""Creates releases and records their results. The slug and config vars of a release never change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from greenroom.slugs.models import Slug
 def release(
     *, actor: Actor, app: App, kind: str, description: str, slug: Slug | None, config: ConfigVersion
 ) -> Release:
-    """The next version of the app. Without a slug there is nothing to start, so it succeeds at once."""
+    """Create the next release of the app. Without a slug it has nothing to start and succeeds immediately."""
     lock_app(app.pk)
     top = Release.objects.filter(app=app).aggregate(top=Max("version"))["top"] or 0
     row = Release.objects.create(
@@ -40,13 +40,13 @@ def release(
 
 
 def let_go(*, slugs: Collection[Slug]) -> int:
-    """Old releases whose files are not kept any more: they stay in the list, without code. How many there were."""
+    """Mark old releases whose slug files were removed: they stay in the list, without code. Returns their number."""
     return Release.objects.filter(slug__in=[slug.pk for slug in slugs]).update(slug=None)
 
 
 @transaction.atomic
 def conclude(*, release: Release, status: str, reason: str = "") -> Release:
-    """Say how a pending release ended: succeeded, failed, refused or expired. A second call changes nothing."""
+    """Record the result of a pending release: succeeded, failed, refused or expired. A second call changes nothing."""
     row = Release.objects.select_for_update(no_key=True).get(pk=release.pk)
     if row.status == "pending":
         row.status, row.reason = status, reason

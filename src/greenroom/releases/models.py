@@ -13,8 +13,7 @@ from greenroom.slugs.models import Slug
 
 
 class Release(models.Model):
-    """vN of an app: a slug (or none yet) with one version of the config vars. What it runs never changes; its status
-    does.
+    """vN of an app: a slug (or none) with a version of the config vars. Only its status changes.
 
     kind: initial, deploy, config, rollback, addon, promote.
     status: pending, succeeded, failed (never served, or gave up), refused (a required config var is missing).
@@ -38,7 +37,5 @@ class Release(models.Model):
 
     @property
     def output(self) -> str:
-        """The file with the output of its release command, relative to home; ``.done`` beside it says that it is
-        whole.
-        """
+        """The output of its release command, relative to home; a ``.done`` file beside it marks it as complete."""
         return f"logs/releases/{self.id.hex}.log"

@@ -11,8 +11,7 @@ from greenroom.releases.models import Release
 
 
 class Route(models.Model):
-    """Where an app's requests go: the sockets of healthy web dynos, or a page that says why there are none. The row is
-    the truth.
+    """The target of an app's requests: the sockets of healthy web dynos, or an error page. The disk is derived from it.
 
     sockets: paths relative to home. page: one of router.rules.PAGES, empty when sockets serve.
     """
@@ -29,7 +28,7 @@ class SniEndpoint(models.Model):
     """A certificate with its chain, for some of an app's domains. ``sealed`` is the private key, encrypted with the
     app's data key.
 
-    issued: made by the installation's own CA (Heroku's ACM), renewed by itself.
+    issued: an automatic certificate from the installation's own CA (Heroku's ACM).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

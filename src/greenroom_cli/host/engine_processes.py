@@ -1,5 +1,6 @@
-"""The processes of the local engine, as ``up``, ``down``, ``doctor`` and ``status`` see them: its supervisor, and one
-shim for each dyno. The only module of the command that knows an engine.
+"""Processes of the local engine for the host commands: the supervisor, and one shim for each dyno.
+
+No other module of the command line knows an engine.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ if TYPE_CHECKING:
     from greenroom.engine.local.cgroups import Groups
 
 SUPERVISOR = "greenroom.engine.local.supervisor"
-"""The module that the supervisor's process runs."""
+"""The module of the supervisor's process."""
 SHIM = b"greenroom.engine.local import shim"
-"""Words in the command line of a shim."""
+"""Part of the command line of a shim."""
 GRACE = 35.0
 
 
 def supervisor_argv(home: Path, *, readable: Iterable[Path], tcp: str, networks: Iterable[str], gid: int) -> list[str]:
-    """readable: folders outside of home that dynos may see. tcp: the address that forwards may lead to, or empty.
+    """The command that starts the supervisor. readable: folders outside of home that dynos may read.
 
-    networks: private networks that dynos may connect to. gid: the control plane's group; -1 without root.
+    tcp: the address that forwards may connect to, or ''. networks: private networks that dynos may connect to. gid: the
+    group of the control plane; -1 without root.
     """
     argv = [sys.executable, "-m", SUPERVISOR, "--home", str(home)]
     argv += [word for path in readable for word in ("--allow", str(path))]
@@ -37,21 +39,21 @@ def supervisor_argv(home: Path, *, readable: Iterable[Path], tcp: str, networks:
 
 
 def folders() -> tuple[str, ...]:
-    """Folders of home that belong to the supervisor, relative to home."""
+    """The folders of the supervisor, relative to home."""
     from greenroom.engine.local import plan
 
     return (plan.DYNOS, plan.SCRATCH)
 
 
 def socket(home: Path) -> Path:
-    """Where the supervisor listens."""
+    """The socket of the supervisor."""
     from greenroom.engine.local import protocol
 
     return home / protocol.SOCKET
 
 
 def groups(home: Path) -> Groups | None:
-    """The control groups of this home; None where this host has none. Raises OSError."""
+    """The cgroups of this home; None on a host without cgroups. Raises OSError."""
     from greenroom.engine.local import cgroups
 
     try:
@@ -61,7 +63,7 @@ def groups(home: Path) -> Groups | None:
 
 
 def shims(home: Path) -> dict[str, Identity]:
-    """dyno id -> its living shim, read from the run folder; needs no supervisor."""
+    """dyno id -> its running shim, read from the run folder without the supervisor."""
     from greenroom.engine.local import state_reader
 
     found = {}
@@ -75,13 +77,13 @@ def shims(home: Path) -> dict[str, Identity]:
 
 
 def end_shims(home: Path, say: Callable[[str], None]) -> bool:
-    """Stop all dynos without a supervisor: as it would, then by KILL. True if any ran."""
+    """Stop all dynos without a supervisor: the same signals, then SIGKILL. True if any was running."""
     from greenroom.engine.local import signals
 
     living = list(shims(home).values())
     if not living:
         return False
-    say(f"stopping {len(living)} dyno{'s' if len(living) > 1 else ''} without their supervisor")
+    say(f"stopping {len(living)} dyno{'s' if len(living) > 1 else ''} without the supervisor")
     for number, seconds in ((signals.STOP, GRACE), (signals.KILL, 5.0), (signal.SIGKILL, 5.0)):
         for who in living:
             send_signal(who, number)
@@ -90,7 +92,7 @@ def end_shims(home: Path, say: Callable[[str], None]) -> bool:
 
 
 def stop_dynos(home: Path, say: Callable[[str], None]) -> None:
-    """Stop all dynos by way of the supervisor, kill those that do not end, and forget them. Raises GreenroomError."""
+    """Stop all dynos through the supervisor, kill those that do not exit, and forget them. Raises GreenroomError."""
     from greenroom.engine.local.client import LocalEngine
 
     engine = LocalEngine(home)

@@ -14,19 +14,20 @@ LOCAL = ("localhost", "127.0.0.1")
 ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|herokudev\.com)\Z")
 
 MAKE = (
-    "an administrator makes one: greenroom accounts:token EMAIL, or greenroom accounts:create EMAIL for a new account"
+    "an administrator creates a token with: greenroom accounts:token EMAIL (without an account: accounts:create EMAIL)"
 )
 
 
 def variables(
     home: Path, install: Installation, host: str | None = None, token_file: Path | None = None, *, proxy: bool = False
 ) -> dict[str, str]:
-    """name -> value, with the administrator's token or that of a file.
+    """name -> value, with the administrator's token or the token in ``token_file``.
 
-    The Heroku CLI gets the port with TLS: a few of its commands send the token to hosts of Heroku's with the protocol
-    of HEROKU_HOST.
-    HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead.
-    proxy: with what makes *.heroku.com lead here as well; HostError when the installation has no proxy."""
+    The Heroku CLI gets the TLS port, because some of its commands send the token to Heroku's host names with the scheme
+    of HEROKU_HOST. proxy: also redirect *.heroku.com to this installation.
+    HostError for a host that the Heroku CLI does not accept (it would send the token to Heroku instead), for ``proxy``
+    without a proxy port, and for an unreadable token.
+    """
     host = host or install.host
     _refuse_host(host, install.api_port)
     token = _token(home, token_file)
@@ -49,19 +50,18 @@ def variables(
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
-    if host not in LOCAL:  # for the two names of LOCAL alone the CLI adds the token itself
+    if host not in LOCAL:  # the CLI sends the token only to the names in LOCAL
         found["HEROKU_HEADERS"] = json.dumps({"Authorization": f"Bearer {token}"})
     if install.postgres == "embedded":
-        found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak
+        found["PGSSLMODE"] = "prefer"  # heroku pg:psql requires TLS, which the embedded server does not support
     return found | (_proxied(install, host, ca) if proxy else {})
 
 
 def _refuse_host(host: str, port: int) -> None:
-    """HostError for a host to which the Heroku CLI would prefer api.heroku.com."""
+    """HostError for a host that the Heroku CLI does not accept."""
     if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
         raise HostError(
-            f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your"
-            " token there.",
+            f"The Heroku CLI does not accept the host {host!r}: it would send your token to api.heroku.com instead.",
             f"use a tunnel (ssh -L {port}:localhost:{port} ...) or a name that contains localhost",
         )
 
@@ -77,7 +77,7 @@ def _direct(host: str) -> str:
 
 
 def _proxied(install: Installation, host: str, ca: str) -> dict[str, str]:
-    """The CLI's tunnel trusts SSL_CERT_FILE alone, where everything else of it trusts NODE_EXTRA_CA_CERTS."""
+    """The variables for the proxy. The CLI's tunnel trusts only SSL_CERT_FILE; the rest trusts NODE_EXTRA_CA_CERTS."""
     if not install.proxy_port:
         raise HostError(
             "This installation has no proxy for the Heroku CLI's fixed host names.",
@@ -92,8 +92,8 @@ def _token(home: Path, file: Path | None) -> str:
     try:
         token = path.read_bytes().decode("ascii", "replace").strip()
     except OSError as error:
-        hint = f"greenroom env --token-file FILE takes your own token; {MAKE}"
+        hint = f"use your own token with greenroom env --token-file FILE; {MAKE}"
         raise HostError(f"There is no token at {path}: {error.strerror}.", hint) from error
     if not token.isascii() or not token.isprintable() or not token or " " in token:
-        raise HostError(f"{path} does not hold a token: one line of ASCII without blanks is expected.", MAKE)
+        raise HostError(f"{path} does not contain a token: expected one line of ASCII without spaces.", MAKE)
     return token

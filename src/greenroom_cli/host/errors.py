@@ -1,10 +1,10 @@
-"""What goes wrong on this machine, in words for the person in front of it."""
+"""The error type of the host commands."""
 
 from __future__ import annotations
 
 
 class HostError(Exception):
-    """Something that a person has to know: one line, and a hint with the next step."""
+    """An error on this machine: a one-line message, and a hint with the next step."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""One installation's home: where it is, what it is (``installation.json``), and its folders."""
+"""The home folder of an installation: its path, its settings (``installation.json``) and its subfolders."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ PRIVATE = ("keys", "repos", "caddy", "snapshots", "logs/deliveries", "logs/route
 
 _OTHER_DATABASE = {
     "embedded": (
-        "DATABASE_URL is set, but this installation keeps its data in the embedded PostgreSQL.",
-        "unset DATABASE_URL, or choose another --home for an installation on an external PostgreSQL",
+        "DATABASE_URL is set, but this installation uses the embedded PostgreSQL.",
+        "unset DATABASE_URL, or choose another --home for an installation with an external PostgreSQL",
     ),
     "external": (
-        "DATABASE_URL is not set, but this installation keeps its data in an external PostgreSQL.",
+        "DATABASE_URL is not set, but this installation uses an external PostgreSQL.",
         "export DATABASE_URL=... as at the first `greenroom up`, or choose another --home",
     ),
 }
@@ -48,7 +48,7 @@ _OTHER_DATABASE = {
 
 @dataclass(frozen=True)
 class Installation:
-    """What ``installation.json`` says."""
+    """The settings in ``installation.json``."""
 
     version: int = 1
     mode: str = "development"
@@ -69,22 +69,22 @@ class Installation:
 
 
 def home_of(option: str | None) -> Path:
-    """``--home``, else $GREENROOM_HOME, else ~/.greenroom."""
+    """The absolute path of ``--home``, else $GREENROOM_HOME, else ~/.greenroom."""
     return Path(option or os.environ.get("GREENROOM_HOME") or Path.home() / ".greenroom").absolute()
 
 
 def read(home: Path) -> Installation | None:
-    """The installation of that home, or None before the first ``up``."""
+    """The installation in that home, None before the first ``up``. HostError for an unreadable file."""
     try:
         stored = json.loads((home / FILE).read_text())
     except FileNotFoundError:
         return None
     except PermissionError as error:
         raise HostError(
-            f"{home / FILE} cannot be read: it belongs to another user.", "run as the user who made it"
+            f"Cannot read {home / FILE}: it belongs to another user.", "run the command as its owner"
         ) from error
     except ValueError as error:
-        raise HostError(f"{home / FILE} is not JSON: {error}.", "restore it, or start with another --home") from error
+        raise HostError(f"{home / FILE} is not valid JSON: {error}.", "restore it, or choose another --home") from error
     known = {key: value for key, value in stored.items() if key in Installation.__dataclass_fields__}
     return Installation(**known)
 
@@ -99,14 +99,14 @@ def settle(
     host: str | None = None,
     bind: str | None = None,
 ) -> Installation:
-    """What this ``up`` runs with: stored values, changed by options; the mode must be the one that the home was made
-    in.
+    """The settings for ``up``: the stored ones, changed by the options. HostError when the home was created in another
+    mode (root or not) or with another kind of database.
     """
     mode = "root" if os.geteuid() == 0 else "development"
     stored = read(home)
     if stored and stored.mode != mode:
-        other = "root" if stored.mode == "root" else "an ordinary user"
-        raise HostError(f"{home} was made by {other}.", "run as before, or choose another --home")
+        other = "root" if stored.mode == "root" else "a user other than root"
+        raise HostError(f"{home} was created by {other}.", "run as that user, or choose another --home")
     install = stored or Installation(mode=mode, created_at=datetime.now(UTC).isoformat(timespec="seconds"))
     if api_port:
         install = replace(
@@ -123,37 +123,37 @@ def settle(
 
 
 def _host_name(text: str) -> str:
-    """HostError when it is no name that a certificate could hold."""
+    """The normalized host name. HostError when it is not valid in a certificate."""
     name = text.lower().rstrip(".")
     if len(name) > 253 or not HOST_NAME.match(name):
         raise HostError(
-            f"--host is {text[:60]!r}, which is no host name.",
-            "for example greenroom-localhost.example.com; letters, digits, dashes and dots",
+            f"--host {text[:60]!r} is not a valid host name.",
+            "use letters, digits, dashes and dots, for example greenroom-localhost.example.com",
         )
     return name
 
 
 def write(home: Path, install: Installation) -> None:
-    """Store it, whole or not at all."""
+    """Write ``installation.json`` atomically."""
     atomic.write(home / FILE, json.dumps(asdict(install), indent=2) + "\n")
 
 
 def make_folders(home: Path, install: Installation) -> None:
-    """All folders with their modes. As root: apps' users may pass through, and read nothing that is not theirs."""
+    """Create all folders with their modes. As root, app users can traverse them but only read their own files."""
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HostError(f"{home} cannot be made: {error.strerror}.", "choose another --home") from error
+        raise HostError(f"Cannot create {home}: {error.strerror}.", "choose another --home") from error
     root = install.mode == "root"
     home.chmod(0o711 if root else 0o700)
     for name in (*SHARED, *engine_processes.folders(), *PRIVATE, "postgres", "run/postgres"):
         (home / name).mkdir(parents=True, exist_ok=True)
         (home / name).chmod(0o700 if name in PRIVATE else 0o711)
     if root:
-        _give(home, install)
+        _set_owners(home, install)
 
 
-def _give(home: Path, install: Installation) -> None:
+def _set_owners(home: Path, install: Installation) -> None:
     control = (install.control_uid, install.control_gid)
     for name in (*SHARED, *PRIVATE):
         os.chown(home / name, *control)

@@ -1,6 +1,4 @@
-"""Secrets of an installation, made at the first ``up`` and never overwritten: keys, passwords, the local CA and its
-certificate.
-"""
+"""The secrets of an installation: keys, passwords, the local CA and its certificate. Existing ones are kept."""
 
 from __future__ import annotations
 
@@ -23,14 +21,12 @@ CA_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 800, 30
 
 LOCAL = ("localhost", "*.localhost")
 HEROKU = ("heroku.com", "*.heroku.com")
-"""The names under which the TLS port answers behind the proxy, to clients that trust the local CA; in the certificate
-only while there is one.
-"""
+"""Host names of the TLS port behind the proxy. They are in the certificate only while a proxy is configured."""
 
 
 def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False, host: str = LOCAL[0]) -> None:
-    """Make what is missing. ``owner``: uid and gid of the control user when root makes them; ``host``: the name under
-    which others reach this.
+    """Create the missing secrets. ``owner``: (uid, gid) of the control user in root mode; ``host``: the host name for
+    other computers.
     """
     keys = home / "keys"
     for name, text in (
@@ -45,7 +41,7 @@ def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False
 
 
 def _publish(source: Path, target: Path) -> None:
-    """The CA's certificate where every user of this machine can read it; ``keys`` is closed to them."""
+    """Copy the CA certificate to a path that all users of this machine can read, unlike ``keys``."""
     atomic.write(target, source.read_bytes())
 
 

@@ -1,8 +1,6 @@
-"""One lock per component, held by the component itself: at most one of each runs, and the holder is found without its
-pid file.
+"""One lock file per component, so that at most one process of each is running and can be found without a pid file.
 
-The component inherits the locked descriptor of ``run/<name>.lock``, so the kernel releases the lock when the component
-ends, however it ends.
+The component inherits the locked descriptor of ``run/<name>.lock``; the kernel releases the lock when it ends.
 """
 
 from __future__ import annotations
@@ -21,9 +19,7 @@ def file_of(home: Path, name: str) -> Path:
 
 
 def take(home: Path, name: str) -> int | None:
-    """A descriptor that holds the lock, to be passed on to the component; None when another process holds it. Raises
-    OSError.
-    """
+    """A locked descriptor, to be inherited by the component; None when another process has the lock. Raises OSError."""
     fd = os.open(file_of(home, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,7 +33,7 @@ def take(home: Path, name: str) -> int | None:
 
 
 def holders(home: Path, name: str) -> list[Identity]:
-    """The processes that hold the lock, the oldest first; only those whose descriptors this user may look at."""
+    """The processes that hold the lock, oldest first; only those whose descriptors this user may read."""
     path = file_of(home, name)
     try:
         wanted = path.stat()
@@ -51,7 +47,7 @@ def holders(home: Path, name: str) -> list[Identity]:
 
 
 def _holds(number: str, name: str, inode: tuple[int, int]) -> bool:
-    """Whether an open file of the process is the lock's, and locked: who only looks at it holds nothing."""
+    """Whether the process has the lock file open and locked."""
     folder = f"/proc/{number}/fd"
     with contextlib.suppress(OSError):
         for fd in os.listdir(folder):

@@ -1,7 +1,7 @@
-"""Starts a program as another user that may open ports below 1024 and can do nothing else that root can.
+"""Starts a program as another user with the capability to open ports below 1024.
 
-Run as root with ``UID GID PROGRAM WORDS...``: it keeps the one capability CAP_NET_BIND_SERVICE over the change of user,
-and becomes the program.
+Run as root with ``UID GID PROGRAM ARGUMENTS...``: drops all capabilities except CAP_NET_BIND_SERVICE, changes the user
+and executes the program.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VERSION_3 = 0x20080522
 
 
 def main(argv: list[str]) -> None:
-    """Does not return. Raises OSError when the kernel refuses."""
+    """Execute the program; does not return. Raises OSError when a system call fails."""
     uid, gid, program = int(argv[1]), int(argv[2]), argv[3:]
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl")

@@ -1,9 +1,8 @@
-"""Starts PostgreSQL with a limit on what each of its processes may allocate: ``bounded.py BYTES PROGRAM ARGUMENT...``.
+"""Starts PostgreSQL with a memory limit for each of its processes: ``memory_limited.py BYTES PROGRAM ARGUMENTS...``.
 
-The limit is inherited by every backend. A query that needs more fails with "out of memory", alone; the server and other
-sessions go on.
-Shared memory is not counted. Standard library only, and run by path: the server's user needs to read no other module of
-Greenroom.
+Every backend inherits the limit (RLIMIT_DATA, without shared memory). A query above it fails with "out of memory"; the
+server and other sessions are not affected. Standard library only and run by path, because the server's user cannot
+read other modules of Greenroom.
 """
 
 import os

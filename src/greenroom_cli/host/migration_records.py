@@ -1,9 +1,7 @@
-"""The guard of the embedded server: an event trigger in each database that takes the records of migrations from all but
-their owner at once.
+"""Protects the migration records of the embedded server: an event trigger in each database lets only their owner write.
 
-Only a superuser may make one, which the platform's own role is not; ``greenroom up`` is. New databases get it from
-template1. Where it is missing
-(another PostgreSQL), the platform takes the same rights away after each run of a person and in its regular checks.
+Only a superuser can create an event trigger, so ``greenroom up`` does it. New databases copy it from template1. Without
+it (external PostgreSQL), the worker revokes the same privileges after each user command and in its regular checks.
 """
 
 from __future__ import annotations
@@ -17,12 +15,10 @@ NO_LARGE_OBJECTS = (
     "REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(int), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid,"
     " bytea) FROM PUBLIC"
 )
-"""Roles of test runs may connect to the database ``postgres``; large objects are all that they could store there."""
+"""Roles of test runs may connect to the database ``postgres``, where they could store nothing but large objects."""
 DATABASES = r"^d[0-9a-f]{12}(_.*)?$"
 OWNER = "greenroom"
-"""The platform's role. A database of that name pattern with another owner was made by a tenant: no superuser may enter
-it.
-"""
+"""The platform's role. A database with another owner may belong to a tenant: no superuser may connect to it."""
 FUNCTION = """
 CREATE OR REPLACE FUNCTION pg_catalog.greenroom_guard() RETURNS event_trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $guard$
@@ -46,9 +42,7 @@ BEGIN
     END LOOP;
 END $guard$
 """
-"""It runs with the rights of whoever makes a table: of its owner, who may take rights on it away, and of nobody more
-powerful.
-"""
+"""It runs with the privileges of the user who creates the table: that is its owner, who may revoke privileges on it."""
 STATEMENTS = (
     FUNCTION,
     (
@@ -57,12 +51,13 @@ STATEMENTS = (
     ),
     "ALTER EXTENSION plpgsql ADD EVENT TRIGGER greenroom_guard",
 )
-"""As a part of an extension that each database has, the trigger is in no dump; nor is a function of pg_catalog."""
+"""pg_dump skips members of an extension and functions in pg_catalog, so neither the trigger nor its function is dumped.
+"""
 
 
 def put_into(connection: Any) -> None:
-    """Make the guard in the connection's database, or nothing when it is there. The connection is a superuser's, with
-    pg_catalog as search_path.
+    """Create the trigger in the connection's database, unless it exists. Needs a superuser connection with pg_catalog
+    as search_path.
     """
     with connection.transaction():
         connection.execute(FUNCTION)
@@ -74,8 +69,8 @@ def put_into(connection: Any) -> None:
 
 
 def everywhere(home: Path, connect: Callable[[str], Any]) -> None:
-    """Put the guard into template1 and into the databases that apps have already; once for each home. ``connect``: as
-    superuser, to a database.
+    """Create the trigger in template1 and in all existing databases of apps, once per home. ``connect``: opens a
+    superuser connection to a database.
     """
     marker = home / "postgres" / f"guard.{VERSION}"
     if marker.exists():
@@ -94,7 +89,7 @@ def everywhere(home: Path, connect: Callable[[str], Any]) -> None:
 
 
 def _databases(connection: Any) -> set[str]:
-    """The databases of apps that the platform made itself."""
+    """The databases of apps that the platform's role owns."""
     rows = connection.execute(
         "SELECT datname FROM pg_catalog.pg_database WHERE datname ~ %s AND datallowconn AND"
         " pg_catalog.pg_get_userbyid(datdba) = %s",
@@ -104,9 +99,7 @@ def _databases(connection: Any) -> set[str]:
 
 
 def _is_put_into(name: str, connect: Callable[[str], Any]) -> bool:
-    """Whether the database has the guard now. A database that is being dropped or replaced has not; the next start
-    tries again.
-    """
+    """Whether the database has the trigger now. False while it is dropped or replaced; the next start tries again."""
     try:
         with connect(name) as connection:
             put_into(connection)

@@ -1,10 +1,8 @@
-"""Lets the users of apps and of the control plane pass closed folders above the home, in a mount namespace of
-Greenroom's own.
+"""Gives the users of apps and of the control plane access through closed parent folders, in a private mount namespace.
 
-As root, PostgreSQL, web and worker and each app run under users of their own. Over each closed ancestor (``/root``) a
-small tmpfs of
-mode 0711 is mounted, and the needed children are bound into it at the same paths; nothing on disk changes, nobody else
-sees it.
+In root mode, PostgreSQL, web, worker and each app run as their own users. Over each closed ancestor (``/root``) a small
+tmpfs of mode 0711 is mounted, with bind mounts of the needed subfolders. Nothing on disk changes, and other processes
+are not affected.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 
 
 def closed_ancestors(paths: Iterable[Path]) -> dict[Path, set[Path]]:
-    """The highest folder above each path that others cannot enter -> the paths below it."""
+    """The topmost ancestor of each path that other users cannot enter -> the paths below it."""
     closed: dict[Path, set[Path]] = {}
     for path in paths:
         for ancestor in reversed(path.resolve().parents):
@@ -32,7 +30,9 @@ def closed_ancestors(paths: Iterable[Path]) -> dict[Path, set[Path]]:
 
 
 def put_on(paths: Iterable[Path]) -> list[Path]:
-    """Make the paths reachable for everybody in this process and its children; the folders that were veiled."""
+    """Make the paths accessible to all users, for this process and its children. Returns the closed folders that were
+    covered. HostError when the mount namespace cannot be created.
+    """
     closed = closed_ancestors(paths)
     if not closed:
         return []
@@ -45,8 +45,8 @@ def put_on(paths: Iterable[Path]) -> list[Path]:
     except OSError as error:
         folder = next(iter(closed))
         raise HostError(
-            f"{folder} is closed to other users, and a mount namespace could not be made: {error.strerror}.",
-            f"chmod o+x {folder}, or put the home and the virtual environment elsewhere",
+            f"{folder} is closed to other users, and creating a mount namespace failed: {error.strerror}.",
+            f"chmod o+x {folder}, or move the home and the virtual environment elsewhere",
         ) from error
     return list(closed)
 
@@ -56,8 +56,8 @@ def _outermost(paths: set[Path]) -> list[Path]:
 
 
 def _cover(libc: ctypes.CDLL, ancestor: Path, children: list[Path]) -> None:
-    """Mount the tmpfs and bind the children, which were opened before it covered them; deeper closed folders are opened
-    likewise.
+    """Mount the tmpfs and bind the children, which are opened before the tmpfs covers them. This also bypasses closed
+    folders further down.
     """
     handles = {child: os.open(child, os.O_PATH | os.O_DIRECTORY) for child in children}
     _mount(libc, "tmpfs", str(ancestor), "tmpfs", 0, "mode=0711,size=1m")

@@ -1,4 +1,4 @@
-"""The ports of an installation: which component opens each, whether it can, and whether anybody listens there."""
+"""The ports of an installation: their components, whether they are free, and whether they are listening."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST_FREE = 1024
 
 @dataclass(frozen=True)
 class Port:
-    """One port: its name in ``status``, the option that moves it, and the component that listens there at ``bind``."""
+    """A port: its name in ``status``, the option that sets it, and the component that listens on it at ``bind``."""
 
     name: str
     number: int
@@ -46,22 +46,22 @@ def wanted(install: Installation) -> list[Port]:
 
 
 def check(home: Path, install: Installation) -> None:
-    """HostError for the first port that cannot be opened: taken, asked for twice, or reserved for root."""
+    """HostError for the first port that is in use, assigned twice, or reserved for root."""
     seen: dict[int, Port] = {}
     for port in wanted(install):
         if port.number in seen:
             raise HostError(
-                f"Port {port.number} is asked for twice: {seen[port.number].name} and {port.name}.",
-                f"greenroom up {port.option} N chooses another",
+                f"Port {port.number} is assigned twice: {seen[port.number].name} and {port.name}.",
+                f"choose another: greenroom up {port.option} N",
             )
         seen[port.number] = port
         why = trouble(port)
         if why and not (why == errno.EADDRINUSE and processes.known(home, port.owner)):
-            raise HostError(explain(port, why), f"greenroom up {port.option} N chooses another")
+            raise HostError(explain(port, why), f"choose another: greenroom up {port.option} N")
 
 
 def trouble(port: Port) -> int:
-    """The error number with which this process cannot open the port; 0 if it can."""
+    """The errno of binding the port in this process; 0 if it succeeds."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -72,32 +72,32 @@ def trouble(port: Port) -> int:
 
 
 def explain(port: Port, why: int) -> str:
-    """Why the port cannot be opened, in one line."""
+    """The message for a port that cannot be opened."""
     if why == errno.EADDRINUSE:
         return f"Port {port.number} on {port.bind} is in use by another program."
     if why == errno.EACCES:
-        return f"Port {port.number} cannot be opened by an ordinary user: ports below {FIRST_FREE} are root's."
-    return f"Port {port.number} on {port.bind} cannot be opened: {os.strerror(why)}."
+        return f"Cannot open port {port.number}: ports below {FIRST_FREE} require root."
+    return f"Cannot open port {port.number} on {port.bind}: {os.strerror(why)}."
 
 
 def are_low(install: Installation, owner: str) -> bool:
-    """Whether a component that is not root has to open a port that is root's."""
+    """Whether a component that does not run as root has to open a port below 1024."""
     return install.mode == "root" and any(port.number < FIRST_FREE for port in wanted(install) if port.owner == owner)
 
 
 def listened() -> set[int]:
-    """The TCP ports of this network namespace on which anybody listens; nobody is connected to."""
+    """The listening TCP ports of this network namespace, read from /proc without connecting."""
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
-                words = line.split()
-                if words[3] == LISTEN:
-                    found.add(int(words[1].rpartition(":")[2], 16))
+                fields = line.split()
+                if fields[3] == LISTEN:
+                    found.add(int(fields[1].rpartition(":")[2], 16))
     return found
 
 
 def silent(install: Installation, owner: str = "") -> list[Port]:
-    """The ports, of one component or of all, on which nobody listens."""
+    """The ports, of one component or of all, that are not listening."""
     open_ports = listened()
     return [port for port in wanted(install) if port.number not in open_ports and owner in ("", port.owner)]

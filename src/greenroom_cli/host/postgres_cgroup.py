@@ -1,6 +1,4 @@
-"""The control group of the embedded PostgreSQL: one memory limit for the postmaster and all its backends. Root mode
-only.
-"""
+"""The cgroup of the embedded PostgreSQL: one memory limit for the postmaster and all its backends (root mode only)."""
 
 from __future__ import annotations
 
@@ -11,15 +9,11 @@ from greenroom_cli.host import engine_processes
 
 SERVER = "_postgres"
 KEPT = "-900"
-"""oom_score_adj of the postmaster: when the group is full the kernel ends a backend, whose own value PostgreSQL sets
-back to 0.
-"""
+"""oom_score_adj of the postmaster. PostgreSQL resets it to 0 in its backends, so the OOM killer chooses a backend."""
 
 
 def of_postgres(home: Path, limit: int) -> tuple[str, ...]:
-    """Make the server's group with a limit of so many bytes; the files into which its process is written. None where
-    there are no groups.
-    """
+    """Create the server's cgroup, limited to ``limit`` bytes; returns its ``cgroup.procs`` files, if there are any."""
     try:
         found = engine_processes.groups(home)
         return tuple(found.server(SERVER, limit)) if found else ()
@@ -28,9 +22,7 @@ def of_postgres(home: Path, limit: int) -> tuple[str, ...]:
 
 
 def enter(pid: int, files: tuple[str, ...]) -> None:
-    """Move a process that has just been started into the group, and keep it from being chosen first when memory is
-    short.
-    """
+    """Move a started process into the cgroup and protect it from the OOM killer."""
     for file in files:
         with contextlib.suppress(OSError):
             Path(file).write_text(str(pid))
@@ -40,7 +32,7 @@ def enter(pid: int, files: tuple[str, ...]) -> None:
 
 
 def remove(home: Path) -> None:
-    """Remove the server's group after it has ended, and the home's own when nothing else is in it."""
+    """Remove the server's cgroup after it has ended, and the home's cgroup if it is empty."""
     with contextlib.suppress(OSError):
         if found := engine_processes.groups(home):
             found.remove(SERVER)

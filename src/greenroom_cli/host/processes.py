@@ -1,8 +1,7 @@
-"""Starts components, finds the ones that live already, restarts what dies with growing pauses, and ends all of them.
+"""Starts components, finds running ones, and stops them.
 
-A component is known by the lock that it holds (``locks``), and sooner by ``run/<name>.pid``: its pid and start time, so
-that a reused
-number is never mistaken for it. The pid file is a convenience: no disk has to have room for it.
+A running component is identified by the lock that it holds (``locks``), or faster by ``run/<name>.pid``: its pid and
+start time, so that a reused pid is never mistaken for it. Pid files are optional: they may be missing on a full disk.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ if TYPE_CHECKING:
     from greenroom_cli.host.watch import StartedComponent
 
 OWN_LOCKS = ("supervisor",)
-"""Components that take their lock themselves, since their children outlive them and must not inherit it."""
+"""Components that take their lock themselves, because their children outlive them and must not inherit it."""
 LOG_BYTES = 5_000_000
 Say = Callable[[str], None]
 
 
 def pid_file(home: Path, name: str) -> Path:
-    """Where a component's identity is kept."""
+    """The pid file of a component."""
     return home / "run" / f"{name}.pid"
 
 
 def known(home: Path, name: str) -> Identity | None:
-    """The living process of that component, or None: by its pid file, else by who holds its lock."""
+    """The running process of that component, from its pid file or its lock; None when it is not running."""
     try:
         data = json.loads(pid_file(home, name).read_text())
         who = Identity(data["pid"], data["start"])
@@ -51,7 +50,7 @@ def known(home: Path, name: str) -> Identity | None:
 
 
 def _left_over(name: str, who: Identity) -> bool:
-    """Whether the process only inherited the lock: a backend whose postmaster has died."""
+    """Whether the process only inherited the lock: a PostgreSQL backend whose postmaster has died."""
     try:
         return name == "postgres" and b"\0-D\0" not in Path(f"/proc/{who.pid}/cmdline").read_bytes()
     except OSError:
@@ -59,7 +58,7 @@ def _left_over(name: str, who: Identity) -> bool:
 
 
 def details(home: Path, name: str) -> dict:
-    """What the pid file says: pid, start, since, restarts."""
+    """The content of the pid file: pid, start, since, restarts; {} when it is missing."""
     try:
         return json.loads(pid_file(home, name).read_text())
     except (OSError, ValueError):
@@ -67,7 +66,7 @@ def details(home: Path, name: str) -> dict:
 
 
 def remember(home: Path, name: str, who: Identity, restarts: int = 0) -> bool:
-    """Write the identity of a process that has just been started; False when the disk does not take it."""
+    """Write the pid file of a started process; False when that fails."""
     facts = {"pid": who.pid, "start": who.started, "since": time.time(), "restarts": restarts}
     try:
         atomic.write(pid_file(home, name), json.dumps(facts))
@@ -77,17 +76,17 @@ def remember(home: Path, name: str, who: Identity, restarts: int = 0) -> bool:
 
 
 def forget(path: Path) -> None:
-    """Remove a file; whoever cannot, on a read-only or broken disk, leaves it."""
+    """Remove a file, if possible."""
     with contextlib.suppress(OSError):
         path.unlink()
 
 
 def start(home: Path, component: Component | StartedComponent, restarts: int = 0) -> Identity:
-    """Start one component in a session of its own, with its lock; its output goes to ``logs/<name>.log``. HostError
-    when one runs already.
+    """Start a component in its own session, with its lock; its output goes to ``logs/<name>.log``. HostError when it is
+    already running, or ends at once.
     """
     if other := known(home, component.name):
-        raise HostError(f"{component.name} runs already as pid {other.pid}.", f"greenroom down --home {home}")
+        raise HostError(f"{component.name} is already running as pid {other.pid}.", f"greenroom down --home {home}")
     end(locks.holders(home, component.name), signal.SIGTERM, 2)
     if component.before:
         component.before()
@@ -114,16 +113,16 @@ def start(home: Path, component: Component | StartedComponent, restarts: int = 0
         if lock is not None:
             os.close(lock)
     postgres_cgroup.enter(process.pid, component.group)
-    process.returncode = 0  # ``reap`` collects it, also after this process has been replaced by the watching one
+    process.returncode = 0  # collected by ``reap``, also after the exec of ``host.watch``
     who = identity(process.pid)
     if who is None:
-        raise HostError(f"{component.name} ended at once.", f"see {home}/logs/{component.name}.log")
+        raise HostError(f"{component.name} exited immediately.", f"see {home}/logs/{component.name}.log")
     remember(home, component.name, who, restarts)
     return who
 
 
 def _log(home: Path, name: str) -> int:
-    """A descriptor of the component's log, rolled when it is large; of /dev/null when the disk gives none."""
+    """A descriptor of the component's log, rotated when it is large; of /dev/null when the log cannot be opened."""
     path = home / "logs" / f"{name}.log"
     with contextlib.suppress(OSError):
         if path.exists() and path.stat().st_size > LOG_BYTES:
@@ -142,8 +141,8 @@ def reap() -> None:
 
 
 def bring_up(home: Path, component: Component, say: Say) -> None:
-    """Adopt the component if it lives, else start it, and wait until it is ready. HostError with its last lines if it
-    never is.
+    """Adopt the component if it is running, else start it, and wait until it is ready. HostError with the end of its
+    log on timeout.
     """
     living = known(home, component.name)
     if living and component.ready():
@@ -167,13 +166,13 @@ def bring_up(home: Path, component: Component, say: Say) -> None:
         time.sleep(pause)
         pause = min(pause * 2, 3.0)
     raise HostError(
-        f"{component.name} does not start. Its last words:\n{last_words(home, component.name)}",
+        f"{component.name} does not start. The end of its log:\n{log_tail(home, component.name)}",
         f"see {home}/logs/{component.name}.log",
     )
 
 
-def last_words(home: Path, name: str, lines: int = 8) -> str:
-    """The end of a component's log."""
+def log_tail(home: Path, name: str, lines: int = 8) -> str:
+    """The last lines of a component's log, indented."""
     try:
         return "\n".join(
             f"    {line}" for line in (home / "logs" / f"{name}.log").read_text(errors="replace").splitlines()[-lines:]
@@ -183,7 +182,7 @@ def last_words(home: Path, name: str, lines: int = 8) -> str:
 
 
 def stop(home: Path, name: str, number: int, seconds: float) -> bool:
-    """Signal a component and whatever holds its lock, wait, and KILL what does not end. True if it ran."""
+    """Signal a component and the other holders of its lock, wait, then send SIGKILL. True if it was running."""
     who = known(home, name)
     if who:
         end([who], number, seconds)
@@ -194,7 +193,7 @@ def stop(home: Path, name: str, number: int, seconds: float) -> bool:
 
 
 def end(processes: list[Identity], number: int, seconds: float) -> None:
-    """Signal processes, wait, and KILL those that do not end."""
+    """Signal processes, wait up to ``seconds``, then send SIGKILL to the rest."""
     for who in processes:
         send_signal(who, number)
     left = wait_gone(processes, seconds)
@@ -204,9 +203,7 @@ def end(processes: list[Identity], number: int, seconds: float) -> None:
 
 
 def detach(log: Path) -> int:
-    """Fork twice; 0 in the grandchild, which has a session and output of its own, and the middle child's pid in the
-    caller.
-    """
+    """Fork twice. Returns 0 in the grandchild, which has its own session and log, and the child's pid in the caller."""
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)

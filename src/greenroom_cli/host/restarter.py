@@ -1,6 +1,6 @@
-"""Watches the components of one installation and restarts what dies, with growing pauses that are kept in memory.
+"""Watches the components of an installation and restarts those that end, with exponential back-off.
 
-Nothing that a full disk does may end it: lines and pid files that cannot be written are left out.
+A full disk must not stop it: log lines and pid files that cannot be written are skipped.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 FIRST, LONGEST = 1.0, 60.0
 STEADY, QUICK = 60.0, 2.0
-"""Seconds after which a component counts as steady; and within which its end counts as a failed start."""
+"""Seconds of uptime after which the back-off is reset, and below which an exit counts as a failed start."""
 ROOM = 16_000_000
-"""Bytes. With fewer on its disk little can start; what waits is started at once when they are there again."""
+"""Free disk space, in bytes, below which starts are likely to fail. When it is free again, waiting components start at
+once.
+"""
 
 
 class Restarter:
-    """Watches until it is told to stop. ``clock``: seconds that only grow."""
+    """Watches and restarts components until SIGTERM or SIGINT. ``clock``: monotonic seconds."""
 
     def __init__(
         self,
@@ -54,9 +56,9 @@ class Restarter:
         self.stopping = False
 
     def run(self, ready: Callable[[], object] = bool) -> None:
-        """Watch by pidfd, so that components that are not children are watched too; returns after TERM or INT.
+        """Watch pidfds, which also work for processes that are not children; returns after SIGTERM or SIGINT.
 
-        ``ready`` is called as soon as these signals are heeded.
+        ``ready`` is called after the signal handlers are installed.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -71,7 +73,7 @@ class Restarter:
             self.turn()
 
     def look(self) -> list[int]:
-        """A pidfd of each component that lives; what has died is noted."""
+        """A pidfd of each running component; schedules restarts of those that have ended."""
         handles = []
         for name in self.components:
             if name not in self.running and name not in self.due and (who := processes.known(self.home, name)):
@@ -84,7 +86,7 @@ class Restarter:
         return handles
 
     def turn(self) -> None:
-        """Start what is due, and write down what the disk had no room for."""
+        """Start the components that are due, and retry pid files that could not be written."""
         processes.reap()
         self._notice_room()
         for name, moment in list(self.due.items()):
@@ -98,13 +100,13 @@ class Restarter:
         self.stopping = True
 
     def _died(self, name: str) -> None:
-        """Decide when it is started again: sooner if it had run for long."""
+        """Schedule the restart: at once after a long uptime, else after the back-off."""
         self.running.pop(name, None)
         lived = self.clock() - self.since[name]
         if lived > STEADY:
             self.pause[name] = FIRST
         wait = 0.0 if lived > QUICK and self.pause[name] <= FIRST else self.pause[name]
-        self.say(f"{name} ended; starting it again in {wait:.0f} s")
+        self.say(f"{name} exited; restarting in {wait:.0f} s")
         self._wait(name, wait)
 
     def _wait(self, name: str, seconds: float) -> None:
@@ -116,7 +118,7 @@ class Restarter:
         other = processes.known(self.home, name)
         if other:
             self.running[name] = other
-            self.say(f"{name} runs as pid {other.pid}")
+            self.say(f"{name} is running as pid {other.pid}")
             return
         try:
             who = processes.start(self.home, self.components[name], self.restarts[name] + 1)
@@ -127,14 +129,14 @@ class Restarter:
         self.running[name], self.since[name] = who, self.clock()
         self.restarts[name] += 1
         self.unwritten.add(name)
-        self.say(f"{name} runs again as pid {who.pid}")
+        self.say(f"{name} restarted as pid {who.pid}")
 
     def _notice_room(self) -> None:
-        """When a full disk has room again, nothing waits any longer."""
+        """Start waiting components at once when a full disk has free space again."""
         with contextlib.suppress(OSError):
             cramped = shutil.disk_usage(self.home).free < ROOM
             if self.cramped and not cramped:
-                self.say("the disk has room again")
+                self.say("disk space is available again")
                 self.pause = dict.fromkeys(self.components, FIRST)
                 self.due = dict.fromkeys(self.due, self.clock())
             self.cramped = cramped

@@ -1,6 +1,4 @@
-"""The optional scanners of an installation, by way of the server package's own script: this command knows none of them
-itself.
-"""
+"""Lists and installs the optional scanners, by calling a script of the server package."""
 
 from __future__ import annotations
 
@@ -16,20 +14,20 @@ SCRIPT = "greenroom.checks.drivers.scanner_tools"
 
 
 def listed(home: Path) -> list[dict[str, Any]]:
-    """{name, requirement, installed} of each."""
-    rows: list[dict[str, Any]] = json.loads(_ask(home, "list"))
+    """``{name, requirement, installed}`` of each optional scanner."""
+    rows: list[dict[str, Any]] = json.loads(_call(home, "list"))
     return rows
 
 
 def install(home: Path, name: str) -> str:
-    """Install one; what was done, in a line. HostError with the installer's own words if it fails."""
-    return _ask(home, "install", name)
+    """Install a scanner; returns a one-line report. HostError with the installer's message if it fails."""
+    return _call(home, "install", name)
 
 
-def _ask(home: Path, *words: str) -> str:
-    argv = [sys.executable, "-m", SCRIPT, str(home), *words]
+def _call(home: Path, *arguments: str) -> str:
+    argv = [sys.executable, "-m", SCRIPT, str(home), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         message, _, hint = done.stderr.strip().partition("\nhint: ")
-        raise HostError(message[-2000:] or "The scanners cannot be listed.", hint)
+        raise HostError(message[-2000:] or "Listing the scanners failed.", hint)
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""``greenroom status``: what runs, since when, and how much memory it takes."""
+"""``greenroom status``: state, uptime and memory of the components."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NAMES = ("host", "postgres", "supervisor", "caddy", "web", "worker")
 def gather(home: Path, install: Installation) -> dict[str, Any]:
     """{home, mode, ports, up, components: [{name, state, pid, uptime, memory_kb, restarts}], memory_kb}."""
     names = [name for name in NAMES if name != "postgres" or install.postgres == "embedded"]
-    deaf = {port.owner for port in ports.silent(install)}
-    rows = [_component(home, name, deaf=name in deaf) for name in names]
+    closed = {port.owner for port in ports.silent(install)}
+    rows = [_component(home, name, closed=name in closed) for name in names]
     return {
         "home": str(home),
         "mode": install.mode,
@@ -34,13 +34,13 @@ def gather(home: Path, install: Installation) -> dict[str, Any]:
     }
 
 
-def _component(home: Path, name: str, *, deaf: bool = False) -> dict[str, Any]:
-    """deaf: nobody listens on one of its ports."""
+def _component(home: Path, name: str, *, closed: bool = False) -> dict[str, Any]:
+    """The row of a component. closed: one of its ports is not listening."""
     who = processes.known(home, name)
     about = processes.details(home, name)
     return {
         "name": name,
-        "state": ("not listening" if deaf else "up") if who else "down",
+        "state": ("not listening" if closed else "up") if who else "down",
         "pid": who.pid if who else None,
         "uptime": round(time.time() - about.get("since", time.time())) if who else None,
         "memory_kb": sum(pss_kb(pid) for pid in tree(who.pid, own=name == "host")) if who else 0,
@@ -49,7 +49,7 @@ def _component(home: Path, name: str, *, deaf: bool = False) -> dict[str, Any]:
 
 
 def tree(pid: int, *, own: bool = False) -> list[int]:
-    """The process and its descendants; of the host only itself, since the components are its children."""
+    """The pids of the process and its descendants. own: only the process itself, for the host."""
     found = [pid]
     if not own:
         for number in found:
@@ -62,7 +62,7 @@ def tree(pid: int, *, own: bool = False) -> list[int]:
 
 
 def pss_kb(pid: int) -> int:
-    """Proportional set size in KB; resident size where the kernel does not tell it."""
+    """Proportional set size (PSS) in KB; 0 when the kernel does not report it."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -73,7 +73,7 @@ def pss_kb(pid: int) -> int:
 
 
 def show(data: dict[str, Any]) -> str:
-    """The table for people."""
+    """The status as text."""
     lines = [f"{'component':<12} {'state':<13} {'pid':>8} {'uptime':>9} {'memory':>9}  restarts"]
     for row in data["components"]:
         memory = f"{row['memory_kb'] / 1024:.1f} MB" if row["memory_kb"] else "-"
@@ -87,7 +87,7 @@ def show(data: dict[str, Any]) -> str:
         f"home    {data['home']}",
         f"mode    {data['mode']}",
         f"ports   {ports}",
-        f"memory  {data['memory_kb'] / 1024:.1f} MB in all",
+        f"memory  {data['memory_kb'] / 1024:.1f} MB in total",
     ]
     return "\n".join(lines)
 

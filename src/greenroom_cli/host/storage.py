@@ -1,4 +1,4 @@
-"""How much of the disk an installation takes, by folder of its home; what is linked from several places counts once."""
+"""Disk usage of an installation, by folder. Files with several hard links are counted once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 FOLDERS = ("slugs", "envs", "cache", "sources", "repos", "logs", "postgres")
-NAMES = 2_000_000
-"""How many files are looked at, at most: a doctor does not keep people waiting."""
+MAX_FILES = 2_000_000
+"""Limit of files that are counted, to keep ``doctor`` fast."""
 
 
 def measure(home: Path) -> dict[str, int]:
-    """``{folder: bytes}`` on disk, for the folders that are there. What may not be read counts nothing."""
+    """``{folder: bytes}`` on disk, for the existing folders. Unreadable files are skipped."""
     seen: set[tuple[int, int]] = set()
     return {name: _size(home / name, seen) for name in FOLDERS if (home / name).is_dir()}
 
@@ -21,12 +21,12 @@ def _size(top: Path, seen: set[tuple[int, int]]) -> int:
     for folder, _, names in os.walk(top):
         for name in names:
             try:
-                facts = os.lstat(os.path.join(folder, name))
+                status = os.lstat(os.path.join(folder, name))
             except OSError:
                 continue
-            if (facts.st_dev, facts.st_ino) not in seen and len(seen) < NAMES:
-                seen.add((facts.st_dev, facts.st_ino))
-                size += facts.st_blocks * 512
+            if (status.st_dev, status.st_ino) not in seen and len(seen) < MAX_FILES:
+                seen.add((status.st_dev, status.st_ino))
+                size += status.st_blocks * 512
     return size
 
 

@@ -1,8 +1,8 @@
-"""Components of one home that no pid file names, found by their command lines.
+"""Finds components of a home that have no pid file, by their command lines.
 
-A process is a component only if its command line and this home's name in it (or in its environment) say so, if it
-belongs to a user of
-Greenroom, and if it is outside every sandbox: a tenant chooses its own command line.
+A process counts as a component only if its command line matches, if the home folder is in its command line or
+environment, if it belongs to a user of Greenroom, and if it is outside of every sandbox: tenants choose their own
+command lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MODULES = {
 
 
 def components(home: Path) -> dict[str, list[Identity]]:
-    """name -> living processes of this home, the oldest first. Children of PostgreSQL and of web are not among them."""
+    """name -> running processes of this home, oldest first, without the children of PostgreSQL and web."""
     found: dict[str, list[Identity]] = {}
     names, uids = {os.fsencode(home), os.fsencode(home.resolve())}, _uids(home)
     for number in filter(str.isdigit, os.listdir("/proc")):
@@ -38,25 +38,23 @@ def components(home: Path) -> dict[str, list[Identity]]:
 
 
 def _component(process: Path, home: set[bytes]) -> str:
-    """The component that the process is of this home; empty when it is none. home: the folder's names."""
-    words = (process / "cmdline").read_bytes().split(b"\0")[:-1]
-    if len(words) < 3:
+    """The component name of a process of this home; '' for any other process. home: the folder's possible paths."""
+    argv = (process / "cmdline").read_bytes().split(b"\0")[:-1]
+    if len(argv) < 3:
         return ""
-    name = MODULES.get(words[2], "") if words[1] == b"-m" else ""
+    name = MODULES.get(argv[2], "") if argv[1] == b"-m" else ""
     if name in ("supervisor", "host"):
-        return name if home & set(words) else ""
-    program = os.path.basename(words[0])
-    if program == b"postgres" and words[1] == b"-D":
-        return "postgres" if words[2].removesuffix(b"/postgres/data") in home else ""
-    if program == b"caddy" and words[1:] == [b"run", b"--config", b"caddy/config.json"]:
+        return name if home & set(argv) else ""
+    program = os.path.basename(argv[0])
+    if program == b"postgres" and argv[1] == b"-D":
+        return "postgres" if argv[2].removesuffix(b"/postgres/data") in home else ""
+    if program == b"caddy" and argv[1:] == [b"run", b"--config", b"caddy/config.json"]:
         name = "caddy"
     return name if name and _home_of(process) in home else ""
 
 
 def _uids(home: Path) -> set[int]:
-    """The users that run components: root, the owner of the home (who ran ``up`` in development mode), and the two
-    system users.
-    """
+    """The uids that run components: root, the owner of the home folder, and the two system users."""
     try:
         owner = home.stat().st_uid
     except FileNotFoundError:
@@ -65,9 +63,9 @@ def _uids(home: Path) -> set[int]:
 
 
 def _is_ours(process: Path, uids: set[int]) -> bool:
-    """Whether the process runs as one of these users and outside of a sandbox, whose processes have a second pid there.
+    """Whether the process runs as one of these users and outside of a sandbox (a pid namespace).
 
-    The owner of the folder in /proc proves nothing: it is root for every process that has made itself undumpable.
+    The owner of the /proc folder is not used: it is root for every undumpable process.
     """
     fields = {}
     for line in (process / "status").read_text(errors="replace").splitlines():

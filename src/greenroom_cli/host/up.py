@@ -1,6 +1,4 @@
-"""``greenroom up``: checks the machine, makes home and keys, brings the components up in order, and stays to watch
-them.
-"""
+"""``greenroom up``: checks the machine, creates the home folder and keys, starts the components and watches them."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ HOST = "host"
 
 
 def up(home: Path, install: Installation, *, detached: bool) -> None:
-    """Bring everything up; returns when it is up (detached) or when it has been taken down (foreground)."""
+    """Start everything. Returns when all components are up (detached) or have been stopped (foreground). HostError."""
     check(home, install)
     if install.mode == "root":
         uid, gid = users.ensure()
@@ -52,68 +50,71 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
     if not detached:
         _host(home, install)
         return
-    said, heard = os.pipe()
+    reader, writer = os.pipe()
     if processes.detach(home / "logs" / "host.log") == 0:
-        os.close(said)
-        _background(home, install, heard)
-    os.close(heard)
-    _await(home, said)
+        os.close(reader)
+        _background(home, install, writer)
+    os.close(writer)
+    _await(home, reader)
 
 
 def check(home: Path, install: Installation) -> None:
-    """What would make the start fail later is said now, in one line."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - run by whatever python3 there is
+    """Check the prerequisites before anything is created or started. HostError."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older python3 may run this
         raise HostError(
             f"Greenroom needs Python 3.11 or newer; this is {sys.version.split()[0]}.", "use a newer python3"
         )
     if not sys.platform.startswith("linux"):
-        raise HostError(f"Greenroom runs on Linux; this is {sys.platform}.", "run it in a Linux machine")
+        raise HostError(f"Greenroom runs on Linux; this is {sys.platform}.", "run it on a Linux machine")
     running = processes.known(home, HOST)
     if running:
-        raise HostError(f"Greenroom is up already in {home} (pid {running.pid}).", f"greenroom status --home {home}")
+        raise HostError(f"Greenroom is already up in {home} (pid {running.pid}).", f"greenroom status --home {home}")
     _check_disk(home)
     ports.check(home, install)
 
 
 def _check_disk(home: Path) -> None:
-    place = home
-    while not place.exists():
-        place = place.parent
-    if not os.access(place, os.W_OK):
-        raise HostError(f"{place} cannot be written to.", "choose another --home")
-    free = shutil.disk_usage(place).free
+    folder = home
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise HostError(f"{folder} is not writable.", "choose another --home")
+    free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
         raise HostError(
             f"The disk of {home} has {free // 1_000_000} MB free; Greenroom needs 500 MB.",
-            "free some, or choose another --home",
+            "free disk space, or choose another --home",
         )
 
 
-def _background(home: Path, install: Installation, heard: int) -> None:
-    """The body of the detached host process; tells its parent how it went by a pipe, which no full disk can close."""
+def _background(home: Path, install: Installation, writer: int) -> None:
+    """The body of the detached host process. Reports the result to its parent through a pipe, which works even on a
+    full disk.
+    """
 
-    def tell(text: str) -> None:
-        with contextlib.suppress(OSError):  # whoever waited has gone
-            os.write(heard, text.encode())
-        os.close(heard)
+    def report(text: str) -> None:
+        with contextlib.suppress(OSError):  # the parent has gone
+            os.write(writer, text.encode())
+        os.close(writer)
 
     try:
-        _host(home, install, lambda: tell("up"))
+        _host(home, install, lambda: report("up"))
     except HostError as error:
-        tell(f"{error.message}\n\0{error.hint}")
+        report(f"{error.message}\n\0{error.hint}")
         os._exit(1)
     except BaseException as error:
-        tell(f"the host process failed: {error!r}\n\0see {home}/logs/host.log")
+        report(f"The host process failed: {error!r}\n\0see {home}/logs/host.log")
         raise
     os._exit(0)
 
 
-def _await(home: Path, said: int) -> None:
+def _await(home: Path, reader: int) -> None:
+    """Wait for the report of the detached host process. HostError when it failed, or on timeout."""
     poll = select.poll()
-    poll.register(said, select.POLLIN)
+    poll.register(reader, select.POLLIN)
     text = ""
     if poll.poll(UP_SECONDS * 1000):
-        with os.fdopen(said, "rb") as file:
+        with os.fdopen(reader, "rb") as file:
             text = file.read().decode()
         if text == "up":
             return
@@ -122,7 +123,7 @@ def _await(home: Path, said: int) -> None:
 
 
 def _host(home: Path, install: Installation, when_up: object = None) -> None:
-    """The host process: veil, components, then watching; TERM or Ctrl-C takes everything down."""
+    """The host process: mount namespace, components, then ``host.watch``. SIGTERM or Ctrl-C stops everything."""
     _be_the_only_one(home)
     stop = False
 
@@ -133,7 +134,7 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
     signal.signal(signal.SIGTERM, note)
     if install.mode == "root":
         for folder in mount_namespace.put_on([home, *needed_paths()]):
-            say(f"{folder} is closed to other users; veiled for Greenroom's own processes")
+            say(f"{folder} is closed to other users; made accessible to Greenroom in a mount namespace")
     components = table(home, install)
     _start(home, install, components)
     if callable(when_up):
@@ -147,22 +148,20 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
 
 
 def _be_the_only_one(home: Path) -> None:
-    """Hold the host's lock for as long as this process lives, also after it has become the watching one."""
+    """Take the host's lock for the lifetime of this process, also after its exec of ``host.watch``. HostError."""
     lock = locks.take(home, HOST)
     if lock is None:
-        raise HostError(
-            f"Greenroom is being brought up in {home} by another process.", f"greenroom status --home {home}"
-        )
+        raise HostError(f"Another process is starting Greenroom in {home}.", f"greenroom status --home {home}")
     for who in unlisted_processes.components(home).get(HOST, []):
-        raise HostError(f"Greenroom is up already in {home} (pid {who.pid}).", f"greenroom down --home {home}")
-    os.set_inheritable(lock, True)  # over the execv; components close what is not theirs
+        raise HostError(f"Greenroom is already up in {home} (pid {who.pid}).", f"greenroom down --home {home}")
+    os.set_inheritable(lock, True)  # kept across execv; components close it
     own = identity(os.getpid())
     if own:
         processes.remember(home, HOST, own)
 
 
 def _start(home: Path, install: Installation, components: list[Component]) -> None:
-    """Bring all components up. On failure only what this call has started is ended: what served goes on serving."""
+    """Start all components. On failure, stop only those that this call has started."""
     found = unlisted_processes.components(home)
     for component in components:
         _end_strays(home, component.name, found.get(component.name, []))
@@ -178,7 +177,7 @@ def _start(home: Path, install: Installation, components: list[Component]) -> No
         if alone:
             take_down(home, say)
             raise
-        say(f"ending what was started; {', '.join(sorted(lived)) or 'dynos'} go on")
+        say(f"start failed: stopping the new components; {', '.join(sorted(lived)) or 'dynos'} keep running")
         for name in [component.name for component in reversed(components) if component.name not in lived]:
             end_component(home, name, [], say)
         processes.forget(processes.pid_file(home, HOST))
@@ -186,32 +185,34 @@ def _start(home: Path, install: Installation, components: list[Component]) -> No
 
 
 def _end_strays(home: Path, name: str, found: list[Identity]) -> None:
-    """End what runs beside the component that is known. Where none is known, one that apps need is adopted."""
+    """Stop duplicate processes of a component. If none is known, adopt the oldest one of those that apps need."""
     known = processes.known(home, name)
     others = [who for who in found if who != known]
     if known is None and others and name in ("caddy", "postgres", "supervisor"):
         processes.remember(home, name, others.pop(0))
     if others:
-        say(f"{name}: ending {len(others)} that nobody watches, pid {', '.join(str(who.pid) for who in others)}")
+        say(f"{name}: stopping {len(others)} orphaned, pid {', '.join(str(who.pid) for who in others)}")
         processes.end(others, signal.SIGTERM, 8)
 
 
 def _await_ports(home: Path, install: Installation) -> None:
-    """HostError unless somebody listens on each port; the router opens its own when the worker has configured it."""
+    """Wait until all ports are listening; the router opens its ports after the worker has configured it. HostError on
+    timeout.
+    """
     deadline = time.monotonic() + PORT_SECONDS
     while silent := ports.silent(install):
         if time.monotonic() > deadline:
             port = silent[0]
-            words = processes.last_words(home, port.owner, 3)
+            log = processes.log_tail(home, port.owner, 3)
             raise HostError(
-                f"{port.owner} does not listen on port {port.number} ({port.name}). Its last words:\n{words}",
-                f"greenroom up {port.option} N chooses another; see {home}/logs/{port.owner}.log",
+                f"{port.owner} does not listen on port {port.number} ({port.name}). The end of its log:\n{log}",
+                f"choose another: greenroom up {port.option} N; see {home}/logs/{port.owner}.log",
             )
         time.sleep(0.1)
 
 
 def bootstrap(home: Path, install: Installation) -> None:
-    """Bring the control plane's schema up and make the first administrator."""
+    """Migrate the control plane's database and create the first administrator. HostError."""
     argv = [sys.executable, "-m", "greenroom.project.bootstrap"]
     extra = (
         {"user": install.control_uid, "group": install.control_gid, "extra_groups": []}
@@ -221,18 +222,18 @@ def bootstrap(home: Path, install: Installation) -> None:
     env = control_environment(home, install)
     result = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False, **extra)  # type: ignore[call-overload]
     if result.returncode:
-        lines = result.stderr.strip().splitlines() or ["no words"]
+        lines = result.stderr.strip().splitlines() or ["no error message"]
         hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), f"see {home}/logs")
         text = "\n".join(lines[-12:]) if "Traceback" in result.stderr else lines[0]
         raise HostError(f"The control plane does not start: {text}", hint)
 
 
 def summary(home: Path, install: Installation) -> str:
-    """What a person needs to go on."""
+    """The message after a successful start: URLs, token file and next command."""
     mode = (
-        "root: each app has a user of its own"
+        "root: each app has its own system user"
         if install.mode == "root"
-        else "development: all apps run as you; see `greenroom doctor`"
+        else "development: all apps run as your user; see `greenroom doctor`"
     )
     return (
         f"\nGreenroom is up in {home} ({mode})\n"

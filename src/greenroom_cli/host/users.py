@@ -10,13 +10,13 @@ from greenroom.basics import locking
 from greenroom_cli.host.home import CONTROL_USER, POSTGRES_USER, HostError
 
 LOCK = "/var/lib/greenroom/users.lock"
-"""One ``up`` at a time: useradd checks whether the name is free before it locks its files, so two at once give a user a
-second uid.
-"""
+"""Serializes calls of useradd, which checks the name before it locks its files: two calls could add a user twice."""
 
 
 def ensure() -> tuple[int, int]:
-    """Make the users of the control plane and of PostgreSQL unless they are there; uid and gid of the first."""
+    """Create the system users of the control plane and of PostgreSQL, if missing. Returns (uid, gid) of the first.
+    HostError when that fails.
+    """
     with locking.held(LOCK):
         for name in (CONTROL_USER, POSTGRES_USER):
             if find(name) is None:
@@ -37,11 +37,11 @@ def _add(name: str) -> None:
     program = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if program is None:
         raise HostError(
-            f"The system user {name} is missing and there is no useradd.", f"make a system user named {name}"
+            f"The system user {name} is missing, and useradd is not installed.", f"create a system user named {name}"
         )
     argv = [program, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", name]
     result = subprocess.run(argv, capture_output=True, text=True, check=False)
     if result.returncode and find(name) is None:
         raise HostError(
-            f"The system user {name} could not be made: {result.stderr.strip()}.", f"make a system user named {name}"
+            f"Creating the system user {name} failed: {result.stderr.strip()}.", f"create a system user named {name}"
         )

@@ -1,6 +1,6 @@
-"""The long-lived half of the host process: takes the place of the starting one, whose libraries it has no use for.
+"""The long-running part of the host process: replaces ``up`` by exec, to free the memory of its libraries.
 
-What it has to keep running comes as JSON by file descriptor, since environments of components hold secrets.
+It receives the components as JSON through a file descriptor, because their environments contain secrets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STOPPING = {signal.SIGTERM, signal.SIGINT}
 
 
 class StartedComponent:
-    """A component that has been started already: what ``keeper.start`` needs of it."""
+    """The attributes of a started component that ``processes.start`` needs to restart it."""
 
     before = None
 
@@ -37,16 +37,14 @@ class StartedComponent:
 
 
 def say(text: str) -> None:
-    """A line of progress, on stderr. A full disk or a closed terminal loses the line and harms nothing."""
+    """Write a progress line to stderr; errors of a full disk or a closed terminal are ignored."""
     line = f"{time.strftime('%H:%M:%S')} {text}\n".encode(errors="replace")
     with contextlib.suppress(OSError):
         os.write(sys.stderr.fileno() if sys.stderr else 2, line)
 
 
 def become(home: Path, components: list[Component]) -> NoReturn:
-    """Replace this process; its pid, its children and its mount namespace stay. A signal that comes meanwhile is not
-    lost.
-    """
+    """Replace this process by exec. Its pid, children and mount namespace stay; pending signals are not lost."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     rows = [{"name": it.name, "argv": it.argv, "env": it.env, "user": it.user, "group": it.group} for it in components]
     fd = os.memfd_create("components", 0)
@@ -57,7 +55,7 @@ def become(home: Path, components: list[Component]) -> NoReturn:
 
 
 def main(argv: list[str]) -> int:
-    """Watch until TERM or INT, then take everything down."""
+    """Watch until SIGTERM or SIGINT, then stop everything."""
     home = Path(argv[1])
     with os.fdopen(int(argv[2]), "rb") as file:
         components = [StartedComponent(**row) for row in json.load(file)]

@@ -76,7 +76,7 @@ def test_a_certificate_is_added_served_replaced_and_removed(app, tmp_path):
 
 def test_a_certificate_that_cannot_serve_is_refused_with_its_reason(app, tmp_path):
     certificate, key = shlex.split(files(tmp_path, "www.example.org"))
-    assert "holds a private key" in plain(app(f"certs:add {key} {certificate}", code=2))
+    assert "contains a private key" in plain(app(f"certs:add {key} {certificate}", code=2))
     (tmp_path / "server.key").write_text(CA.leaf("www.example.org")[1])
     assert "does not belong to the certificate" in plain(app(f"certs:add {certificate} {key}", code=2))
     assert app.get("/sni-endpoints") == []

@@ -1,4 +1,4 @@
-"""Creates accounts and tokens, and writes the audit log: one row with each change, in its transaction."""
+"""Creates accounts and API tokens, and writes the audit log: one entry per change, in the same transaction."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ AUDIT_LOCK = 7_401
 
 @transaction.atomic
 def audit(*, actor: Actor, action: str, app: AppLike | None = None, detail: dict[str, Any] | None = None) -> AuditEntry:
-    """Add one row to the audit log, chained to the one before. Names and hashes only: never a secret's value.
+    """Add an entry to the audit log, chained to the previous one. ``detail`` must not contain secret values.
 
-    The app's row is locked first, whether or not the caller has done it: one order of locks everywhere, so that two
-    changes of an app wait for
-    each other instead of ending in a deadlock.
+    Locks the app's row first, even if the caller has already locked it: the same lock order everywhere prevents
+    deadlocks between two changes of an app.
     """
     if isinstance(app, Model):
         type(app)._default_manager.select_for_update(no_key=True).filter(pk=app.pk).values_list("pk").first()
@@ -50,17 +49,19 @@ def audit(*, actor: Actor, action: str, app: AppLike | None = None, detail: dict
 def create_account(
     *, actor: Actor, email: str, name: str = "", password: str | None = None, is_admin: bool = False
 ) -> Account:
-    """A new account; without a password it can only be used by token. ConflictError if the e-mail is taken."""
+    """Create an account; without a password it can only be used with a token. UserError for an invalid e-mail address,
+    ConflictError when it is taken.
+    """
     try:
         validate_email(email)
     except ValidationError as error:
         raise UserError(f"{email!r} is not an e-mail address.", hint="use the form name@example.com") from error
     if Account.objects.filter(email__iexact=address(email)).exists():
         raise ConflictError(
-            f"There is an account for {email} already.",
+            f"An account for {email} already exists.",
             hint=(
-                f"greenroom access:add {email} -a APP lets it into an app; greenroom accounts:token {email} makes a new"
-                " token for it"
+                f"add it to an app: greenroom access:add {email} -a APP; create a new token: greenroom accounts:token"
+                f" {email}"
             ),
         )
     account = Account(email=email.lower(), name=name, is_admin=is_admin)
@@ -72,7 +73,7 @@ def create_account(
 
 @transaction.atomic
 def follow_renames() -> None:
-    """Give accounts that an upgrade renames their new address; its owner may go on using the old one. Repeatable."""
+    """Rename accounts after an upgrade (``FORMER``). The old address still works for signing in. Repeatable."""
     for old, new in FORMER.items():
         account = Account.objects.select_for_update(no_key=True).filter(email=old).first()
         if account and not Account.objects.filter(email=new).exists():
@@ -93,10 +94,10 @@ def create_token(
     checks: tuple[str, ...] = (),
     session: bool = False,
 ) -> tuple[Token, str]:
-    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked.
-    session: made by signing in.
+    """Create an API token; returns it and its plain text, which is not stored. UserError for invalid scopes or limits.
 
-    app, checks: limit a token of the scope ``checks:write`` to reports of these checks of one app.
+    seconds: the lifetime; None: until revoked. session: created by a sign-in. app, checks: limit a token of the scope
+    ``checks:write`` to reports of these checks of one app.
     """
     _refuse_scopes(scopes, app, checks)
     plain = ids.new_token()
@@ -119,11 +120,11 @@ def create_token(
 
 
 def _refuse_scopes(scopes: tuple[str, ...], app: AppLike | None, checks: tuple[str, ...]) -> None:
-    """UserError for an unknown scope, or for limits that the scopes do not take."""
+    """UserError for an unknown scope, or for limits that the scopes do not allow."""
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes:
         raise UserError(
-            f"Unknown scope: {', '.join(sorted(unknown)) or '(none)'}.", hint=f"scopes are {', '.join(SCOPES)}"
+            f"Unknown scope: {', '.join(sorted(unknown)) or '(none)'}.", hint=f"valid scopes: {', '.join(SCOPES)}"
         )
     problem = limits_problem(scopes=scopes, app_id=app.id if app else None, checks=checks)
     if problem:
@@ -131,37 +132,36 @@ def _refuse_scopes(scopes: tuple[str, ...], app: AppLike | None, checks: tuple[s
 
 
 def create_account_with_token(*, actor: Actor, email: str, name: str, is_admin: bool) -> tuple[Account, str]:
-    """A new account with its first token, whose text is shown this once. Errors as ``create_account``."""
+    """Create an account and its first token; returns (account, plain text). Errors as ``create_account``."""
     account = create_account(actor=actor, email=email, name=name, is_admin=is_admin)
     _, plain = create_token(actor=actor, account=account, description="first token")
     return account, plain
 
 
 def create_token_for(*, actor: Actor, email: str) -> tuple[Account, str]:
-    """A token of scope global for somebody else's account, as an administrator makes it for who has lost theirs; its
-    text is shown this once.
+    """Create a token of scope global for another account, whose user has lost theirs; returns (account, plain text).
 
-    The account's other tokens go on. NotFoundError without such an account, ConflictError when it is closed.
+    The account's other tokens stay valid. NotFoundError without such an account, ConflictError when it is inactive.
     """
     account = Account.objects.filter(email__iexact=address(email)).first()
     if account is None:
         raise NotFoundError(
-            f"There is no account for {email[:100]}.",
+            f"No account for {email[:100]}.",
             hint=f"greenroom accounts:create {email[:100]}",
             resource="account",
         )
     if not account.is_active:
         raise ConflictError(
-            f"The account {account.email} is closed, so that no token of it would hold.",
-            hint="greenroom accounts lists those that are open",
+            f"The account {account.email} is inactive and cannot use tokens.",
+            hint="list the accounts: greenroom accounts",
         )
-    _, plain = create_token(actor=actor, account=account, description=f"made by {actor.email}")
+    _, plain = create_token(actor=actor, account=account, description=f"created by {actor.email}")
     return account, plain
 
 
 @transaction.atomic
 def revoke_token(*, actor: Actor, account: Account, token_id: str) -> Token:
-    """End a token now. NotFoundError if the account has none of that id."""
+    """Revoke a token immediately. NotFoundError if the account has no token with that id."""
     token = _locked(account, token_id)
     token.revoked_at = clock.now()
     token.save(update_fields=["revoked_at", "updated_at"])
@@ -171,7 +171,7 @@ def revoke_token(*, actor: Actor, account: Account, token_id: str) -> Token:
 
 @transaction.atomic
 def describe_token(*, actor: Actor, account: Account, token_id: str, description: str) -> Token:
-    """Another description. NotFoundError if the account has no token of that id."""
+    """Change the description. NotFoundError if the account has no token with that id."""
     token = _locked(account, token_id)
     token.description = description[:200]
     token.save(update_fields=["description", "updated_at"])
@@ -181,7 +181,9 @@ def describe_token(*, actor: Actor, account: Account, token_id: str, description
 
 @transaction.atomic
 def rotate_token(*, actor: Actor, account: Account, token_id: str) -> tuple[Token, str]:
-    """A new plain text for the same token, which is shown this once; the old text ends now. NotFoundError as above."""
+    """Replace the plain text of a token; returns (token, new plain text). The old one is invalid immediately.
+    NotFoundError if the account has no token with that id.
+    """
     token = _locked(account, token_id)
     plain = ids.new_token()
     token.digest, token.last_four = token_digest(plain), plain[-4:]

@@ -1,4 +1,4 @@
-"""Finds the actor behind a token or a password; notes when a token was used and counts wrong passwords."""
+"""Authenticates requests by token or password; records when a token was used and counts wrong passwords."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USED_AT_STEP = timedelta(minutes=5)
 
 
 def by_token(plain: str, *, address: str = "") -> Actor | None:
-    """The actor behind a token, or None. The look-up is by hash, so its time tells nothing about the token."""
+    """The actor of a token, or None. The lookup is by hash, which prevents timing attacks."""
     if not plain.startswith("grm_"):
         return None
     now = clock.now()
@@ -38,8 +38,8 @@ def by_token(plain: str, *, address: str = "") -> Actor | None:
 
 
 def by_password(email: str, password: str, *, address: str = "") -> Actor | None:
-    """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time. RateLimitError after many
-    wrong ones.
+    """The actor of an e-mail address and a password, or None; takes the same time for an unknown address.
+    RateLimitError after many wrong passwords.
     """
     email = address_of(email)
 

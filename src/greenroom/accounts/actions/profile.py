@@ -1,4 +1,4 @@
-"""What people change about their own account: the name and the password."""
+"""Changes of a user's own account: name and password."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST = 500
 
 @transaction.atomic
 def rename(*, actor: Actor, account: Account, name: str) -> Account:
-    """Another name of the person; the e-mail stays."""
+    """Change the name of the user. The e-mail address stays."""
     row = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     row.name = name.strip()[:200]
     row.save(update_fields=["name", "updated_at"])
@@ -27,8 +27,8 @@ def rename(*, actor: Actor, account: Account, name: str) -> Account:
 
 
 def change_password(*, actor: Actor, account: Account, current: str, new: str) -> Account:
-    """Another password. An account that has none yet takes its first one without a current one. UserError,
-    RateLimitError.
+    """Change the password. Without an existing password, ``current`` is ignored. UserError for a wrong or too simple
+    password, RateLimitError after too many attempts.
     """
     return_connection()
     with rate_limits.attempt(account.email, actor.address, known=lambda: True) as attempt:
@@ -41,13 +41,13 @@ def _change_password(actor: Actor, account: Account, current: str, new: str, att
     attempt.wrong = row.has_usable_password()
     if attempt.wrong and not row.check_password(current):
         raise UserError(
-            "The current password is not right.",
-            hint=f"a token works without it: ask an administrator for `greenroom accounts:token {row.email}`",
+            "The current password is incorrect.",
+            hint=f"use a token instead: ask an administrator for `greenroom accounts:token {row.email}`",
         )
     attempt.wrong = False
     if not LEAST <= len(new) <= MOST:
         raise UserError(
-            f"The new password must have {LEAST} to {MOST} characters.", hint="a sentence of four words is a good one"
+            f"The new password must have {LEAST} to {MOST} characters.", hint="for example, use four random words"
         )
     try:
         validate_password(new, user=row)

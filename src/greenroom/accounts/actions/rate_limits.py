@@ -1,7 +1,7 @@
-"""How often somebody may ask: buckets of tokens per account and per address, and a small one for wrong passwords.
+"""Rate limits: token buckets per account and per IP address, and separate ones for wrong passwords.
 
-Kept in the memory of the one web process: after a restart everybody starts with a full bucket, which harms nobody. The
-numbers are Heroku's where Heroku has them (4500 tokens, one more every 0.8 s).
+The buckets are in the memory of the single web process; a restart fills them. The default rate is Heroku's (4500
+requests, one more every 0.8 s).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from greenroom.basics.waiting_limits import neighbours
 
 
 class RateLimitError(UserError):
-    """Too many requests; trying again after ``retry_after`` seconds helps."""
+    """Too many requests; retry after ``retry_after`` seconds."""
 
     id = "rate_limit"
     status = 429
@@ -34,21 +34,19 @@ class RateLimitError(UserError):
 
 ANYWHERE = "passwords of"
 PATIENCE, MOST_WAITING = 7.0, 8
-"""Seconds that a sign-in may wait for its turn, and how many may at once."""
+"""Seconds that a sign-in may wait, and how many may wait at once."""
 HASHES, HASH_PATIENCE = 4, 10.0
-"""Passwords that are hashed at once, with 100 MB each, and the seconds that one more waits for its turn."""
+"""Concurrent password hashes (100 MB of memory each), and the seconds to wait for a free one."""
 _hashing = threading.BoundedSemaphore(HASHES)
 _waiting: set[str] = set()
 _lock = threading.Lock()
 _requests, _passwords = Buckets(), Buckets()
-"""Apart, so that no number of requests makes a wrong password forgotten."""
+"""Separate, so that a flood of requests cannot evict the buckets of wrong passwords."""
 
 
 def spend(actor: Actor | None, address: str) -> int | None:
-    """Count one request: of the account, or of the address of somebody unknown. How many are left; None when there is
-    no limit.
-
-    RateLimitError when none is left.
+    """Count a request of the account, or of the IP address without an account. Returns the remaining requests, None
+    without a limit. RateLimitError when none is left.
     """
     rate = settings.ACCOUNT_RATE if actor else settings.ADDRESS_RATE
     if rate is None:
@@ -59,16 +57,16 @@ def spend(actor: Actor | None, address: str) -> int | None:
         if left >= 0:
             bucket.tokens = left
     if left < 0:
-        who = "Your account" if actor else f"The address {address}"
+        who = "Your account" if actor else f"The IP address {address}"
         seconds = -left * 60 / rate.per_minute
         raise RateLimitError(
-            f"{who} reached the API rate limit: {rate}.", retry_after=seconds, hint="wait, then ask less often"
+            f"{who} reached the API rate limit: {rate}.", retry_after=seconds, hint="wait, then send fewer requests"
         )
     return int(left)
 
 
 def remaining(actor: Actor) -> int:
-    """How many requests the account may make at once; the whole bucket when there is no limit."""
+    """The remaining requests of the account; 4500 without a limit."""
     rate = settings.ACCOUNT_RATE
     if rate is None:
         return 4500
@@ -78,22 +76,20 @@ def remaining(actor: Actor) -> int:
 
 @dataclass
 class Attempt:
-    """One password that is being checked. wrong: its tokens are kept."""
+    """A password check in progress. wrong: the tokens are not returned."""
 
     wrong: bool = False
 
 
 @contextmanager
 def attempt(email: str, address: str, *, known: Callable[[], bool] = bool) -> Iterator[Attempt]:
-    """Check one password in the block. Its tokens are taken before, so that parallel attempts count too, and returned
+    """Context manager for a password check. Takes tokens first, so that parallel attempts count, and returns them
     unless ``wrong`` is set.
 
-    After many wrong passwords for the account from the address it waits a few seconds first; RateLimitError when that
-    would take longer.
-    So a stranger's guesses do not lock the owner out: not from another address, and at the same one they only slow
-    down. Guesses from many
-    addresses have a limit of their own, which does not hold where the account has signed in before: ``known`` says
-    whether.
+    After many wrong passwords for the account from the address, it waits a few seconds; RateLimitError when the wait
+    would be longer. So guesses by strangers never lock out the owner at another address, and only delay the owner at
+    the same address. Guesses from many addresses have a separate limit, which does not apply to addresses from which
+    the account has signed in before (``known``).
     """
     keys, found = _reserve(email, address, known), Attempt()
     try:
@@ -111,9 +107,7 @@ def attempt(email: str, address: str, *, known: Callable[[], bool] = bool) -> It
 
 
 def _reserve(email: str, address: str, known: Callable[[], bool]) -> list[tuple[str, Rate]]:
-    """Take one token of each bucket, the address's first, or of none; the buckets. Waits for its turn, or raises
-    RateLimitError.
-    """
+    """Take a token from each bucket, or from none; returns the buckets. May wait. RateLimitError."""
     keys = _password_keys(email, address)
     short = _take_all(keys)
     if any(key.startswith(ANYWHERE) for key in short) and known():
@@ -125,10 +119,10 @@ def _reserve(email: str, address: str, known: Callable[[], bool]) -> list[tuple[
 
 
 def _take_all(keys: list[tuple[str, Rate]], *, patience: float = 0.0) -> dict[str, float]:
-    """Take one token of each bucket; where tokens are missing, nothing is taken and the seconds of each such bucket are
-    returned.
+    """Take a token from each bucket. If some are empty, take none and return ``{bucket: seconds until it has one}``.
 
-    patience: buckets that have a token within so many seconds lend it, one bucket to one borrower at a time.
+    patience: borrow from buckets that have a token within this many seconds; one borrower per bucket at a time.
+    RateLimitError if that is impossible.
     """
     with _lock:
         buckets = [(key, rate, _passwords.at(key, rate)) for key, rate in keys]
@@ -151,7 +145,7 @@ def _take_all(keys: list[tuple[str, Rate]], *, patience: float = 0.0) -> dict[st
 
 
 def _wait(keys: list[tuple[str, Rate]]) -> None:
-    """Borrow the tokens and wait until they would have been there."""
+    """Borrow the tokens and wait until they are available."""
     lent = _take_all(keys, patience=PATIENCE)
     try:
         if lent:
@@ -169,7 +163,7 @@ def _give_back(keys: list[tuple[str, Rate]]) -> None:
 
 
 def forget() -> None:
-    """Fill all buckets."""
+    """Fill all buckets, for tests."""
     with _lock:
         _requests.clear()
         _passwords.clear()
@@ -177,13 +171,13 @@ def forget() -> None:
 
 
 def _password_keys(email: str, address: str) -> list[tuple[str, Rate]]:
-    """The buckets of a wrong password: of the address, of the account at that address, and of the account anywhere."""
+    """The buckets of a wrong password: of the address, of the account at that address, and of the account in total."""
     rate: Rate | None = settings.PASSWORD_RATE
     if rate is None:
         return []
-    name, place = email.casefold()[:254], neighbours(address)
+    name, network = email.casefold()[:254], neighbours(address)
     return [
-        (f"passwords from {place}", Rate(rate.most * 3, rate.per_minute * 3)),
-        (f"password of {name} from {place}", rate),
+        (f"passwords from {network}", Rate(rate.most * 3, rate.per_minute * 3)),
+        (f"password of {name} from {network}", rate),
         (f"{ANYWHERE} {name}", Rate(rate.most * 10, rate.per_minute)),
     ]

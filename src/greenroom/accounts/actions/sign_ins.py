@@ -1,7 +1,7 @@
-"""Writes sign-ins of commands: a command begins one, its person says yes on a page, and the command gets a token.
+"""Browser sign-ins of the Heroku CLI: the CLI begins one, the user approves it on a page, and the CLI gets a token.
 
-Both secrets (the page's address, the command's credential) are random and stand as hashes; a sign-in holds for ten
-minutes and is used once.
+Both secrets (in the page's URL, and the CLI's credential) are random and stored as hashes. A sign-in is valid for ten
+minutes and can be used once.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ HOLDS = timedelta(minutes=10)
 SESSION_SECONDS = 30 * 24 * 3600
 ATTEMPTS = 10
 EACH, OPEN = 100, 5_000
-"""Sign-ins that wait, of one network and in all."""
+"""Limits of pending sign-ins: per network and in total."""
 
 
 @transaction.atomic
 def begin(*, description: str, address: str) -> tuple[SignIn, str, str]:
-    """A sign-in, the secret of its page and the command's. While many of the same network wait, the oldest of them is
-    over.
+    """Create a sign-in; returns it, the secret of its page and the secret of the command. Above the limit, the oldest
+    pending one of the same network is deleted.
     """
     SignIn.objects.filter(created_at__lt=clock.now() - HOLDS).delete()
     network = neighbours(address)
@@ -45,29 +45,29 @@ def begin(*, description: str, address: str) -> tuple[SignIn, str, str]:
 
 
 def _make_room(network: str) -> None:
-    """Strangers' sign-ins keep nobody else from signing in: the oldest of this network goes, or of the one that has
-    most.
+    """Delete the oldest pending sign-ins of this network above its limit; at the total limit, those of the network with
+    the most. So no network can block the sign-ins of others.
     """
     waiting = SignIn.objects.filter(used_at=None, account=None)
-    place, keep = network, EACH - 1
+    crowded, keep = network, EACH - 1
     if waiting.count() >= OPEN:
-        place, count = waiting.values_list("network").annotate(count=Count("id")).order_by("-count")[0]
+        crowded, count = waiting.values_list("network").annotate(count=Count("id")).order_by("-count")[0]
         keep = count - 1
-    spare = waiting.filter(network=place).order_by("-created_at").values_list("pk", flat=True)[keep:]
+    spare = waiting.filter(network=crowded).order_by("-created_at").values_list("pk", flat=True)[keep:]
     SignIn.objects.filter(pk__in=list(spare)).delete()
 
 
 def of_page(secret: str) -> SignIn:
-    """The sign-in of a page's address that still waits. NotFoundError for all others."""
+    """The pending sign-in of a page secret. NotFoundError when there is none."""
     row = SignIn.objects.filter(page=token_digest(secret), created_at__gt=clock.now() - HOLDS).first()
     if row is None or row.account_id or row.refused or row.attempts >= ATTEMPTS:
-        raise NotFoundError("This sign-in is over.", hint="begin a new one with: heroku login")
+        raise NotFoundError("This sign-in has expired or was already used.", hint="start a new one with: heroku login")
     return row
 
 
 @transaction.atomic
 def missed(*, row: SignIn) -> None:
-    """A wrong password on the page; after ten the sign-in is over."""
+    """Count a wrong password on the page. After ten, the sign-in is invalid."""
     found = SignIn.objects.select_for_update(no_key=True).get(pk=row.pk)
     found.attempts += 1
     found.save(update_fields=["attempts"])
@@ -75,15 +75,17 @@ def missed(*, row: SignIn) -> None:
 
 @transaction.atomic
 def approve(*, row: SignIn, actor: Actor) -> None:
-    """Let the command in as the actor. ForbiddenError when the credential may not make tokens of scope global."""
+    """Sign the command in as the actor. ForbiddenError when the credential cannot create tokens of scope global,
+    ConflictError when the sign-in was already answered.
+    """
     if "global" not in actor.scopes or actor.account_id is None:
         raise ForbiddenError(
-            "A token of a narrower scope cannot sign a command in.",
+            "Only a token of scope global can sign in the CLI.",
             hint="use your password, or a token of scope global",
         )
     found = SignIn.objects.select_for_update(no_key=True).get(pk=row.pk)
     if found.account_id or found.refused:
-        raise ConflictError("This sign-in is over.", hint="heroku login")
+        raise ConflictError("This sign-in was already answered.", hint="heroku login")
     found.account_id = actor.account_id
     found.save(update_fields=["account"])
     audit(actor=actor, action="session.approve", detail={"description": found.description, "address": found.address})
@@ -91,14 +93,14 @@ def approve(*, row: SignIn, actor: Actor) -> None:
 
 @transaction.atomic
 def refuse(*, row: SignIn) -> None:
-    """The person did not ask for it."""
+    """Reject the sign-in: the user has not requested it."""
     SignIn.objects.filter(pk=row.pk, account=None).update(refused=True)
 
 
 @transaction.atomic
 def collect(*, id: str, secret: str) -> str | None:
-    """The token for the command whose person said yes, once; None while nobody has. NotFoundError for a wrong secret or
-    one that is over.
+    """The token for an approved sign-in, only once; None while it is pending. NotFoundError for a wrong secret or a
+    used sign-in, ForbiddenError for a rejected or expired one.
     """
     row = (
         SignIn.objects.select_for_update(no_key=True, of=("self",))
@@ -109,11 +111,9 @@ def collect(*, id: str, secret: str) -> str | None:
         else None
     )
     if row is None or not hmac.compare_digest(row.command, token_digest(secret)) or row.used_at:
-        raise NotFoundError("There is no such sign-in.", hint="heroku login")
+        raise NotFoundError("Couldn't find that sign-in.", hint="heroku login")
     if row.refused or row.attempts >= ATTEMPTS or clock.now() - row.created_at > HOLDS:
-        raise ForbiddenError(
-            "The sign-in was refused, or nobody answered it in time.", hint="heroku login, or: heroku login -i"
-        )
+        raise ForbiddenError("The sign-in was rejected or has expired.", hint="heroku login, or: heroku login -i")
     if row.account is None:
         return None
     row.used_at = clock.now()

@@ -1,4 +1,4 @@
-"""SSH public keys of an account: read, kept and removed. There is no SSH transport; git goes over HTTPS."""
+"""SSH public keys of an account: parse, add and remove. Git uses HTTPS only; there is no SSH transport."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ HINT = "send the one line of a file such as ~/.ssh/id_ed25519.pub"
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key as it is kept. fingerprint: ``SHA256:...`` as ssh-keygen -l shows it; comment: the words behind the key,
-    may be empty.
-    """
+    """A parsed public key. fingerprint: ``SHA256:...`` as ``ssh-keygen -l`` prints it; comment: may be empty."""
 
     type: str
     body: str
@@ -39,11 +37,11 @@ class PublicKey:
 
 
 def read_public_key(text: str) -> PublicKey:
-    """The key in the one line of a .pub file. UserError says what is wrong and never repeats the text, which may be a
-    secret.
+    """Parse the line of a .pub file. UserError for an invalid key; its message never contains the text, which may be a
+    private key.
     """
     if PRIVATE.search(text):
-        raise UserError("This is a private key. It was not kept; keep it to yourself.", hint=HINT)
+        raise UserError("This is a private key. It was not stored. Never share it.", hint=HINT)
     line = text.strip().replace("\t", " ")
     if not line or len(line) > MAX_LENGTH or printable(line, one_line=True) != line:
         raise UserError(f"public_key must be one line of at most {MAX_LENGTH} characters: TYPE KEY COMMENT.", hint=HINT)
@@ -54,10 +52,10 @@ def read_public_key(text: str) -> PublicKey:
         blob = base64.b64decode(body, validate=True)
         key = load_ssh_public_key(f"{kind} {body}".encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UserError(f"The {kind} key is damaged: what follows the type is no such key.", hint=HINT) from error
+        raise UserError(f"The {kind} key is invalid: its data is not a key of this type.", hint=HINT) from error
     if isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS:
         raise UserError(
-            f"The RSA key has {key.key_size} bits; it must have {RSA_BITS} or more.", hint="ssh-keygen -t ed25519"
+            f"The RSA key has {key.key_size} bits; at least {RSA_BITS} are required.", hint="ssh-keygen -t ed25519"
         )
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
     return PublicKey(kind, body, comment.strip()[:200], f"SHA256:{digest}")
@@ -65,13 +63,11 @@ def read_public_key(text: str) -> PublicKey:
 
 @transaction.atomic
 def add(*, actor: Actor, account: Account, text: str) -> SSHKey:
-    """Keep a public key; without a comment it gets the account's e-mail as one. UserError for a bad one or one that is
-    kept already.
-    """
+    """Add a public key. The default comment is the account's e-mail address. UserError."""
     key = read_public_key(text)
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     if account.ssh_keys.count() >= MAX_KEYS:
-        raise UserError(f"An account has at most {MAX_KEYS} SSH keys.", hint="heroku keys:remove COMMENT")
+        raise UserError(f"SSH key limit reached ({MAX_KEYS}).", hint="heroku keys:remove COMMENT")
     comment = key.comment or account.email
     line = f"{key.type} {key.body} {comment}"
     try:
@@ -85,7 +81,7 @@ def add(*, actor: Actor, account: Account, text: str) -> SSHKey:
 
 @transaction.atomic
 def remove(*, actor: Actor, account: Account, key: str) -> SSHKey:
-    """Forget a key, named by its id or its fingerprint. NotFoundError if the account has none such."""
+    """Remove a key, given its id or fingerprint. NotFoundError if the account has no such key."""
     row = find(account, key)
     SSHKey.objects.filter(pk=row.pk).delete()
     audit(actor=actor, action="key.remove", detail={"key": key, "fingerprint": row.fingerprint})
@@ -93,7 +89,7 @@ def remove(*, actor: Actor, account: Account, key: str) -> SSHKey:
 
 
 def find(account: Account, key: str) -> SSHKey:
-    """The account's key of that id or fingerprint; NotFoundError if there is none."""
+    """The account's key with that id or fingerprint. NotFoundError if there is none."""
     row = next((row for row in account.ssh_keys.all() if key in (str(row.id), row.fingerprint)), None)
     if row is None:
         raise NotFoundError("Couldn't find that key.", resource="key")

@@ -1,6 +1,4 @@
-"""Token buckets in memory, a bounded number of them. When there is no room for a new one, full buckets are dropped,
-then the oldest.
-"""
+"""A bounded number of token buckets in memory. At the limit, full buckets are dropped, then the least recently used."""
 
 from __future__ import annotations
 
@@ -10,14 +8,14 @@ from greenroom.accounts.rules import Rate, refilled
 from greenroom.basics import clock
 
 MOST = 20_000
-"""Buckets that are kept at once."""
+"""Limit of buckets."""
 SWEEP_SECONDS = 60.0
-"""Between two searches for full buckets."""
+"""Seconds between two sweeps of full buckets."""
 
 
 @dataclass
 class Bucket:
-    """tokens: below 0 when a request that waits has borrowed one. at: when that was so, by the monotonic clock."""
+    """tokens: below 0 when a waiting request has borrowed one. at: the monotonic time of the last update."""
 
     tokens: float
     at: float
@@ -25,7 +23,7 @@ class Bucket:
 
 
 class Buckets:
-    """Not thread-safe; the caller holds a lock."""
+    """A map of buckets. Not thread-safe; the caller must hold a lock."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Bucket] = {}
@@ -35,14 +33,14 @@ class Buckets:
         return len(self._kept)
 
     def at(self, key: str, rate: Rate) -> Bucket:
-        """The bucket as it is now; a new one is full."""
+        """The current bucket; a new one is full."""
         now = clock.monotonic()
         bucket = self._kept.pop(key, None)
         if bucket is None:
             self._make_room(now)
             bucket = Bucket(float(rate.most), now, rate)
         bucket.tokens, bucket.at, bucket.rate = refilled(bucket.tokens, now - bucket.at, rate), now, rate
-        self._kept[key] = bucket  # the last in the order of use
+        self._kept[key] = bucket  # now the most recently used
         return bucket
 
     def clear(self) -> None:

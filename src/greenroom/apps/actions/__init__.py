@@ -1,4 +1,4 @@
-"""Creates, renames and destroys apps; their collaborators, domains and settings."""
+"""Creates, renames and destroys apps, and changes their collaborators, domains and settings."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ WORDS = (
 DESTROY_ATTEMPTS = 5
 NAMES_LOCK = 7_404
 NAMES_ALONE = 1_000_000
-"""From here on are the numbers of tombstones that stand for a name alone; those of apps give system uids and stay far
-below.
+"""Tombstones of a former name only have numbers from here on. The numbers of apps, which give system uids, are lower.
 """
 
 
 @transaction.atomic
 def create(*, actor: Actor, name: str | None = None) -> App:
-    """A new app owned by the actor. UserError for a bad name, ConflictError for a taken one."""
+    """Create an app owned by the actor. UserError for an invalid name, ConflictError for a taken name or when the
+    account has reached its app limit.
+    """
     name = name or f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{secrets.randbelow(90000) + 10000}"
     _lock_names()
     _check_name(actor, name)
@@ -65,7 +66,7 @@ def create(*, actor: Actor, name: str | None = None) -> App:
 
 
 def _lock_names() -> None:
-    """Names and numbers of apps are given one after the other, until the transaction ends."""
+    """Serialize the allocation of app names and numbers until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [NAMES_LOCK])
 
@@ -74,25 +75,25 @@ def lock_app(pk: UUID) -> App:
     """Lock one app until the transaction ends; its row as it is behind the lock. NotFoundError when it is gone."""
     row = (
         App.objects.select_for_update(no_key=True).filter(pk=pk).first()
-    )  # no join: its rows may be older than the lock
+    )  # no join: it would read rows before the lock
     if row is None:
         raise queries.gone()
     return row
 
 
 def lock_apps(ids: Iterable[UUID]) -> list[App]:
-    """Lock several apps until the transaction ends, in the order in which everybody does; those that are there.
+    """Lock several apps until the transaction ends; returns the existing ones.
 
-    It is the first thing that a transaction does which changes more than one app: the audit log's lock and all other
-    rows come after.
+    A transaction that changes more than one app must call this first, before it locks the audit log or any other row:
+    the fixed lock order prevents deadlocks.
     """
     return list(App.objects.select_for_update(no_key=True).filter(pk__in=set(ids)).order_by("pk"))
 
 
 def lock_found(find: Callable[[], Iterable[UUID]], then: Callable[[], object] = lambda: None) -> list[App]:
-    """Lock the apps that ``find`` names. It is asked again behind the locks, for as long as apps were added meanwhile.
+    """Lock the apps that ``find`` returns. Calls ``find`` again after locking, and repeats if apps were added.
 
-    then: locks what whoever adds an app locks as well. Call it inside of a transaction, before anything else.
+    then: takes the lock that adding an app also takes. Call this in a transaction, before anything else.
     """
     while True:
         ids = set(find())
@@ -101,22 +102,17 @@ def lock_found(find: Callable[[], Iterable[UUID]], then: Callable[[], object] = 
             then()
             if ids >= set(find()):
                 return rows
-            transaction.set_rollback(True)  # lets the locks go: the next round takes all of them in order
+            transaction.set_rollback(True)  # release the locks: the next round takes all of them in order
 
 
 def room_for_another(owner: Account) -> Account:
-    """The account, locked; ConflictError when it owns as many apps as one account may. Administrators may own any
-    number.
-    """
+    """Lock the account and return it. ConflictError when it has reached its app limit (not for administrators)."""
     owner = Account.objects.select_for_update(no_key=True).get(pk=owner.pk)
     most = settings.ACCOUNT_APPS
     if most and not owner.is_admin and App.objects.filter(owner=owner).count() >= most:
         raise ConflictError(
-            f"{owner.email} owns {most} apps, as many as one account may.",
-            hint=(
-                "heroku apps:destroy -a APP removes one that nobody needs; the operator can raise"
-                " GREENROOM_ACCOUNT_APPS"
-            ),
+            f"App limit of {owner.email} reached ({most}).",
+            hint="remove an app: heroku apps:destroy -a APP; or ask the operator to raise GREENROOM_ACCOUNT_APPS",
         )
     return owner
 
@@ -133,18 +129,18 @@ def _check_name(actor: Actor, name: str) -> None:
     freed = AppTombstone.objects.filter(name=name, at__gt=since).exclude(owner_id=actor.account_id).exists()
     if freed:
         raise ConflictError(
-            f"Name {name} was freed less than {FREED_NAME_DAYS} days ago and is held for its owner.",
+            f"Name {name} was freed less than {FREED_NAME_DAYS} days ago and is reserved for its previous owner.",
             id="invalid_params",
         )
 
 
 @transaction.atomic
 def rename(*, actor: Actor, app: App, name: str) -> App:
-    """Give the app another name; its id, and with it all its folders, stay."""
+    """Rename the app. Its id and folders stay. UserError for an invalid name, ConflictError for a taken name."""
     if name == app.name:
         return app
     _lock_names()
-    app.name = lock_app(app.pk).name  # somebody else may have renamed it meanwhile
+    app.name = lock_app(app.pk).name  # another request may have renamed it
     _check_name(actor, name)
     before = app.name
     AppTombstone.objects.create(name=before, number=_next_tombstone_number(), owner=app.owner, at=clock.now())
@@ -155,22 +151,21 @@ def rename(*, actor: Actor, app: App, name: str) -> App:
 
 
 def _next_tombstone_number() -> int:
-    """A number for a tombstone that stands for a name alone: above any that an app can get."""
+    """The number of a tombstone for a former name only: above all numbers of apps."""
     top = AppTombstone.objects.filter(number__gte=NAMES_ALONE).aggregate(top=Max("number"))["top"]
     return (top or NAMES_ALONE) + 1
 
 
 def destroy(*, actor: Actor, app: App) -> None:
-    """Remove the app's row and all that hangs on it; what is on disk and in engines is ended by the caller.
+    """Delete the app's row and all dependent rows. The caller removes files and dynos.
 
-    Its row is locked first: whoever is about to commit something of the app waits, and then finds that there is none.
-    NotFoundError when
-    somebody else has destroyed it meanwhile.
+    Locks the app's row first, so that concurrent changes of the app wait and then fail. NotFoundError when the app has
+    already been destroyed.
     """
     for attempt in range(1, DESTROY_ATTEMPTS + 1):
         try:
             return _destroy(actor, app)
-        except (IntegrityError, OperationalError):  # two that wait for each other: PostgreSQL ends one
+        except (IntegrityError, OperationalError):  # PostgreSQL has detected a deadlock
             if attempt == DESTROY_ATTEMPTS:
                 raise
 
@@ -187,12 +182,14 @@ def _destroy(actor: Actor, app: App) -> None:
 
 @transaction.atomic
 def change_settings(*, actor: Actor, app: App, **changes: Any) -> App:
-    """Set columns of the app: maintenance, required_checks, deploy_paused, deploy_paused_until, settings, buildpack."""
+    """Set columns of the app: maintenance, required_checks, deploy_paused, deploy_paused_until, settings, buildpack.
+    UserError for any other.
+    """
     allowed = {"maintenance", "required_checks", "deploy_paused", "deploy_paused_until", "settings", "buildpack"}
     unknown = set(changes) - allowed
     if unknown:
         raise UserError(
-            f"Unknown setting: {', '.join(sorted(unknown))}.", hint=f"settings are {', '.join(sorted(allowed))}"
+            f"Unknown setting: {', '.join(sorted(unknown))}.", hint=f"valid settings: {', '.join(sorted(allowed))}"
         )
     for key, value in changes.items():
         setattr(app, key, value)
@@ -202,26 +199,24 @@ def change_settings(*, actor: Actor, app: App, **changes: Any) -> App:
 
 
 def switch_certificates(*, app: App, on: bool) -> None:
-    """Set whether Greenroom makes certificates for the app's domains. The caller writes the audit log."""
+    """Turn automatic certificates of the app on or off. The caller writes the audit log."""
     app.acm = on
     app.save(update_fields=["acm", "updated_at"])
 
 
 def note_released(*, pk: UUID, https: bool) -> None:
-    """Set the time of the app's newest release that went live, and whether that sends visitors to HTTPS."""
+    """Record that a release went live now, and whether the app redirects visitors to HTTPS."""
     App.objects.filter(pk=pk).update(released_at=clock.now(), https=https)
 
 
 @transaction.atomic
 def add_collaborator(*, actor: Actor, app: App, email: str, role: str = "developer") -> Collaborator:
-    """Let an account into the app, or change its role. NotFoundError if there is no such account."""
+    """Add a collaborator, or change the role. UserError for an unknown role, NotFoundError for an unknown account."""
     if role not in rules.ROLES:
-        raise UserError(f"Role {role!r} does not exist.", hint=f"roles are {', '.join(rules.ROLES)}")
+        raise UserError(f"Role {role!r} does not exist.", hint=f"valid roles: {', '.join(rules.ROLES)}")
     account = by_email(email)
     if account is None:
-        raise NotFoundError(
-            f"There is no account for {email}.", hint=f"greenroom accounts:create {email}", resource="account"
-        )
+        raise NotFoundError(f"No account for {email}.", hint=f"greenroom accounts:create {email}", resource="account")
     row, _ = Collaborator.objects.update_or_create(app=app, account=account, defaults={"role": role})
     audit(actor=actor, action="access.add", app=app, detail={"email": account.email, "role": role})
     return row
@@ -229,7 +224,7 @@ def add_collaborator(*, actor: Actor, app: App, email: str, role: str = "develop
 
 @transaction.atomic
 def remove_collaborator(*, actor: Actor, app: App, email: str) -> Collaborator:
-    """Take an account's role in the app away."""
+    """Remove a collaborator. NotFoundError when the account is not a collaborator."""
     row = queries.collaborator(app, email)
     audit(actor=actor, action="access.remove", app=app, detail={"email": row.account.email})
     row.delete()
@@ -240,11 +235,11 @@ def remove_collaborator(*, actor: Actor, app: App, email: str) -> Collaborator:
 def add_domain(
     *, actor: Actor, app: App, hostname: str, reserved: tuple[str, ...] = (), proven: bool | None = False
 ) -> Domain:
-    """A host name for the app. ``reserved``: names and zones that belong to the installation itself.
+    """Add a domain to the app. ``reserved``: host names and zones of the installation itself.
 
-    A wildcard, and a name in or above a domain of another owner's app, needs a proof (``proven``) or an administrator.
-    ForbiddenError without;
-    PlatformError when that is not known (None).
+    A wildcard, and a parent or subdomain of another owner's domain, requires a verified TXT record (``proven``) or an
+    administrator: ForbiddenError without, PlatformError when the DNS lookup failed (``proven`` is None). UserError for
+    an invalid or reserved name, ConflictError for a taken one.
     """
     try:
         normal = rules.normal_hostname(hostname)
@@ -254,22 +249,23 @@ def add_domain(
         raise UserError(f"{normal} belongs to this installation.", hint="use a domain of your own")
     taken = Domain.objects.filter(hostname=normal).first()
     if taken is not None:
-        whose = f"a domain of {app.name} already" if taken.app_id == app.pk else "currently in use by another app"
+        whose = f"already a domain of {app.name}" if taken.app_id == app.pk else "currently in use by another app"
         raise ConflictError(f"{normal} is {whose}.", id="invalid_params")
     why = "" if proven or actor.is_admin else queries.needs_proof(app, normal)
     name, text = queries.proof_of(app, normal)
     if why and proven is None:
         raise PlatformError(
-            f"{why} Whether the TXT record {name} shows that {rules.zone_of(normal)} is yours is not known: no name"
-            " server of this machine answered.",
+            f"{why} Ownership of {rules.zone_of(normal)} could not be verified with the TXT record {name}: no name"
+            " server answered.",
             hint=f'try again in a minute, or ask an administrator for: greenroom domains:add "{normal}" -a {app.name}',
         )
     if why:
         raise ForbiddenError(
-            f"{why} A TXT record must show that {rules.zone_of(normal)} is yours, or an administrator adds the domain.",
+            f"{why} Verify that you own {rules.zone_of(normal)} with a TXT record, or ask an administrator to add the"
+            " domain.",
             hint=(
-                f'add to the DNS: {name} TXT "{text}" and try again, or ask an administrator for: greenroom domains:add'
-                f' "{normal}" -a {app.name}'
+                f'add the DNS record {name} TXT "{text}" and try again, or ask an administrator for: greenroom'
+                f' domains:add "{normal}" -a {app.name}'
             ),
         )
     row = Domain.objects.create(app=app, hostname=normal)
@@ -279,7 +275,7 @@ def add_domain(
 
 @transaction.atomic
 def remove_domain(*, actor: Actor, app: App, hostname: str) -> Domain:
-    """Take a host name away from the app."""
+    """Remove a domain from the app. NotFoundError when it is not a domain of the app."""
     row = Domain.objects.filter(app=app, hostname=hostname.strip().lower().rstrip(".")).first()
     if row is None:
         raise NotFoundError(
@@ -288,5 +284,5 @@ def remove_domain(*, actor: Actor, app: App, hostname: str) -> Domain:
             resource="domain",
         )
     audit(actor=actor, action="domain.remove", app=app, detail={"hostname": row.hostname})
-    Domain.objects.filter(pk=row.pk).delete()  # the row keeps its id for the answer
+    Domain.objects.filter(pk=row.pk).delete()  # ``row`` keeps its id for the response
     return row

@@ -1,4 +1,4 @@
-"""Writes offers of an app to somebody else, and what becomes of them: ownership moves when the recipient accepts."""
+"""App transfers: the owner offers an app, and the recipient becomes the owner by accepting."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ STATES = ("accepted", "declined")
 
 
 def concerning(actor: Actor) -> QuerySet[AppTransfer]:
-    """The offers that the actor made or got, newest first."""
+    """The transfers sent or received by the actor, newest first."""
     rows = AppTransfer.objects.select_related("app", "owner", "recipient").order_by("-created_at")
     return rows.filter(Q(owner_id=actor.account) | Q(recipient_id=actor.account))
 
 
 @transaction.atomic
 def offer(*, actor: Actor, app: App, recipient: str) -> AppTransfer:
-    """Offer the app to an account. UserError or NotFoundError for a recipient who cannot be one; ConflictError while
-    another offer is open.
+    """Offer the app to an account. NotFoundError for an unknown recipient, UserError for its owner, ConflictError while
+    another transfer is pending.
     """
     app = lock_app(app.pk)
     account = Account.objects.filter(email__iexact=address(recipient), is_active=True).first()
     if account is None:
         raise NotFoundError(
-            f"There is no account for {recipient[:100]}.",
+            f"No account for {recipient[:100]}.",
             hint=f"greenroom accounts:create {recipient[:100]}",
             resource="account",
         )
     if account.pk == app.owner_id:
-        raise UserError(f"{account.email} owns {app.name} already.")
+        raise UserError(f"{account.email} already owns {app.name}.")
     if app.transfers.filter(state="pending").exists():
         raise ConflictError(
-            f"{app.name} is offered to somebody already.",
-            hint="DELETE /account/app-transfers/ID takes the offer back",
+            f"{app.name} already has a pending transfer.",
+            hint="withdraw it: DELETE /account/app-transfers/ID",
             id="invalid_params",
         )
     row = AppTransfer.objects.create(app=app, owner=app.owner, recipient=account)
@@ -51,7 +51,9 @@ def offer(*, actor: Actor, app: App, recipient: str) -> AppTransfer:
 
 @transaction.atomic
 def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
-    """The recipient accepts or declines. Accepted: the app is theirs, and who owned it before is an operator of it."""
+    """Accept or decline a transfer as its recipient. After acceptance the previous owner is an operator of the app.
+    UserError, ForbiddenError, ConflictError.
+    """
     if state not in STATES:
         raise UserError("state must be accepted or declined.")
     row = (
@@ -60,9 +62,9 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
         .get(pk=transfer.pk)
     )
     if row.recipient_id != actor.account_id:
-        raise ForbiddenError("Only the recipient answers an offer.", hint=f"ask {row.recipient.email}")
+        raise ForbiddenError("Only the recipient can answer a transfer.", hint=f"ask {row.recipient.email}")
     if row.state != "pending":
-        raise ConflictError(f"The offer was {row.state} before.", id="invalid_params")
+        raise ConflictError(f"The transfer was already {row.state}.", id="invalid_params")
     row.state = state
     row.save(update_fields=["state", "updated_at"])
     if state == "accepted":
@@ -82,7 +84,7 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
 
 @transaction.atomic
 def withdraw(*, actor: Actor, transfer: AppTransfer) -> AppTransfer:
-    """The owner takes an open offer back."""
+    """Withdraw a pending transfer as its owner. ForbiddenError, ConflictError."""
     row = (
         AppTransfer.objects.select_for_update(no_key=True)
         .select_related("app", "owner", "recipient")
@@ -90,19 +92,17 @@ def withdraw(*, actor: Actor, transfer: AppTransfer) -> AppTransfer:
     )
     if row.owner_id != actor.account_id:
         raise ForbiddenError(
-            "Only who made an offer takes it back.", hint='the recipient declines it: PATCH {"state": "declined"}'
+            "Only the sender can withdraw a transfer.", hint='as the recipient, decline it: PATCH {"state": "declined"}'
         )
     if row.state != "pending":
-        raise ConflictError(f"The offer was {row.state} before.", id="invalid_params")
+        raise ConflictError(f"The transfer was already {row.state}.", id="invalid_params")
     audit(actor=actor, action="app.transfer.withdraw", app=row.app, detail={"recipient": row.recipient.email})
     AppTransfer.objects.filter(pk=row.pk).delete()
     return row
 
 
 def find(actor: Actor, name: str) -> AppTransfer:
-    """An offer that concerns the actor, by id or by the app's name: then the open one. NotFoundError if there is
-    none.
-    """
+    """A transfer of the actor by id, or the pending one of the app with that name. NotFoundError if there is none."""
     rows = concerning(actor)
     try:
         row = rows.filter(pk=uuid.UUID(name)).first()
@@ -110,6 +110,8 @@ def find(actor: Actor, name: str) -> AppTransfer:
         row = rows.filter(app__name=name, state="pending").first()
     if row is None:
         raise NotFoundError(
-            "Couldn't find that app transfer.", hint="GET /account/app-transfers lists yours", resource="app_transfer"
+            "Couldn't find that app transfer.",
+            hint="list your transfers: GET /account/app-transfers",
+            resource="app_transfer",
         )
     return row

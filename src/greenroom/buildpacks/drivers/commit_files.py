@@ -1,4 +1,4 @@
-"""Reads single files of a commit's tar without unpacking it: names and contents, never paths on this host.
+"""Reads single files of a commit's tar without unpacking it.
 
 The tar may come from a build dyno (after bin/pre_compile), so every size and count is capped and nothing is extracted.
 """
@@ -64,12 +64,12 @@ class Source:
             raise BuildError("checkout", f"The files of the commit cannot be read: {error}.") from error
 
     def leave_out(self, names: Iterable[str]) -> None:
-        """Forget these files, as if they had not been committed."""
+        """Ignore these files, as if they were not committed."""
         for name in names:
             self._members.pop(name, None)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._archive.close()
 
     def __contains__(self, name: str) -> bool:
@@ -77,8 +77,8 @@ class Source:
         return target in self._members or (target != "" and self._is_folder(target))
 
     def target(self, name: str) -> str:
-        """Where a name leads, following the links of the tree as the dyno would see them; empty: out of the tree, or in
-        a circle.
+        """The target of a name after following the tree's links as in the dyno; '' if it is outside of the tree, or in
+        a loop.
         """
         wanted, links = name.split("/"), 0
         done: list[str] = []
@@ -105,7 +105,7 @@ class Source:
         return sorted(name for name, member in self._members.items() if not member.isdir())
 
     def root_names(self) -> list[str]:
-        """What stands in the root folder; folders end with ``/``."""
+        """The entries of the root folder; folders end with ``/``."""
         folders = {name.split("/", 1)[0] for name in self._members if "/" in name}
         folders |= {name for name, member in self._members.items() if "/" not in name and member.isdir()}
         links = [name for name, member in self._members.items() if "/" not in name and member.issym()]
@@ -118,8 +118,8 @@ class Source:
         return member.isdir() if member else any(other.startswith(f"{name}/") for other in self._members)
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, by way of links within the tree; None if there is no such file. BuildError when it is
-        too large.
+        """The content of a file, following links within the tree; None if it does not exist. BuildError when it is too
+        large.
         """
         member = self._members.get(self.target(name))
         if member is None or not member.isreg():

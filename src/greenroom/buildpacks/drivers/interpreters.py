@@ -1,6 +1,4 @@
-"""Finds the CPythons that this host has and that a sandbox may use. Asks each one once for its version; fetches
-none.
-"""
+"""Finds the CPython interpreters of this host that a sandbox can use. Downloads none."""
 
 from __future__ import annotations
 
@@ -18,19 +16,17 @@ from greenroom.engine.contract import PYTHON_FOLDER, PYTHONS
 NAME = re.compile(r"python3\.(\d+)\Z")
 MANAGED = re.compile(r"(?:cpython-)?(3)\.(\d+)\.(\d+)(?:-.*)?\Z")
 NAMED = "GREENROOM_PYTHONS"
-"""The environment variable in which ``greenroom up`` names the interpreters that it found, since the worker has another
-user and another home.
+"""The environment variable with the interpreters that ``greenroom up`` has found, because the worker has another user
+and home.
 """
 PLACES = (Path("/usr/bin"), Path("/usr/local/bin"))
 OLDEST = (3, 8)
-"""The oldest that the scripts of the dyno side run under; whether an app may have one that is no longer supported is
-for its policy to say.
-"""
+"""The oldest version that the scripts in dynos support; the app's policy decides on unsupported versions."""
 QUESTION = "import sys,platform; print(*sys.version_info[:3], platform.python_implementation())"
 
 
 def folders() -> list[Path]:
-    """Where version managers keep their interpreters."""
+    """The folders of version managers."""
     home = Path(os.path.expanduser("~"))
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
@@ -52,12 +48,12 @@ def _candidates() -> list[Path]:
 
 
 def _path() -> list[str]:
-    """Folders of PATH, without shims (scripts that choose an interpreter by the current folder)."""
+    """The folders of PATH, without shims (scripts that choose an interpreter by the current folder)."""
     return [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry and "shims" not in entry]
 
 
 def reachable_by_others(path: Path) -> bool:
-    """Whether every folder above is open to other users: dynos run under their own uid."""
+    """Whether other users can enter all parent folders: dynos run under their own uid."""
     real = path.resolve()
     return all(os.stat(folder).st_mode & stat.S_IXOTH for folder in real.parents) and bool(
         real.stat().st_mode & stat.S_IXOTH
@@ -66,9 +62,7 @@ def reachable_by_others(path: Path) -> bool:
 
 @lru_cache(maxsize=256)
 def _ask(path: str, stamp: tuple[int, int]) -> tuple[int, int, int] | None:
-    """The version that the executable says, or None if it is no CPython. ``stamp`` makes a replaced file be asked
-    again.
-    """
+    """The version of the executable, None if it is not CPython. ``stamp``: a cache key of the file."""
     try:
         answer = subprocess.run(
             [path, "-I", "-S", "-c", QUESTION], capture_output=True, text=True, timeout=10, env={}, check=True
@@ -82,17 +76,13 @@ def _ask(path: str, stamp: tuple[int, int]) -> tuple[int, int, int] | None:
 
 
 def prefix_of(path: Path) -> str:
-    """The folder that a sandbox must see for this interpreter; empty when it is below /usr, which every sandbox
-    sees.
-    """
+    """The folder that a sandbox must mount for this interpreter; '' below /usr, which every sandbox mounts."""
     prefix = path.resolve().parent.parent
     return "" if prefix == Path("/usr") or Path("/usr") in prefix.parents else str(prefix)
 
 
 def _fetched(home: Path) -> list[Interpreter]:
-    """Those that Greenroom fetched into its home, as dynos see them. uv's links from 3.N to its newest patch are left
-    out.
-    """
+    """The interpreters that Greenroom has downloaded into its home, without uv's links from 3.N to the newest patch."""
     found = []
     folder = home / PYTHON_FOLDER
     for child in sorted(folder.iterdir()) if folder.is_dir() else ():

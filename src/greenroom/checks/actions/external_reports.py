@@ -161,8 +161,9 @@ def _detail(run: CheckRun, words: Words) -> CheckRun:
 def create_token(
     *, actor: Actor, app: App, names: tuple[str, ...], description: str, seconds: int | None, pinned: bool
 ) -> tuple[Token, str]:
-    """A token that reports the named checks, and its plain text, which is shown this once. pinned: no other report of
-    them counts.
+    """Create a token that can report the named checks; returns it and its plain text, which is not stored.
+
+    pinned: only reports with this token count for them.
     """
     token, plain = accounts.create_token(
         actor=actor,

@@ -48,7 +48,7 @@ def left_json(engine: Engine, dyno_id: str, name: str) -> dict[str, Any] | None:
 
 
 def shown_output(engine: Engine, dyno_id: str, size: int = 4000) -> str:
-    """The last ``size`` bytes of a dyno's output as text; empty when there are none."""
+    """The last ``size`` bytes of a dyno's output as text; '' when there is none."""
     return last_output(engine, dyno_id, size)[0].decode(errors="replace")
 
 

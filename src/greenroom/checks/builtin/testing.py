@@ -71,7 +71,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
 
 
 def _config(run: CheckRun, slug: Slug, *, home: Path, addons: dict[str, str], marks: dict[str, str]) -> dict[str, str]:
-    """The config vars of the tests. DJANGO_SETTINGS_MODULE is left to the app's own test settings if it has any."""
+    """The config vars of the tests, without DJANGO_SETTINGS_MODULE if the app has its own test settings."""
     folder = home / slug.folder
     config = environment.of_tests(
         app_json=slug.app_json,

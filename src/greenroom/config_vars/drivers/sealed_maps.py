@@ -1,6 +1,4 @@
-"""Maps of config vars that belong to no app's releases (a pipeline's tests, a review app's first values): sealed as one
-piece, at one place.
-"""
+"""Encrypted maps of config vars outside of releases: for test runs of a pipeline and initial values of review apps."""
 
 from __future__ import annotations
 
@@ -13,21 +11,21 @@ from greenroom.apps.models import App
 from greenroom.config_vars.drivers.encryption import master_key, seal, unseal
 
 TEST_CONFIG = "test_config"
-"""The key of ``App.settings`` under which the map of an app's tests stands, sealed, in base64."""
+"""The key in ``App.settings`` with the encrypted map for an app's test runs, in base64."""
 
 
 def sealed_map(values: Mapping[str, str], *, place: str, home: Path) -> bytes:
-    """The map as a text that opens at ``place`` only."""
+    """Encrypt the map; it can be decrypted for the same ``place`` only."""
     return seal(master_key(home), json.dumps(dict(values), sort_keys=True).encode(), place)
 
 
 def open_map(sealed: bytes, *, place: str, home: Path) -> dict[str, str]:
-    """What ``sealed_map`` was given; an empty map for no bytes. PlatformError when it was changed or moved."""
+    """Decrypt the result of ``sealed_map``; {} for no bytes. PlatformError when it was changed or moved."""
     return json.loads(unseal(master_key(home), bytes(sealed), place)) if sealed else {}
 
 
 def with_test_config(app: App, values: Mapping[str, str], home: Path) -> dict[str, object]:
-    """The app's settings with this map for its tests; without the key when the map is empty."""
+    """The app's settings with this map for its test runs; without the key when the map is empty."""
     rest = {key: value for key, value in app.settings.items() if key != TEST_CONFIG}
     if not values:
         return rest
@@ -35,7 +33,7 @@ def with_test_config(app: App, values: Mapping[str, str], home: Path) -> dict[st
 
 
 def for_tests(app: App, home: Path) -> dict[str, str]:
-    """The config vars that a pipeline gives to the app's tests, in clear."""
+    """The config vars for the app's test runs, in plaintext."""
     text = app.settings.get(TEST_CONFIG, "")
     return open_map(base64.b64decode(text), place=_place(app), home=home) if text else {}
 

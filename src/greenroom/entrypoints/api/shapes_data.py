@@ -33,7 +33,7 @@ def service(own: Service) -> dict[str, Any]:
 
 
 def plan(own: Service, name: str) -> dict[str, Any]:
-    """The plan ``service:plan``; all are free."""
+    """The representation of the plan ``service:plan``; all plans are free."""
     found = next((one for one in own.plans if f"{own.name}:{one.name}" == name), own.plans[0])
     return {
         "id": found.id,

@@ -1,4 +1,4 @@
-"""The API of dynos and one-off dynos."""
+"""API of dynos and one-off dynos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API of the formation: process types, their quantities and sizes."""
+"""API of the formation: process types, their quantities and sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API of releases and rollbacks."""
+"""API of releases and rollbacks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Makes and removes repositories, and writes pushes: the intent before a ref moves, the record after, and the repair of
-both.
+"""Creates and removes repositories, and writes pushes: an intent before the ref moves, then the record.
 
-Whoever calls ``accept`` or ``settle`` holds the repository's lock (repository.locked, or the hook of the push);
+Callers of ``accept`` and ``settle`` must hold the repository's lock (repository.locked, or the hook of the push);
 ``reconcile`` takes it.
 """
 
@@ -34,23 +33,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the pre-receive hook is told: whether the refs may move, and the lines for the pusher."""
+    """The response to the pre-receive hook: whether the refs may move, and the ``remote:`` lines."""
 
     accepted: bool
     lines: list[str] = field(default_factory=list)
 
 
 def create_repository(*, app: App, home: Path) -> Path:
-    """The app's bare repository; repeatable, and then only brings its settings up to date. Raises PlatformError,
-    OSError.
-    """
+    """Create the app's bare repository, or update the settings of an existing one. Raises PlatformError, OSError."""
     repo = home / app.repo_folder
     repository.make(repo, home=home, branch=app.protected_branch)
     return repo
 
 
 def delete_repository(*, app: App, home: Path) -> None:
-    """Remove the app's repository; repeatable. Its pushes go with the app's row."""
+    """Remove the app's repository. Repeatable. Its pushes are deleted with the app's row."""
     repo = home / app.repo_folder
     if repo.exists():
         gone = repo.with_name(f"{repo.name}.gone")
@@ -71,11 +68,10 @@ def accept(
     origin: str = "",
     forced: bool = False,
 ) -> Answer:
-    """Judge a push while its objects are still in quarantine; if it is good, write its intents. Raises PlatformError.
+    """Check a push while its objects are in quarantine; if it is accepted, write its intents. Raises PlatformError.
 
-    quarantine: the folder of the new objects, as git named it; None when the push brings none. origin: the repository
-    that it was fetched
-    from; forced: whether somebody has decided that the branch may lose commits.
+    quarantine: git's folder with the new objects, None without new objects. origin: the URL of the source repository of
+    a fetch. forced: a user has allowed that the branch loses commits.
     """
     repo = home / app.repo_folder
     look = inspect(
@@ -106,9 +102,9 @@ def take(
     forced: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Answer | None:
-    """Move the protected branch to a commit that was fetched, as a push would: judged, its intent first, then the
-    objects, the ref, the record. None when a push holds the repository just now. Killed anywhere, ``reconcile`` says
-    what became of it. PlatformError, OSError. forced: somebody has decided that the branch may lose commits.
+    """Move the protected branch to a fetched commit, like a push: check, intent, objects, ref, record. Safe to kill:
+    ``reconcile`` completes or abandons it. None when a push holds the repository's lock. PlatformError, OSError.
+    forced: a user has allowed that the branch loses commits; otherwise such a commit is refused.
     """
     repo = home / app.repo_folder
     ref = f"refs/heads/{app.protected_branch}"
@@ -137,7 +133,7 @@ def take(
 
 
 def _move(app: App, home: Path, update: Update, quarantine: Path | None) -> None:
-    """Keep the new objects, move the ref, and settle the intent."""
+    """Keep the new objects, move the ref and settle the intent."""
     repo = home / app.repo_folder
     if quarantine is not None:
         fetch.keep(repo, quarantine)
@@ -146,7 +142,7 @@ def _move(app: App, home: Path, update: Update, quarantine: Path | None) -> None
 
 
 def loses(repo: Path, before: str, after: str, quarantine: Path | None = None) -> bool:
-    """Whether a branch that goes from ``before`` (zeros: from nothing) to ``after`` loses commits."""
+    """Whether moving a branch from ``before`` (zeros: it does not exist) to ``after`` loses commits."""
     words = ["merge-base", "--is-ancestor"]
     return before != ZERO and runner.run(repo, words, args=[before, after], quarantine=quarantine).code != 0
 
@@ -156,7 +152,7 @@ def _own(repo: Path, quarantine: Path | None) -> Path | None:
         return None
     folder = quarantine.resolve()
     if folder.parent != (repo / "objects").resolve() or not folder.name.startswith(("tmp_objdir-", "incoming-")):
-        raise PlatformError("The hook named a folder of objects that is not this repository's.", hint="push again")
+        raise PlatformError("The quarantine folder is not one of this repository.", hint="push again")
     return folder
 
 
@@ -170,7 +166,7 @@ def record_intent(
     origin: str = "",
     forced: bool = False,
 ) -> list[Push]:
-    """One row for each ref that is about to move, numbered in the order of the app's pushes."""
+    """Write a row for each ref that is about to move, with increasing ``seq``."""
     number = _next_seq(app)
     rows = [
         Push(
@@ -195,10 +191,8 @@ def _next_seq(app: App) -> int:
 
 
 def settle(*, app: App, home: Path) -> list[Push]:
-    """Decide each open intent of the app by where its ref is now: recorded or abandoned. Returns those recorded, in
-    order.
-
-    Right only while nobody else moves refs: the caller holds the repository's lock.
+    """Settle the intents of the app by the current position of their refs: recorded or abandoned. Returns the recorded
+    ones, in order. The caller must hold the repository's lock.
     """
     if not Push.objects.filter(app=app, state="intent").exists():
         return []
@@ -223,11 +217,9 @@ def _audit(push: Push) -> None:
 
 
 def reconcile(*, home: Path, only: App | None = None) -> list[Push]:
-    """Bring pushes in line with refs, for all apps: what killed processes left open. Returns the pushes that became
-    recorded.
+    """Settle the pushes that killed processes have left open, for all apps. Returns the newly recorded pushes.
 
-    An app whose repository is in use by a push is left for the next time. Sweeps folders of objects that nobody will
-    accept any more.
+    Skips repositories that a push is using. Removes old quarantine folders.
     """
     recorded: list[Push] = []
     waiting = set(Push.objects.filter(state="intent").values_list("app_id", flat=True))
@@ -252,15 +244,15 @@ def _repair(app: App, home: Path) -> list[Push]:
             found.append(_record_unexplained(app, home / app.repo_folder))
         return found
     except (GreenroomError, OSError) as error:
-        log.warning("the pushes of %s could not be reconciled yet: %s", app.name, error)
+        log.warning("reconciling the pushes of %s failed, will retry: %s", app.name, error)
         return []
-    except Exception:  # what one app runs into must not stop the others
-        log.exception("the pushes of %s could not be reconciled yet", app.name)
+    except Exception:  # an error of one app must not stop the others
+        log.exception("reconciling the pushes of %s failed, will retry", app.name)
         return []
 
 
 def _accounted_for(app: App, repo: Path) -> bool:
-    """Whether some push, open or recorded, led the protected branch to where it is."""
+    """Whether an intent or a recorded push explains the position of the protected branch."""
     ref = f"refs/heads/{app.protected_branch}"
     sha = repository.ref_on_disk(repo, ref)
     return sha is None or Push.objects.filter(app=app, ref=ref, after=sha).exclude(state="abandoned").exists()
@@ -283,13 +275,11 @@ def _record_unexplained(app: App, repo: Path) -> Push:
 
 
 def tidy(*, app: App, home: Path) -> bool:
-    """Pack the repository when it has many packs or loose objects; whether git was started without a fault. Takes
-    seconds to minutes.
-    """
+    """Run ``git gc --auto``; True on success. Takes seconds to minutes."""
     repo = home / app.repo_folder
     config = [("gc.auto", "2000"), ("gc.autoPackLimit", "40")]
     try:
         return runner.run(repo, ["gc", "--auto", "--quiet"], config=config, timeout=600).code == 0
     except PlatformError as error:
-        log.warning("the repository of %s could not be packed: %s", app.name, error)
+        log.warning("git gc of the repository of %s failed: %s", app.name, error)
         return False

@@ -1,7 +1,6 @@
-"""Moves an app's branch by the platform's own hand, as a push does: the intent, the ref, the record. Whoever comes
-after a kill finds the same.
+"""Updates an app's branch on the server. Recorded like a push (intent, ref, record) and safe to retry after a crash.
 
-It lends commits between repositories of apps, too; only the objects of one commit go over, never a ref or a setting.
+Also copies commits between the repositories of apps: only the objects of a commit, never refs or settings.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from greenroom.git.models import Push
 from greenroom.git.rules import ZERO, Update
 
 PATIENCE = 10.0
-"""Seconds to wait for a push that is just being taken."""
+"""Seconds to wait for a running push."""
 
 
 def move_branch(
@@ -32,12 +31,11 @@ def move_branch(
     address: str = "",
     rewrite: bool = False,
 ) -> Push:
-    """Let the branch (the protected one by default) be at ``sha`` and record the push; the delivery of a protected
-    branch opens by itself.
+    """Move the branch (default: the protected one) to ``sha`` and record the push. A push to the protected branch is
+    then delivered automatically.
 
-    Repeatable: a branch that is there already gives its last push. ConflictError when the commit does not contain the
-    protected branch's
-    present one (``rewrite``: allowed all the same), or when a push holds the repository for longer than ten seconds.
+    Repeatable: returns the last push of a branch that is already there. ConflictError when the protected branch would
+    lose commits (unless ``rewrite``), or when a push holds the repository's lock for more than ten seconds.
     """
     repo = queries.repository_path(app, home)
     ref = rules.canonical(f"refs/heads/{branch or app.protected_branch}", app.protected_branch)
@@ -47,7 +45,7 @@ def move_branch(
             if ours:
                 return _moved(app, home, repo, ref, sha, account, address, rewrite)
         if time.monotonic() > deadline:
-            raise ConflictError(f"{app.name} is being pushed to.", hint="try again in some seconds")
+            raise ConflictError(f"A push to {app.name} is in progress.", hint="try again in a few seconds")
         time.sleep(0.05)
 
 
@@ -78,8 +76,8 @@ def _moved(
 
 
 def lend(*, source: App, target: App, home: Path, sha: str) -> None:
-    """Copy the commit with all that it needs from one app's repository to another's. Repeatable. PlatformError,
-    NotFoundError.
+    """Copy a commit and all objects that it needs from one app's repository to another's. Repeatable. Raises
+    NotFoundError, PlatformError.
     """
     queries.commit(source, home, sha)
     giving, taking = (queries.repository_path(app, home) for app in (source, target))
@@ -107,19 +105,19 @@ def lend(*, source: App, target: App, home: Path, sha: str) -> None:
         _, complaint = indexer.communicate(timeout=queries.ARCHIVE_SECONDS)
         code = packer.wait(timeout=10)
     except subprocess.TimeoutExpired as error:
-        raise PlatformError(f"The commit {sha[:8]} could not be copied in time.", hint="try again") from error
+        raise PlatformError(f"Copying the commit {sha[:8]} timed out.", hint="try again") from error
     finally:
         for child in (packer, indexer):
             child.kill()
             child.wait()
     if code or indexer.returncode:
         raise PlatformError(
-            f"The commit {sha[:8]} could not be copied: {runner.complaint(complaint)}", hint="greenroom doctor"
+            f"Copying the commit {sha[:8]} failed: {runner.complaint(complaint)}", hint="greenroom doctor"
         )
 
 
 def _ask_for(packer: subprocess.Popen[bytes], sha: str) -> None:
-    """Name the commit to pack, and leave the packer's output to the other child."""
+    """Write the commit id to the packer, and close the packer's output, which the other child reads."""
     assert packer.stdin
     assert packer.stdout
     packer.stdout.close()

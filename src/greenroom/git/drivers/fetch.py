@@ -1,11 +1,8 @@
-"""Fetches one branch of somebody else's repository, and puts what the app's own lacks into a quarantine, checked as a
-push is.
+"""Fetches a branch of a remote repository and puts the new objects into a quarantine, checked like those of a push.
 
-Two steps. git fetches into a throw-away repository, bounded in time and bytes. Then our own git packs what that branch
-leads to and
-index-pack --strict takes the pack as receive-pack would: so neither the transport nor the other server decides what is
-checked.
-It moves no ref and writes no row.
+First, git fetches into a temporary repository, with limits of time and size. Then pack-objects packs the new objects
+and ``index-pack --strict`` checks the pack as receive-pack does, independently of the transport and the remote server.
+It moves no refs and writes no rows.
 """
 
 from __future__ import annotations
@@ -48,7 +45,7 @@ LENIENT = ("badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode")
 STRICT = "--strict=" + ",".join(
     [f"{name.lower()}=error" for name in SEVERITIES] + [f"{name.lower()}=ignore" for name in LENIENT]
 )
-"""The severities that repository.SETTINGS gives receive-pack."""
+"""The same severities as ``receive.fsck`` in repository.SETTINGS."""
 
 CONFIG = (
     ("http.followRedirects", "false"),
@@ -72,8 +69,8 @@ CONFIG = (
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """Where to fetch from: ``url`` without credentials, its ``scheme`` (https, http, ssh), what git's environment and
-    config need beside.
+    """A remote repository: ``url`` without credentials, its ``scheme`` (https, http, ssh), and additional environment
+    variables and configuration for git.
     """
 
     url: str
@@ -83,13 +80,13 @@ class Remote:
 
 
 class RemoteError(UserError):
-    """The other repository did not answer, did not let us in, or sent what cannot be taken; the text is for people."""
+    """The remote repository did not answer, denied access, or sent objects that are refused."""
 
     id = "source_failed"
 
 
 def branches(remote: Remote, *, name: str = "", limit: int = 1000) -> dict[str, str]:
-    """Branch -> commit of the other repository; only ``name`` if given. RemoteError."""
+    """Branch -> commit of the remote repository; only ``name`` if given. RemoteError."""
     with tempfile.TemporaryDirectory(prefix="greenroom-look-") as folder:
         words = ["ls-remote", "--heads", "--quiet"]
         refs = [f"refs/heads/{name}"] if name else []
@@ -104,9 +101,8 @@ def branches(remote: Remote, *, name: str = "", limit: int = 1000) -> dict[str, 
 
 @contextlib.contextmanager
 def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -> Iterator[tuple[str, Path | None]]:
-    """(commit of the branch, quarantine with the objects that ``repo`` lacks, None when it has all). Gone when the
-    block ends, but for
-    what was moved out of it. RemoteError, PlatformError, OSError.
+    """Context manager: (commit of the branch, quarantine with the objects that are new to ``repo``, or None). The
+    quarantine is removed afterwards. Raises RemoteError, PlatformError, OSError.
     """
     folders = [Path(tempfile.mkdtemp(prefix="incoming-", dir=repo / "objects")) for _ in range(2)]
     draft, quarantine = folders
@@ -131,7 +127,7 @@ def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -
         )
         sha = repository.ref_on_disk(draft, "refs/heads/taken")
         if sha is None:
-            raise RemoteError(f"The branch {branch[:80]} was gone when it was fetched.", hint="greenroom source:sync")
+            raise RemoteError(f"The branch {branch[:80]} no longer exists.", hint="greenroom source:sync")
         yield sha, quarantine if _repack(repo, draft, quarantine, sha, most) else None
     finally:
         for folder in folders:
@@ -139,7 +135,7 @@ def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -
 
 
 def _initialise(draft: Path) -> None:
-    """The least that git takes for a bare repository."""
+    """Create a minimal bare repository."""
     for name in ("objects/pack", "refs/heads"):
         (draft / name).mkdir(parents=True)
     (draft / "HEAD").write_text("ref: refs/heads/taken\n")
@@ -147,7 +143,7 @@ def _initialise(draft: Path) -> None:
 
 
 def _repack(repo: Path, draft: Path, quarantine: Path, sha: str, most: int) -> bool:
-    """Whether anything is new; it is then in the quarantine as one checked pack."""
+    """Pack the new objects into the quarantine and check the pack; False when nothing is new."""
     (quarantine / "pack").mkdir()
     known = "".join(f"^{commit}\n" for commit in set(repository.refs(repo).values()))
     words = [
@@ -163,8 +159,8 @@ def _repack(repo: Path, draft: Path, quarantine: Path, sha: str, most: int) -> b
     made = runner.run_with(draft, words, env=env, stdin=f"{sha}\n{known}".encode(), timeout=CHECK_SECONDS)
     if made.code:
         raise RemoteError(
-            f"What was fetched is not complete: {runner.complaint(made.err)}",
-            hint="run git fsck in the other repository",
+            f"The fetched objects are incomplete: {runner.complaint(made.err)}",
+            hint="run git fsck in the source repository",
         )
     packs = sorted((quarantine / "pack").glob("pack-*.pack"))
     for pack in packs:
@@ -182,15 +178,13 @@ def _check(repo: Path, quarantine: Path, pack: Path, most: int) -> None:
     if done.code:
         text = rules.printable(" / ".join(done.err.decode("utf-8", "replace").strip().splitlines()[:3]), 400)
         raise RemoteError(
-            f"git refuses what the branch brings: {text}",
-            hint="git fsck in a clone names the object; take it out of the history",
+            f"git refuses the objects of the branch: {text}",
+            hint="find the object with git fsck in a clone, and remove it from the history",
         )
 
 
 def keep(repo: Path, quarantine: Path) -> None:
-    """Move the quarantine's packs into the repository, the index last: a pack counts from then on. They are on the disk
-    before. OSError.
-    """
+    """Move the packs of the quarantine into the repository, after fsync and with the index last. Raises OSError."""
     goal = repo / "objects" / "pack"
     goal.mkdir(exist_ok=True)
     files = [path for path in (quarantine / "pack").iterdir() if path.suffix in (".pack", ".rev", ".idx")]
@@ -210,8 +204,8 @@ def _transfer(
     shared: Path | None = None,
     most: int = MAX_INPUT,
 ) -> bytes:
-    """Run a git that talks to the other repository, and end it when it takes too long or brings too much. What it
-    printed.
+    """Run a git command that connects to the remote repository, with limits of time and size. Returns its stdout.
+    RemoteError.
     """
     config = [*CONFIG, *remote.config, (f"protocol.{remote.scheme}.allow", "always")]
     closed = {"GIT_ASKPASS": "/bin/false", "SSH_ASKPASS": "/bin/false", "GIT_ALLOW_PROTOCOL": remote.scheme}
@@ -253,7 +247,7 @@ def _start_of(stream: object) -> bytes:
 
 
 def _watch(child: subprocess.Popen[bytes], draft: Path, deadline: float, most: int) -> RemoteError | None:
-    """Why the child has to be ended, or brought too much; None when it ended by itself."""
+    """Wait for the child. Returns the error for a timeout or too much data, else None."""
     pause = WATCH
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -263,21 +257,21 @@ def _watch(child: subprocess.Popen[bytes], draft: Path, deadline: float, most: i
         pause = min(pause * 1.5, 1.0)
         if time.monotonic() > deadline:
             return RemoteError(
-                "The other repository took too long to answer.", hint="greenroom source:sync tries again"
+                "Fetching from the source repository timed out.", hint="retry with greenroom source:sync"
             )
         if bytes_of(draft) > most:
             return _too_much(f"more than {most / 1e6:,.0f} MB", most)
 
 
 def _too_much(size: str, most: int) -> RemoteError:
-    return RemoteError(f"The branch brings {size}; {most / 1e6:,.0f} MB are taken at once.", hint=rules.KEEP_OUT)
+    return RemoteError(f"The branch has {size} of new data; the limit is {most / 1e6:,.0f} MB.", hint=rules.KEEP_OUT)
 
 
 REASONS = (
     (
         ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "host key is known for"),
-        "The host's key is not the one that is known of it.",
-        "check with its operator, then give the new one: greenroom source:set URL --known-hosts FILE",
+        "Host key verification failed.",
+        "check the new host key with its operator, then set it: greenroom source:set URL --known-hosts FILE",
     ),
     (
         (
@@ -287,7 +281,7 @@ REASONS = (
             "could not read Password",
             "HTTP Basic: Access denied",
         ),
-        "The repository does not let us in: the deploy key or the token does not hold, or there is none.",
+        "Access to the repository was denied: missing or invalid deploy key or token.",
         "add the deploy key at the forge, or: greenroom source:set URL --token-file FILE",
     ),
     (
@@ -296,13 +290,13 @@ REASONS = (
             "requested URL returned error: 301",
             "requested URL returned error: 302",
         ),
-        "The server answers with a redirect, which is not followed.",
-        "give the URL that it leads to",
+        "The server sent a redirect, which is not followed.",
+        "use the URL of the redirect target",
     ),
     (
         ("not found", "does not exist", "does not appear to be a git repository"),
-        "There is no such repository, or the credential may not see it.",
-        "check the URL, and what the deploy key or token may read",
+        "The repository was not found, or the credentials have no access to it.",
+        "check the URL, and the permissions of the deploy key or token",
     ),
     (
         (
@@ -314,22 +308,22 @@ REASONS = (
             "Network is unreachable",
         ),
         "The server does not answer.",
-        "greenroom source:sync tries again at once; polling does so by itself",
+        "retry with greenroom source:sync; polling retries automatically",
     ),
     (
         ("SSL certificate", "certificate verify failed", "server certificate verification failed"),
         "The server's certificate is not trusted.",
-        "name the CA's file in SSL_CERT_FILE when Greenroom is started",
+        "set SSL_CERT_FILE to the CA file before greenroom up",
     ),
 )
-"""What git, curl and ssh complain of (in the C locale), what that means, and what to do."""
+"""(parts of error messages of git, curl and ssh in the C locale, message, hint)."""
 
 
 def failure(text: str) -> RemoteError:
-    """git's complaint as an error with a remedy; what is not known is passed on, made printable."""
+    """The RemoteError for an error output of git. Unknown messages are passed on, made printable."""
     for marks, message, hint in REASONS:
         if any(mark.lower() in text.lower() for mark in marks):
             return RemoteError(message, hint=hint)
     lines = [line for line in text.strip().splitlines() if line.strip()]
     said = rules.printable(lines[-1], 300) if lines else "it gave no reason"
-    return RemoteError(f"git could not fetch: {said}", hint="greenroom source:sync tries again")
+    return RemoteError(f"git fetch failed: {said}", hint="retry with greenroom source:sync")

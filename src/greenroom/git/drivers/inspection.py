@@ -1,6 +1,6 @@
-"""Looks at what a push has brought, before it is accepted: gathers the facts that rules judge.
+"""Inspects the objects of a push before it is accepted, and collects the facts that ``rules`` checks.
 
-Each look is bounded in time, entries and memory; git is stopped as soon as a limit is passed.
+Time, entries and memory are bounded: git is stopped at a limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SMALL_FILE = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """The outcome: refusals, and the trees that were seen, by ref as pushed."""
+    """The result of an inspection: refusals, and the trees by ref as pushed."""
 
     refusals: list[Refusal] = field(default_factory=list)
     trees: dict[str, Tree] = field(default_factory=dict)
@@ -34,9 +34,9 @@ def inspect(
     limits: Limits = DEFAULT_LIMITS,
     may_force: bool = False,
 ) -> Look:
-    """Look at a push from the cheapest question to the dearest; the first kind of fault ends it. Raises PlatformError.
+    """Inspect a push, the cheapest checks first; stops after the first failed one. Raises PlatformError.
 
-    may_force: somebody has decided that the protected branch may lose commits.
+    may_force: a user has allowed that the protected branch loses commits.
     """
     refusals = rules.judge_refs(updates, protected, limits)
     moved = [update for update in updates if not update.deletes]
@@ -52,14 +52,14 @@ def inspect(
 
 
 def _kinds(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
-    """Branches and tags have to lead to commits."""
+    """Refusals of branches and tags that do not point to a commit."""
     ask = "".join(f"{update.after}^{{commit}}\n" for update in updates).encode()
     answers = runner.output(
         repo, ["cat-file", "--batch-check=%(objecttype)"], stdin=ask, quarantine=quarantine
     ).splitlines()
     return [
         Refusal(
-            message=f"{rules.printable(update.ref, 80)} does not lead to a commit.",
+            message=f"{rules.printable(update.ref, 80)} does not point to a commit.",
             hint="tag a commit: git tag NAME COMMIT",
         )
         for update, answer in zip(updates, answers, strict=True)
@@ -68,9 +68,7 @@ def _kinds(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> li
 
 
 def _whole(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
-    """A push from a shallow clone brings commits whose parents are nowhere; git itself refuses it later, without a word
-    that helps.
-    """
+    """The refusal of a push from a shallow clone, whose commits lack parents; git's own message is not helpful."""
     commits = list(dict.fromkeys(update.after for update in updates))
     if not commits or quarantine is None:
         return []
@@ -79,7 +77,7 @@ def _whole(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> li
         return []
     return [
         Refusal(
-            message="This is a shallow clone: the parents of its oldest commit are missing, there and here.",
+            message="This is a shallow clone: the parents of its oldest commit are missing.",
             hint=(
                 "git fetch --unshallow, then push again (with several remotes: git fetch --unshallow origin; in GitHub"
                 " Actions: actions/checkout with fetch-depth: 0)"
@@ -106,7 +104,7 @@ def _trees(repo: Path, updates: Sequence[Update], quarantine: Path | None, limit
     deadline = time.monotonic() + limits.branches_seconds
     for update in updates:
         if time.monotonic() > deadline:
-            text = f"The branches of this push could not all be looked at within {limits.branches_seconds:.0f} s."
+            text = f"Checking the branches of this push took longer than {limits.branches_seconds:.0f} s."
             return Look(refusals=[*refusals, Refusal(message=text, hint="push fewer branches at a time")])
         if update.after not in by_sha:
             by_sha[update.after] = read_tree(repo, update.after, quarantine, limits)
@@ -116,9 +114,7 @@ def _trees(repo: Path, updates: Sequence[Update], quarantine: Path | None, limit
 
 
 def new_objects(repo: Path, quarantine: Path, limits: Limits = DEFAULT_LIMITS) -> NewObjects:
-    """Number and unpacked size of the objects that a push brings: those in its quarantine, without the repository's
-    own.
-    """
+    """Number and unpacked size of the new objects of a push, which are in its quarantine."""
     words = ["cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectsize) %(objectname)"]
     count, size, largest, stopped = 0, 0, ("", 0), ""
     try:
@@ -140,9 +136,7 @@ def new_objects(repo: Path, quarantine: Path, limits: Limits = DEFAULT_LIMITS) -
 
 
 def read_tree(repo: Path, sha: str, quarantine: Path | None, limits: Limits = DEFAULT_LIMITS) -> Tree:
-    """What a commit's files are, up to the limits: a tree of a few kilobytes may stand for a thousand million of
-    them.
-    """
+    """The facts about a commit's files, up to the limits: a tree of a few kilobytes can contain a billion of them."""
     seen = _Seen(limits)
     words = ["ls-tree", "-r", "-t", "-l", "-z", "--full-tree"]
     try:
@@ -152,7 +146,7 @@ def read_tree(repo: Path, sha: str, quarantine: Path | None, limits: Limits = DE
         seen.stopped = "time"
     modules = _small(repo, seen.modules, quarantine)
     if any(code < 32 and code not in (9, 10) for code in modules.replace(b"\r\n", b"\n")):
-        seen.bad.append((b".gitmodules", "holds control characters (CVE-2025-48384)"))
+        seen.bad.append((b".gitmodules", "contains control characters (CVE-2025-48384)"))
     return Tree(
         entries=seen.entries,
         size=seen.size,
@@ -165,7 +159,7 @@ def read_tree(repo: Path, sha: str, quarantine: Path | None, limits: Limits = DE
 
 
 class _Seen:
-    """Collects the facts of a tree entry by entry."""
+    """Collects the facts about a tree, entry by entry."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -176,7 +170,7 @@ class _Seen:
         self.submodules: list[bytes] = []
 
     def take(self, entries: Iterator[bytes]) -> None:
-        """Read until the end or a limit."""
+        """Read the entries until the end or a limit."""
         for entry in entries:
             head, _, path = entry.partition(b"\t")
             _, kind, name, length = head.split()

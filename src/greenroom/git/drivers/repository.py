@@ -1,6 +1,6 @@
-"""A bare repository on disk: its settings, its lock, its refs as files, and what killed pushes leave behind.
+"""A bare repository on disk: its configuration, lock, refs, and the leftovers of killed pushes.
 
-It decides how a repository is laid out; which ref may move is decided by rules, what is recorded by actions.
+``rules`` decides which refs may move; ``actions`` records pushes.
 """
 
 from __future__ import annotations
@@ -90,15 +90,13 @@ SETTINGS = f"""\
 \tpruneExpire = 2.weeks.ago
 """
 FORSAKEN_SECONDS = 600
-"""After which a draft that nobody renamed is a dead process's."""
+"""Age, in seconds, at which an unfinished repository is the leftover of a killed process."""
 ATTRIBUTES = "* -text -ident -filter -export-ignore -export-subst !eol !working-tree-encoding !diff !merge\n"
-"""An archive is the commit's tree, byte for byte: the repository's own attributes may neither drop nor rewrite a
-file.
-"""
+"""git archive must write the commit's tree byte for byte: the app's own attributes must not drop or change files."""
 
 
 def make(repo: Path, *, home: Path, branch: str) -> None:
-    """A bare repository whose HEAD is ``branch``; repeatable, and then brings the settings up to date. Raises
+    """Create a bare repository whose HEAD is ``branch``, or update the settings of an existing one. Raises
     PlatformError, OSError.
     """
     repo.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -116,11 +114,9 @@ def make(repo: Path, *, home: Path, branch: str) -> None:
 
 
 def _initialise(repo: Path) -> None:
-    """Made beside and renamed: web and worker may be at it at the same moment, each with a draft of its own, and the
-    first is kept.
-    """
+    """Create the repository in a temporary folder and rename it. The first of two concurrent calls wins."""
     for left in repo.parent.glob(f"{repo.name}.new*"):
-        with contextlib.suppress(FileNotFoundError):  # another process's, which has just been renamed
+        with contextlib.suppress(FileNotFoundError):  # another process has just renamed it
             if time.time() - left.lstat().st_mtime > FORSAKEN_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=f"{repo.name}.new-", dir=repo.parent))
@@ -129,7 +125,7 @@ def _initialise(repo: Path) -> None:
         result = processes.run(["git", "init", "--quiet", "--bare", "--template="], timeout=30, env=env, cwd="/")
         if result.code:
             raise PlatformError(
-                f"The repository could not be made: {runner.complaint(result.err)}", hint="greenroom doctor"
+                f"Creating the repository failed: {runner.complaint(result.err)}", hint="greenroom doctor"
             )
         draft.chmod(0o750)
         os.rename(draft, repo)
@@ -141,9 +137,7 @@ def _initialise(repo: Path) -> None:
 
 
 def write_launchers(home: Path) -> None:
-    """The hooks of all repositories: two constant files; which Python and which script they start stands in their
-    environment.
-    """
+    """Write the hooks of all repositories: two constant files that start the Python and script of their environment."""
     folder = home / HOOKS
     folder.mkdir(parents=True, exist_ok=True)
     for name in HOOK_NAMES:
@@ -157,15 +151,15 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 def open_lock(repo: Path) -> int:
-    """A descriptor of the repository's lock file, not locked yet. It is handed down to receive-pack, whose pre-receive
-    hook locks it:
-    the lock then belongs to all of them and goes with the last, however they end. Raises OSError."""
+    """An unlocked descriptor of the repository's lock file. receive-pack inherits it, and its pre-receive hook locks
+    it; the kernel releases the lock when the last of these processes ends. Raises OSError.
+    """
     return os.open(repo / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
 @contextlib.contextmanager
 def locked(repo: Path) -> Iterator[bool]:
-    """Hold the repository's lock; gives False at once when a push is between its pre-receive hook and its end."""
+    """Context manager that takes the repository's lock; gives False at once when a push holds it."""
     try:
         handle = open_lock(repo)
     except FileNotFoundError:
@@ -181,9 +175,7 @@ def locked(repo: Path) -> Iterator[bool]:
 
 
 def refs(repo: Path) -> dict[str, str]:
-    """The branches and tags and where they point; symbolic ones (``main``) as what they stand for are left out. Raises
-    PlatformError.
-    """
+    """Ref -> object id of the branches and tags, without symbolic refs (``main``). Raises PlatformError."""
     words = ["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)", "refs/heads", "refs/tags"]
     lines = runner.output(repo, words).decode("utf-8", "surrogateescape").splitlines()
     rows = (line.split("\0") for line in lines)
@@ -191,7 +183,9 @@ def refs(repo: Path) -> dict[str, str]:
 
 
 def ref_on_disk(repo: Path, ref: str) -> str | None:
-    """Where a ref points, read without starting git: cheap enough to be asked for every app every few seconds."""
+    """The object id of a ref, read without git, so that it is cheap enough for all apps every few seconds. None when it
+    does not exist.
+    """
     try:
         match = SHA.match((repo / ref).read_bytes())
         return match.group().decode() if match else None
@@ -206,7 +200,7 @@ def ref_on_disk(repo: Path, ref: str) -> str | None:
 
 
 def sweep(repo: Path, *, now: float | None = None) -> list[str]:
-    """Remove folders of objects that killed pushes left, when nothing in them has changed for an hour; their names."""
+    """Remove quarantine folders of killed pushes that have not changed for an hour; returns their names."""
     limit = (time.time() if now is None else now) - STALE_SECONDS
     try:
         entries = [entry for entry in os.scandir(repo / "objects") if _is_quarantine(entry)]
@@ -231,7 +225,7 @@ def _newest(folder: Path) -> float:
 
 
 def unlock_refs(repo: Path) -> list[str]:
-    """Remove lock files of refs that a killed push left; their names. Only for one who holds the repository's lock."""
+    """Remove ref lock files of killed pushes; returns their paths. The caller must hold the repository's lock."""
     left = [*(repo / "refs").rglob("*.lock"), *repo.glob("HEAD.lock"), *repo.glob("packed-refs.lock")]
     for path in left:
         path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The only place that starts git: constant options, an environment built from empty, and dynamic words where no option
-can be.
+"""The only module that starts git: constant options, a clean environment, and dynamic arguments after
+``--end-of-options``.
 
-It decides how git is called, limited and cut off; what an answer means is left to queries and inspection.
+It limits and stops git; ``queries`` and ``inspection`` interpret the output.
 """
 
 from __future__ import annotations
@@ -23,20 +23,18 @@ CONSTANT_CONFIG = (("safe.directory", "*"), ("protocol.allow", "never"), ("core.
 CHUNK = 65_536
 
 MEMORY = 1_500_000_000
-"""Bytes of address space of each git process that handles what somebody sent."""
+"""Limit of address space, in bytes, of a git process that handles untrusted data."""
 CPU_SECONDS = 120
 
 
 class TooSlowError(Exception):
-    """git had not finished when its time was over; it has been killed."""
+    """git has exceeded its time limit and was killed."""
 
 
 def environment(
     repo: Path, *, quarantine: Path | None = None, config: Sequence[tuple[str, str]] = ()
 ) -> dict[str, str]:
-    """The whole environment of a git process. ``quarantine``: the folder of objects that a push has brought and that
-    are not accepted yet.
-    """
+    """The complete environment of a git process. ``quarantine``: the folder with the new objects of a push."""
     settings = (*CONSTANT_CONFIG, *config)
     env = {
         "PATH": PATH,
@@ -61,7 +59,7 @@ def environment(
 
 
 def quoted_path(path: str) -> str:
-    """A path as git's list of alternates takes it: a colon would end it."""
+    """A path quoted for git's list of alternates, which is separated by colons."""
     if not any(char in path for char in ':"\n'):
         return path
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -69,14 +67,15 @@ def quoted_path(path: str) -> str:
 
 
 def command(words: Sequence[str], args: Sequence[str] = (), paths: Sequence[str] | None = None) -> list[str]:
-    """argv: constant ``words``, then ``args`` (revisions, ids) where git takes nothing for an option, then ``paths``
-    after ``--``.
+    """argv: constant ``words``, then ``args`` (revisions, ids) after ``--end-of-options``, then ``paths`` after ``--``.
 
-    Raises UserError for an argument that begins with ``-``, is empty or holds a NUL.
+    UserError for an argument that begins with ``-``, is empty or contains a NUL byte.
     """
     for arg in (*args, *(paths or ())):
         if not arg or arg.startswith("-") or "\0" in arg:
-            raise UserError(f"git: {arg[:80]!r} is neither a revision nor a path.", hint="it may not begin with a dash")
+            raise UserError(
+                f"git: {arg[:80]!r} is neither a revision nor a path.", hint="it must not begin with a dash"
+            )
     argv = ["git", *words]
     if args:
         argv += ["--end-of-options", *args]
@@ -97,9 +96,7 @@ def run(
     timeout: float = 30.0,
     limit: int = 16_000_000,
 ) -> processes.Result:
-    """Run git to its end. The result's code may be other than 0; PlatformError when it took longer than ``timeout``
-    seconds.
-    """
+    """Run git; returns the result, whatever its exit code. PlatformError after ``timeout`` seconds."""
     argv = command(words, args, paths)
     env = environment(repo, quarantine=quarantine, config=config)
     try:
@@ -114,7 +111,7 @@ def run(
 def run_with(
     repo: Path, words: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float
 ) -> processes.Result:
-    """The same with words of git's environment beside, for constant words alone."""
+    """The same with additional environment variables, for constant arguments only."""
     result = processes.run(command(words), timeout=timeout, env={**environment(repo), **env}, cwd="/", stdin=stdin)
     if result.timed_out:
         raise PlatformError(f"git {words[0]} took longer than {timeout:.0f} s.", hint="try again")
@@ -122,7 +119,7 @@ def run_with(
 
 
 def output(repo: Path, words: Sequence[str], **options: object) -> bytes:
-    """What git printed; PlatformError with its complaint when it failed. Options as those of ``run``."""
+    """The stdout of git; PlatformError with its error message when it fails. The options are those of ``run``."""
     result = run(repo, words, **options)  # type: ignore[arg-type]
     if result.code:
         raise PlatformError(f"git {words[0]} failed: {complaint(result.err)}", hint="greenroom doctor")
@@ -130,7 +127,7 @@ def output(repo: Path, words: Sequence[str], **options: object) -> bytes:
 
 
 def complaint(err: bytes) -> str:
-    """The last line that git wrote to stderr, for people."""
+    """The last line of git's stderr, for error messages."""
     lines = err.decode("utf-8", "replace").strip().splitlines()
     return lines[-1][:300] if lines else "it gave no reason"
 
@@ -146,9 +143,9 @@ def records(
     separator: bytes = b"\0",
     seconds: float,
 ) -> Iterator[Iterator[bytes]]:
-    """git's answer record by record, in constant memory; git is killed when the caller has seen enough.
+    """Context manager: git's output record by record, in constant memory. git is killed at the end of the block.
 
-    ``alone``: the quarantine without the repository behind it. Reading raises TooSlowError after ``seconds``,
+    ``alone``: the quarantine without the repository's own objects. Iterating raises TooSlowError after ``seconds``, and
     PlatformError when git fails.
     """
     env = environment(repo, quarantine=quarantine)
@@ -198,10 +195,9 @@ def _chunks(child: subprocess.Popen[bytes], deadline: float, name: str) -> Itera
 
 
 def limit(pid: int, *, memory: int = MEMORY, cpu: int = CPU_SECONDS) -> None:
-    """Bound a running process and all that it starts later: address space in bytes and processor seconds, each; no core
-    files.
+    """Limit a running process and its future children: address space in bytes, CPU seconds, no core files.
 
-    Set from outside, before it is given anything to do: nothing has to run between fork and exec.
+    Uses prlimit from outside, so that no code has to run between fork and exec.
     """
     with contextlib.suppress(ProcessLookupError):
         resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
@@ -212,9 +208,7 @@ def limit(pid: int, *, memory: int = MEMORY, cpu: int = CPU_SECONDS) -> None:
 def write_output(
     repo: Path, words: Sequence[str], *, args: Sequence[str], target: int, env: Mapping[str, str], timeout: float
 ) -> None:
-    """Let git write to the open file ``target``. PlatformError when it fails or takes longer than ``timeout``
-    seconds.
-    """
+    """Run git with stdout in the open file ``target``. PlatformError when it fails, or after ``timeout`` seconds."""
     child = subprocess.Popen(
         command(words, args), stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.PIPE, env=dict(env), cwd="/"
     )

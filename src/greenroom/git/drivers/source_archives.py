@@ -1,7 +1,6 @@
-"""Archives that clients send before they say what to do with them: Heroku's *sources*. A file with a random name, gone
-after a day.
+"""Uploaded source archives (Heroku's *sources*): files with random names, removed after a day.
 
-Knows no table: a signed link says which file may be written, another one which may be read.
+No table: one signed URL permits to write a file, another one to read it.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ Sign = Callable[[dict[str, Any], str, int], str]
 
 
 def offer(sign: Sign, *, base: str) -> dict[str, str]:
-    """Two links below ``base`` (``http://localhost:5000``): ``put_url`` takes one file within an hour, ``get_url``
-    gives it for a day.
+    """Two signed URLs below ``base`` (``http://localhost:5000``): ``put_url`` to upload a file within an hour,
+    ``get_url`` to download it for a day.
 
-    sign: (payload, purpose, seconds) -> the text of a link that is bound to the caller.
+    sign: (payload, purpose, seconds) -> a signed text that is bound to the caller.
     """
     name = secrets.token_hex(16)
     put, get = sign({"source": name}, PUT, PUT_SECONDS), sign({"source": name}, GET, GET_SECONDS)
@@ -40,16 +39,16 @@ def offer(sign: Sign, *, base: str) -> dict[str, str]:
 
 
 def place(home: Path, name: str) -> Path:
-    """Where the file of that name is. UserError when it is no such name."""
+    """The path of an uploaded file. UserError for an invalid name."""
     if not NAME.match(name):
-        raise UserError("That is no uploaded source.")
+        raise UserError("That is not an uploaded source.")
     return home / FOLDER / name
 
 
 def file_of(url: str, *, home: Path, key: str) -> Path | None:
-    """The uploaded file behind a ``get_url`` of ours, whatever host it was given with; None for a URL of anybody else.
+    """The uploaded file of a ``get_url``, regardless of its host; None for any other URL.
 
-    UserError when the link has expired or nothing was uploaded.
+    UserError when the URL has expired, or nothing was uploaded.
     """
     path = urlsplit(url).path
     if not path.startswith(PATH):
@@ -58,7 +57,7 @@ def file_of(url: str, *, home: Path, key: str) -> Path | None:
         payload = signing.unsign(path.removeprefix(PATH), key=key, purpose=GET)
     except UserError as error:
         raise UserError(
-            "The source's link is not valid or has expired.", hint="POST /sources gives a new one"
+            "The source URL is invalid or has expired.", hint="create a new source: POST /sources"
         ) from error
     found = place(home, str(payload.get("source")))
     if not found.is_file():
@@ -67,7 +66,7 @@ def file_of(url: str, *, home: Path, key: str) -> Path | None:
 
 
 def sweep(home: Path, *, now: float | None = None) -> list[str]:
-    """Remove what is older than a day, half-written files too; their names."""
+    """Remove files older than a day, including incomplete ones; returns their names."""
     limit = (time.time() if now is None else now) - KEEP_SECONDS
     folder = home / FOLDER
     names = (

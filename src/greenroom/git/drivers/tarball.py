@@ -1,9 +1,7 @@
-"""Turns a tar archive that somebody sent into a commit of an app's repository, without ever unpacking it to a disk.
+"""Imports a tar archive as a commit into an app's repository, without unpacking it to disk.
 
-A child process with bounded memory and processor time reads the archive and writes git's import stream; git alone makes
-files, of names
-that it knows as data. The new objects wait in a quarantine of their own, as those of a push do, until the tree was
-judged by the same rules.
+A child process with limited memory and CPU time reads the archive and writes a stream for git fast-import. The new
+objects stay in a quarantine, like those of a push, until the same rules have accepted the tree.
 """
 
 from __future__ import annotations
@@ -26,15 +24,13 @@ from greenroom.git.rules import DEFAULT_LIMITS, Limits
 READER = Path(__file__).parent.parent / "inside" / "tar_reader.py"
 SECONDS = 120.0
 REFUSED = 3
-"""The reader's exit code when the archive is at fault and its standard error says why."""
+"""The reader's exit code for an invalid archive; the reason is on stderr."""
 BRANCH = "refs/heads/import"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A commit made of an archive. claimed: the commit that ``git archive`` says the files are of; anybody can write
-    anything there.
-    """
+    """A commit made from an archive. claimed: the commit id that ``git archive`` wrote into it, which is untrusted."""
 
     sha: str
     claimed: str = ""
@@ -52,15 +48,14 @@ def import_tarball(
     at: int = 0,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Imported:
-    """A commit of the app's repository with the files of ``tarball`` (tar, plain or by gzip, bzip2 or xz). No ref
-    moves.
+    """Create a commit with the files of ``tarball`` (tar, plain or compressed with gzip, bzip2 or xz). Moves no ref.
 
-    Build the commit (``builds.actions.start``), or deliver it as a push: give ``parent=git.queries.head(app, home,
-    app.protected_branch)`` and call ``git.actions.platform_pushes.move_branch``. The folder that all files of an
-    archive share, as GitHub's have one, is left out. at: seconds since the epoch; the same arguments give the same
-    commit. UserError for what is no archive or holds what no commit may hold: paths upwards or absolute, ``.git``,
-    devices, pipes, sparse files, links through links, too many or too large files. PlatformError when git or the disk
-    fails. Takes up to two minutes.
+    Build the commit with ``builds.actions.start``, or deliver it like a push: pass
+    ``parent=git.queries.head(app, home, app.protected_branch)`` and call ``git.actions.platform_pushes.move_branch``.
+
+    A single top-level folder, as in GitHub's archives, is removed. at: seconds since the epoch; the same arguments give
+    the same commit. UserError for an invalid archive: absolute or parent paths, ``.git``, devices, pipes, sparse files,
+    links through links, too many or too large files. PlatformError when git or the disk fails. Takes up to two minutes.
     """
     repo = queries.repository_path(app, home)
     quarantine = repo / "objects" / f"incoming-{secrets.token_hex(8)}"
@@ -92,7 +87,7 @@ def _job(message: str, name: str, email: str, parent: str | None, at: int, limit
 
 
 def _read_into(repo: Path, quarantine: Path, tarball: Path, job: dict[str, object]) -> str:
-    """Let the reader write to git, and git to the quarantine; what the archive says of its commit."""
+    """Run the reader and git fast-import into the quarantine; returns the commit id that the archive claims."""
     env = _repository(repo, quarantine)
     with tarball.open("rb") as archive:
         reader = subprocess.Popen(
@@ -115,7 +110,7 @@ def _read_into(repo: Path, quarantine: Path, tarball: Path, job: dict[str, objec
         _, said = reader.communicate(timeout=10)
     except subprocess.TimeoutExpired as error:
         raise UserError(
-            f"The archive could not be read within {SECONDS:.0f} s.", hint="leave out what need not be in it"
+            f"Reading the archive took longer than {SECONDS:.0f} s.", hint="leave out unnecessary files"
         ) from error
     finally:
         for child in (reader, importer):
@@ -127,11 +122,11 @@ def _read_into(repo: Path, quarantine: Path, tarball: Path, job: dict[str, objec
 def _judged(reader: int, said: bytes, importer: int, complaint: bytes) -> str:
     if reader == REFUSED:
         found = json.loads(said)
-        raise UserError(f"The archive is not taken: {rules.printable(found['why'], 400)}", hint=found["hint"])
+        raise UserError(f"The archive was refused: {rules.printable(found['why'], 400)}", hint=found["hint"])
     if reader < 0 or reader == 1:
         raise UserError(
-            "The archive is not taken: reading it needs more memory or time than an archive may cost.",
-            hint="make it with: git archive HEAD",
+            "The archive was refused: reading it exceeds the memory or time limit.",
+            hint="create it with: git archive HEAD",
         )
     if importer or reader:
         raise PlatformError(f"git fast-import failed: {runner.complaint(complaint)}", hint="greenroom doctor")
@@ -139,7 +134,7 @@ def _judged(reader: int, said: bytes, importer: int, complaint: bytes) -> str:
 
 
 def _repository(repo: Path, quarantine: Path) -> dict[str, str]:
-    """A repository for refs alone, whose objects go to the quarantine."""
+    """Create a repository for refs only, whose objects are in the quarantine; returns git's environment."""
     refs = quarantine / "git"
     for folder in (quarantine / "pack", refs / "refs", refs / "objects"):
         folder.mkdir(parents=True)
@@ -151,7 +146,7 @@ def _repository(repo: Path, quarantine: Path) -> dict[str, str]:
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Accept the objects; an index comes last, so that no reader sees one without its pack."""
+    """Move the objects into the repository, each index after its pack."""
     target.mkdir(exist_ok=True)
     for path in sorted(source.iterdir(), key=lambda path: path.suffix == ".idx"):
         os.rename(path, target / path.name)

@@ -1,1 +1,1 @@
-"""The one script behind all hooks, started by git and kept to the standard library."""
+"""Programs that run in a child process, with the standard library only: the git hooks and the tar reader."""

@@ -1,14 +1,10 @@
-"""Hands a push to Greenroom and prints what it answers: ``hook.py pre-receive`` or ``hook.py post-receive``, started by
-git.
+"""The git hooks ``hook.py pre-receive`` and ``hook.py post-receive``: pass a push to Greenroom and print the response.
 
-It decides nothing: without an answer a push is refused before its refs have moved, and left to be recorded later
-afterwards.
-Run by ``python -I -S``: what it needs stands in the environment, and it imports little, since two of it run in each
-push.
+Without a response, pre-receive refuses the push, and post-receive leaves it to be recorded later. Run by
+``python -I -S``, configured by environment variables, with few imports because each push starts it twice.
 
-It sends lines (name of the hook, token, folder of the new objects or ``-``, push options, then those that git gave it)
-and an empty one; it is sent
-``say TEXT``, ``settled`` (the rows are written, the lock may go) and at last ``exit CODE``.
+Protocol: it sends lines (name of the hook, token, quarantine folder or ``-``, push options, then git's ref updates) and
+an empty line; it receives ``say TEXT``, ``settled`` (the rows are written, release the lock) and finally ``exit CODE``.
 """
 
 from __future__ import annotations
@@ -29,31 +25,28 @@ ANSWER_SECONDS = 180.0
 MOST_OPTIONS = 20
 LONGEST_OPTION = 100
 NOTHING = "-"
-"""Stands for an empty word: an empty line would end the request."""
+"""Placeholder for an empty value, because an empty line ends the request."""
 
 
 def main(name: str) -> int:
-    """0: go on; 1: refuse (pre-receive only). Nothing that goes wrong here may look like an acceptance, or spoil an
-    accepted push.
-    """
+    """0: continue; 1: refuse (pre-receive only). An error must never accept a push, or fail an accepted one."""
     try:
         return run(name)
     except BlockingIOError:
-        held = f"Another push to this app has held its repository for {LOCK_SECONDS:.0f} s"
-        say(f" !     {held}; nothing was changed.".encode())
+        say(f" !     Another push to this app has been running for {LOCK_SECONDS:.0f} s. Nothing was changed.".encode())
         say(b"       hint: push again when it has ended")
         return 1
     except (OSError, ValueError) as error:
         if name == "post-receive":
-            say(b"-----> Recorded. Greenroom is not answering just now; it goes on with this push as soon as it does.")
+            say(b"-----> Recorded. Greenroom is not answering; it continues with this push when it is back.")
             return 0
-        say(f" !     Greenroom is not answering ({type(error).__name__}); nothing was changed.".encode())
-        say(b"       hint: push again in a moment; `greenroom status` tells how it is")
+        say(f" !     Greenroom is not answering ({type(error).__name__}). Nothing was changed.".encode())
+        say(b"       hint: push again in a moment, or check `greenroom status`")
         return 1
 
 
 def run(name: str) -> int:
-    """Ask, print, obey."""
+    """Send the request, print the response and return the exit code."""
     words = [name, os.environ["GREENROOM_PUSH"], os.environ.get("GIT_QUARANTINE_PATH") or NOTHING]
     request = os.fsencode("\n".join([*words, *options()]) + "\n") + updates() + b"\n"
     handle = int(os.environ["GREENROOM_LOCK"])
@@ -77,14 +70,14 @@ def run(name: str) -> int:
 
 
 def options() -> list[str]:
-    """What the pusher gave as ``git push -o TEXT``: a line for each, ``option TEXT``."""
+    """The push options (``git push -o TEXT``) as ``option TEXT`` lines."""
     count = os.environ.get("GIT_PUSH_OPTION_COUNT", "0")
     found = (os.environ.get(f"GIT_PUSH_OPTION_{number}", "") for number in range(min(int(count), MOST_OPTIONS)))
     return ["option " + text.replace("\n", " ")[:LONGEST_OPTION] for text in found]
 
 
 def updates() -> bytes:
-    """What git says on standard input: ``BEFORE AFTER REF`` lines."""
+    """The ref updates from stdin: ``BEFORE AFTER REF`` lines."""
     parts = []
     while data := os.read(0, 65536):
         parts.append(data)
@@ -92,8 +85,8 @@ def updates() -> bytes:
 
 
 def lock(handle: int) -> None:
-    """Take the repository's lock on a descriptor that receive-pack shares: it is held until post-receive lets go, or
-    all have ended.
+    """Take the repository's lock on a descriptor that is shared with receive-pack. It is released by post-receive, or
+    when all these processes have ended.
     """
     deadline = time.monotonic() + LOCK_SECONDS
     told = False
@@ -111,9 +104,9 @@ def lock(handle: int) -> None:
 
 
 def connect(path: str) -> socket:
-    """Greenroom's socket; it may be restarting."""
+    """Connect to Greenroom's socket; retries, because it may be restarting."""
     folder, name = os.path.split(path)
-    os.chdir(folder)  # the name alone always fits into the address
+    os.chdir(folder)  # a path may be too long for a socket address
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         connection = socket(AF_UNIX)
@@ -128,7 +121,7 @@ def connect(path: str) -> socket:
 
 
 def say(line: bytes) -> None:
-    """One line for the pusher; git passes it on as ``remote: ...``."""
+    """Print a line, which git shows as ``remote: ...``."""
     data = line + b"\n"
     while data:
         data = data[os.write(1, data) :]

@@ -1,9 +1,7 @@
-"""Reads a tar archive from standard input and writes git's import stream to standard output. Standard library only, a
-process of its own.
+"""Converts a tar archive on stdin to a git fast-import stream on stdout, in its own process, with the standard library.
 
-Nothing is unpacked: names and contents are data all the way. The process bounds its own memory and processor time,
-since an archive of
-a few kilobytes may stand for any amount of either.
+Nothing is unpacked to disk. The process limits its own memory and CPU time, because a small archive can expand to any
+size.
 """
 
 from __future__ import annotations
@@ -19,13 +17,13 @@ PIECE = 1 << 20
 LINK_TARGET = 4096
 MARKED = re.compile(r"[0-9a-f]{40}\Z")
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-HINT = "make it with: git archive --format=tar.gz HEAD"
+HINT = "create it with: git archive --format=tar.gz HEAD"
 FORBIDDEN = {".git", "git~1"}
-"""Names, in lower case, that lead into a repository on one file system or another."""
+"""Names, in lower case, that are equivalent to ``.git`` on some file system."""
 
 
 class RefusedError(Exception):
-    """The archive is at fault."""
+    """The archive is invalid."""
 
     def __init__(self, why: str, hint: str = HINT) -> None:
         super().__init__(why)
@@ -33,7 +31,7 @@ class RefusedError(Exception):
 
 
 class Reader:
-    """One archive: each file becomes a blob as it is met; the commit follows when all names are known."""
+    """Converts an archive: writes a blob for each file, then the commit."""
 
     def __init__(self, job: dict, out) -> None:
         self.job, self.out = job, out
@@ -42,20 +40,20 @@ class Reader:
         self.seen = self.size = self.marks = 0
 
     def run(self, archive: tarfile.TarFile) -> str:
-        """The whole stream. What ``git archive`` wrote about the commit, or an empty text."""
+        """Write the complete stream; returns the commit id that ``git archive`` wrote into the archive, or ''."""
         for member in archive:
             self.take(archive, member)
         if not self.files:
-            raise RefusedError("there are no files in it.")
+            raise RefusedError("it contains no files.")
         self.commit()
         claimed = archive.pax_headers.get("comment", "")
         return claimed if MARKED.match(claimed) else ""
 
     def take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        """One entry."""
+        """Convert an entry."""
         self.seen += 1
         if self.seen > self.job["entries"]:
-            raise RefusedError(f"there are more than {self.job['entries']:,} files and folders in it.")
+            raise RefusedError(f"it contains more than {self.job['entries']:,} files and folders.")
         name = clean(member.name)
         if not name:
             return
@@ -68,20 +66,18 @@ class Reader:
         elif member.isreg() and not member.issparse():
             self.file(archive, member, name)
         else:
-            kind = (
-                "a sparse file" if member.issparse() else "a device, a pipe or something else that no commit can hold"
-            )
+            kind = "a sparse file" if member.issparse() else "a device, a pipe or another special file"
             raise RefusedError(f"{name!r} is {kind}.")
 
     def file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
-        """A regular file, with its right to be run as its only mode."""
+        """Convert a regular file; of its mode, only the executable bit is kept."""
         if member.size > self.job["file_bytes"]:
             raise RefusedError(
-                f"{name!r} has {member.size / 1e6:,.0f} MB; a file may have {self.job['file_bytes'] / 1e6:,.0f} MB."
+                f"{name!r} has {member.size / 1e6:,.0f} MB; the limit is {self.job['file_bytes'] / 1e6:,.0f} MB."
             )
         self.size += member.size
         if self.size > self.job["bytes"]:
-            raise RefusedError(f"its files are together more than {self.job['bytes'] / 1e6:,.0f} MB.")
+            raise RefusedError(f"its files exceed {self.job['bytes'] / 1e6:,.0f} MB in total.")
         content = archive.extractfile(member)
         assert content is not None, "it is a regular file"
         mark = self.begin(member.size)
@@ -89,7 +85,7 @@ class Reader:
         while left:
             data = content.read(min(PIECE, left))
             if not data:
-                raise RefusedError("it ends in the middle of a file.")
+                raise RefusedError("it is truncated.")
             self.out.write(data)
             left -= len(data)
         self.out.write(b"\n")
@@ -108,26 +104,22 @@ class Reader:
         return self.marks
 
     def linked(self, name: str, target: str) -> tuple[str, int]:
-        """A hard link is the file that it names, which has to have come before."""
+        """(mode, mark) of a hard link's target, which must precede it in the archive."""
         found = self.files.get(target)
         if found is None or found[0] == "120000":
-            raise RefusedError(f"{name!r} is a hard link to {target!r}, which is no file before it.")
+            raise RefusedError(f"{name!r} is a hard link to {target!r}, which does not precede it in the archive.")
         return found
 
     def put(self, name: str, mode: str, mark: int) -> None:
-        """Note the entry; nothing may be both a folder and something else, so that nothing is written through a
-        link.
-        """
+        """Register an entry. A path must not be both a folder and a file, so that no path goes through a link."""
         parents = [name[:place] for place, char in enumerate(name) if char == "/"]
         if name in self.folders or any(parent in self.files for parent in parents):
-            raise RefusedError(
-                f"{name!r} is inside of something that is not a folder, or is a folder and something else."
-            )
+            raise RefusedError(f"{name!r} conflicts with another entry: one of them is a folder, the other is not.")
         self.folders.update(parents)
         self.files[name] = (mode, mark)
 
     def commit(self) -> None:
-        """The commit, without the one folder that all entries share."""
+        """Write the commit, without a single top-level folder."""
         job, message = self.job, (self.job["message"] + "\n").encode()
         who = f"{job['name']} <{job['email']}> {job['at']} +0000\n".encode()
         head = b"commit refs/heads/import\nauthor " + who + b"committer " + who + b"data %d\n" % len(message) + message
@@ -155,31 +147,31 @@ def clean(name: str) -> str:
         raise RefusedError(f"the file name {name!r} contains control characters.")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts:
-        raise RefusedError(f"{name!r} leads out of the archive.")
+        raise RefusedError(f"{name!r} points outside of the archive.")
     if any(part.lower().rstrip(". ") in FORBIDDEN for part in parts):
-        raise RefusedError(f"{name!r} is inside of a repository's own folder.", "leave .git out of the archive")
+        raise RefusedError(f"{name!r} is in a .git folder.", "leave .git out of the archive")
     if len(raw) > 1000 or any(len(part.encode()) > 255 for part in parts):
         raise RefusedError(f"the file name {name[:80]!r} is too long: 255 bytes for each part, 1000 for the whole.")
     return "/".join(parts)
 
 
 def link_target(name: str, target: str) -> bytes:
-    """Where a symbolic link leads; any place, as in a push: it is followed in the app's sandbox alone."""
+    """The target of a symbolic link. Any target is allowed, as in a push: it is only followed in the app's sandbox."""
     raw = target.encode("utf-8", "surrogateescape")
     if not raw or b"\0" in raw or len(raw) > LINK_TARGET:
-        raise RefusedError(f"the symbolic link {name!r} leads nowhere that can be said.")
+        raise RefusedError(f"the symbolic link {name!r} has an invalid target.")
     if name.rpartition("/")[2].lower() in (".gitmodules", ".gitattributes", ".gitignore", ".mailmap"):
         raise RefusedError(f"{name!r} must be a file, not a link.")
     return raw
 
 
 def quoted(name: str) -> bytes:
-    """A path as git's import stream takes any path."""
+    """A path quoted for git fast-import."""
     return b'"' + name.encode().replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
 def main() -> int:
-    """Exit code 0 with {claimed}, or 3 with {why, hint}, on standard error."""
+    """Exit code 0 with {claimed}, or 3 with {why, hint}, on stderr."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -188,20 +180,20 @@ def main() -> int:
             claimed = Reader(json.loads(sys.argv[1]), sys.stdout.buffer).run(archive)
     except RefusedError as error:
         return refuse(str(error), error.hint)
-    except BrokenPipeError:  # git has ended; it says why itself
+    except BrokenPipeError:  # git has ended and reports the reason itself
         return 4
     except MemoryError:
-        return refuse("reading it needs more memory than an archive may cost.", HINT)
+        return refuse("reading it exceeds the memory limit.", HINT)
     except (
         Exception
-    ) as error:  # tarfile's answers to hostile archives are many: zlib.error, RecursionError, KeyError ...
-        return refuse(f"it cannot be read as a tar archive ({type(error).__name__}).", HINT)
+    ) as error:  # tarfile raises many types for hostile archives: zlib.error, RecursionError, KeyError ...
+        return refuse(f"it is not a valid tar archive ({type(error).__name__}).", HINT)
     sys.stderr.write(json.dumps({"claimed": claimed}))
     return 0
 
 
 def refuse(why: str, hint: str) -> int:
-    """Say why."""
+    """Write the reason to stderr."""
     sys.stderr.write(json.dumps({"why": why, "hint": hint}))
     return 3
 

@@ -20,4 +20,4 @@ def say(*, app: App, home: Path, process: str, text: str, source: str = "heroku"
     try:
         logfile.append(str(home / app.log_folder), [(time.time(), source, process, text)])
     except OSError as error:
-        log.warning("the log of %s took no line: %s", app.name, error)
+        log.warning("writing to the log of %s failed: %s", app.name, error)

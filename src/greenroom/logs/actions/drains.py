@@ -40,12 +40,10 @@ def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgo
     _refuse(url, bare, allowed)
     if app.log_drains.filter(url=bare).exists():
         raise ConflictError(
-            f"{app.name} has a drain to {bare[:200]} already.", hint=f"heroku drains -a {app.name}", id="invalid_params"
+            f"{app.name} already has a drain to {bare[:200]}.", hint=f"heroku drains -a {app.name}", id="invalid_params"
         )
     if app.log_drains.count() >= MOST:
-        raise UserError(
-            f"{app.name} has {MOST} drains, and more are not possible.", hint=f"heroku drains:remove URL -a {app.name}"
-        )
+        raise UserError(f"Drain limit of {app.name} reached ({MOST}).", hint=f"heroku drains:remove URL -a {app.name}")
     segment, offset = logfile.end(str(home / app.log_folder))
     segment = segment or 1  # before its first line a log has no segment: it will be this one
     row = LogDrain(app=app, url=bare, token=f"d.{ids.new_uuid()}", segment=segment, offset=offset)
@@ -61,9 +59,9 @@ def _refuse(url: str, bare: str, allowed: Sequence[outgoing.Network]) -> None:
     parts = urlsplit(bare) if not problem else None
     if parts and parts.scheme.startswith("syslog"):
         if parts.port is None:
-            problem = "must name a port, as in syslog+tls://logs.example.com:6514"
+            problem = "must have a port, as in syslog+tls://logs.example.com:6514"
         elif bare != url:
-            problem = "must not hold a user or a password: syslog has no such thing"
+            problem = "must not contain a user or password: syslog does not support them"
     hint = "heroku drains:add syslog+tls://logs.example.com:6514"
     if parts and not problem:
         problem = outgoing.host_problem(parts.hostname or "", allowed)
@@ -117,23 +115,23 @@ def find(app: App, name: str) -> LogDrain:
 
 
 def begin() -> None:
-    """Make drains due that an earlier worker has left under a lease; there is one worker."""
+    """Release the drains that a previous worker has leased; only one worker runs at a time."""
     LogDrain.objects.filter(error="").exclude(next_attempt_at=None).update(next_attempt_at=None)
 
 
 def claim(*, row: LogDrain) -> LogDrain | None:
-    """The drain for one attempt, counted as a failure until it is taken; None if it is not due."""
+    """Lease the drain for one attempt, which counts as a failure until the receiver accepts; None if it is not due."""
     rows = OUTBOX.rows().filter(pk=row.pk).select_related("app")
     return next(iter(OUTBOX.claim(rows, limit=1)), None)
 
 
 def taken(*, row: LogDrain, after: logfile.Position, lines: int) -> None:
-    """The receiver has everything up to ``after``."""
+    """Record that the receiver has accepted everything up to ``after``."""
     segment, offset = after
     place = {"segment": segment, "offset": offset, "sent": row.sent + lines, "sent_at": clock.now()}
     OUTBOX.conclude(row, wait=None, failures=0, error="", **place)
 
 
 def failed(*, row: LogDrain, error: str) -> None:
-    """The receiver did not take it; the same lines are sent again after a pause."""
+    """Record a failed attempt; the same lines are sent again after a pause."""
     OUTBOX.conclude(row, wait=drain_pause(row.failures), error=error[:200])

@@ -45,18 +45,18 @@ def by_name(app: App, name: str) -> Release:
 
 
 def candidates(app: App) -> list[Candidate]:
-    """All releases as the rollback rule takes them."""
+    """All releases, as input of the rollback rule."""
     rows = Release.objects.filter(app=app).order_by("-version").values_list("version", "status", "slug_id")
     return [Candidate(version, status, slug is not None) for version, status, slug in rows]
 
 
 def gaps(slug: Slug, config: ConfigVersion) -> dict[str, str]:
-    """The environment contract: required keys of the slug that the config version does not set, with the reasons."""
+    """The required config vars of the slug that the config version does not set, with the reasons."""
     return config_rules.missing(
         required_env(slug.app_json, slug.is_django, slug.manifest.get("secret_key", "SECRET_KEY")), config.names
     )
 
 
 def config_values(release: Release, home: Path) -> dict[str, str]:
-    """The config vars of a release in clear."""
+    """The decrypted config vars of a release."""
     return config_queries.values(release.config, home)

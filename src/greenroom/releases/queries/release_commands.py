@@ -1,8 +1,7 @@
-"""The order for the dyno of a release command or of a postdeploy script, and what its end means. Starts nothing, writes
-nothing.
+"""The dyno spec of a release command or postdeploy script. Reads only.
 
-The delivery loop starts the dyno before the roll-out (``release``) or after the first switch (``postdeploy``), and
-refuses or goes on.
+The delivery loop starts the dyno before the roll-out (``release``) or after the first switch (``postdeploy``), and then
+refuses or continues the release.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MEMORY_MB = 512
 
 
 def of_release(release: Release) -> tuple[ReleaseCommand, ...]:
-    """The commands of a release, in their order; none for a release without code."""
+    """The commands of a release, in order; none for a release without code."""
     slug = release.slug
     if slug is None:
         return ()
@@ -41,7 +40,7 @@ def of_release(release: Release) -> tuple[ReleaseCommand, ...]:
 
 
 def dyno_id(release: Release, command: ReleaseCommand, attempt: int = 0) -> str:
-    """The engine's id: the same for ever, another one for another attempt after a lost one."""
+    """The engine's dyno id, which depends on the release and the attempt."""
     return f"{command.kind}-{release.id.hex}" + (f"-{attempt}" if attempt else "")
 
 
@@ -54,8 +53,8 @@ def spec(
     attempt: int = 0,
     memory_mb: int = MEMORY_MB,
 ) -> DynoSpec:
-    """The engine's order: the new slug with the release's config vars, no port, 60 minutes at most. Its output is kept
-    and logged.
+    """The dyno spec: the new slug with the release's config vars, without a port, limited to 60 minutes. Its output is
+    stored and logged.
     """
     slug, process = _slug(release), f"{command.kind}.{release.version}"
     role = role_for("release", slug.settings.get("policy") or {}, migrates=migrates(command.text))
@@ -87,7 +86,7 @@ def _slug(release: Release) -> Slug:
 
 
 def facts(release: Release, slug: Slug) -> dict[str, str]:
-    """What each dyno of the release is told of it: Heroku's dyno metadata."""
+    """Heroku's dyno metadata of the release, as environment variables."""
     return {
         "HEROKU_APP_ID": str(release.app_id),
         "HEROKU_APP_NAME": release.app.name,

@@ -19,16 +19,14 @@ from greenroom.router.rules import Target, target
 
 
 def switch_to(*, app: App, release: Release | None, target: Target, home: Path) -> bool:
-    """Lead the app's requests to the target; True when that was a change. Same target: the disk is repaired, nothing
-    else.
-    """
+    """Route the app's requests to the target; True when it has changed. For the same target, only repairs the disk."""
     changed = _record(app, release, target)
     switch.apply(home, app.id.hex, target, app.name)
     return changed
 
 
 def reroute(*, app: App, home: Path) -> bool:
-    """Make the app's route what its rows say now; True when that was a change. A roll-out on trial has the traffic."""
+    """Update the app's route from its rows; True when it has changed. A roll-out on trial gets the traffic."""
     live = dynos.watched(app) or dynos.live(app)
     return switch_to(
         app=app, release=live.release if live else None, target=target(queries.facts(app, live)), home=home
@@ -51,14 +49,12 @@ def _record(app: App, release: Release | None, target: Target) -> bool:
 _led: dict[Path, tuple[float, dict[str, str]]] = {}
 _looked: dict[Path, float] = {}
 LOOK = 5.0
-"""Seconds between two looks whether Caddy still has the keys, which a start of its own loses, and whether the disk is
-as it should be.
-"""
+"""Seconds between two checks of the disk, and of Caddy's private keys, which are lost when Caddy restarts."""
 
 
 def lead_hosts(*, home: Path) -> bool:
-    """Make each host name lead to its app; True when that was a change. The disk is looked at when rows have changed,
-    and now and then.
+    """Route each host name to its app; True when something has changed. Checks the disk after changes of rows, and
+    periodically.
     """
     sites, now = queries.sites(), clock.monotonic()
     moment, before = _led.get(home, (-LOOK, {}))
@@ -70,12 +66,12 @@ def lead_hosts(*, home: Path) -> bool:
 
 
 def repair(*, app: App, target: Target, home: Path) -> None:
-    """What is on disk is derived from rows: make it so again, whoever has changed it."""
+    """Restore the routes on disk from the rows."""
     switch.apply(home, app.id.hex, target, app.name)
 
 
 def render(*, home: Path, installation: dict[str, Any]) -> bool:
-    """Give Caddy the configuration if it differs from what it has; True when it was loaded."""
+    """Load the configuration into Caddy if it has changed; True when it was loaded."""
     rows = queries.served()
     served = [caddy.Served(queries.tag(row), hosts) for row, hosts in rows]
     wanted = caddy.render(installation, served)

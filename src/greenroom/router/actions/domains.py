@@ -1,4 +1,4 @@
-"""Adds and removes custom domains together with the certificates that serve them."""
+"""Adds and removes custom domains and assigns their certificates."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def add(
     proven: bool | None,
     certificate: str = "",
 ) -> Domain:
-    """A host name for the app; it is served with the named certificate, else with one that covers it.
+    """Add a domain and assign the named certificate, or else one that covers it.
 
-    NotFoundError, before anything is written, for a certificate that does not exist; other errors as
-    ``apps.actions.add_domain`` and ``sni_endpoints.choose``.
+    NotFoundError, before any change, for an unknown certificate; other errors as ``apps.actions.add_domain`` and
+    ``sni_endpoints.choose``.
     """
     if certificate:
         sni_endpoints.find(app, certificate)
@@ -38,7 +38,7 @@ def add(
 
 
 def remove(*, actor: Actor, app: App, home: Path, hostname: str) -> None:
-    """Remove a domain from the app and from its own certificate. Errors as ``apps.actions.remove_domain``."""
+    """Remove a domain from the app and from its automatic certificate. Errors as ``apps.actions.remove_domain``."""
     apps.remove_domain(actor=actor, app=app, hostname=hostname)
     sni_endpoints.renew(app=app, home=home)
     wake()

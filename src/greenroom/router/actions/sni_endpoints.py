@@ -1,6 +1,4 @@
-"""Writes the certificates of custom domains (Heroku's SNI endpoints), and which domain is served with which. Keys are
-sealed.
-"""
+"""Writes the certificates of custom domains (Heroku's SNI endpoints) and assigns domains to them."""
 
 from __future__ import annotations
 
@@ -28,13 +26,11 @@ MOST = 50
 
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpoint:
-    """A certificate; domains that it covers and that have none are served with it. UserError for one that cannot
-    serve.
-    """
+    """Add a certificate and assign the domains to it that it covers and that have none. UserError."""
     app = lock_app(app.pk)
     if app.sni_endpoints.count() >= MOST:
         raise UserError(
-            f"{app.name} has {MOST} certificates, and more are not possible.",
+            f"Certificate limit of {app.name} reached ({MOST}).",
             hint=f"heroku certs:remove --name NAME -a {app.name}",
         )
     row = SniEndpoint(
@@ -49,13 +45,13 @@ def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpo
 
 @transaction.atomic
 def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: str) -> SniEndpoint:
-    """Another chain and key under the same name. UserError when a domain that is served with it would have none."""
+    """Replace chain and key of a certificate. UserError when it would no longer cover one of its domains."""
     app = lock_app(app.pk)
     row = find(app, name)
     if row.issued:
         raise UserError(
-            f"{row.name} is made and renewed by Greenroom.",
-            hint=f"heroku certs:add CRT KEY -a {app.name} adds one of your own",
+            f"{row.name} is issued and renewed automatically by Greenroom.",
+            hint=f"add your own certificate: heroku certs:add CRT KEY -a {app.name}",
         )
     judged = certificates.judge(chain=chain, key=key, now=clock.now())
     lost = [
@@ -77,12 +73,13 @@ def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: s
 
 @transaction.atomic
 def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
-    """Forget a certificate and its key; its domains are served with another one that covers them, if there is one."""
+    """Remove a certificate and its key. Its domains are assigned to another certificate that covers them, if any."""
     app = lock_app(app.pk)
     row = find(app, name)
     if row.issued and app.acm:
         raise UserError(
-            f"{row.name} is made by Greenroom as long as this is on.", hint=f"heroku certs:auto:disable -a {app.name}"
+            f"{row.name} is an automatic certificate and cannot be removed.",
+            hint=f"heroku certs:auto:disable -a {app.name}",
         )
     audit(actor=actor, action="certificate.remove", app=app, detail=_detail(row))
     SniEndpoint.objects.filter(pk=row.pk).delete()
@@ -93,8 +90,8 @@ def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
 
 @transaction.atomic
 def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
-    """Serve the domain with this certificate; None: with no one's own. UserError when it is for other names,
-    NotFoundError when the domain is gone.
+    """Assign a certificate to the domain, or none. UserError when it does not cover the domain, NotFoundError when the
+    domain no longer exists.
     """
     app = lock_app(app.pk)
     if not app.domains.filter(pk=domain.pk).exists():
@@ -104,7 +101,7 @@ def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
         row = find(app, name)
         if not covers(row.names, domain.hostname):
             raise UserError(
-                f"The certificate {row.name} is for {', '.join(row.names)}, not for {domain.hostname}.",
+                f"The certificate {row.name} covers {', '.join(row.names)}, not {domain.hostname}.",
                 hint=f"heroku certs -a {app.name}",
             )
         DomainCertificate.objects.create(domain=domain, endpoint=row)
@@ -114,9 +111,7 @@ def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
 
 @transaction.atomic
 def settle(*, app: App) -> None:
-    """Domains without a certificate get one that covers them: an uploaded one before one of our own, the newest
-    first.
-    """
+    """Assign certificates to domains without one: uploaded certificates before automatic ones, the newest first."""
     app = lock_app(app.pk)
     rows = list(app.sni_endpoints.order_by("issued", "-created_at"))
     for domain in app.domains.filter(certificate__isnull=True):
@@ -127,9 +122,7 @@ def settle(*, app: App) -> None:
 
 @transaction.atomic
 def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = False) -> App:
-    """Whether Greenroom makes certificates for the app's domains. ``again``: make a new one although the old one
-    holds.
-    """
+    """Turn automatic certificates of the app on or off. ``again``: issue a new one although the old one is valid."""
     app = lock_app(app.pk)
     if app.acm != on:
         switch_certificates(app=app, on=on)
@@ -143,8 +136,8 @@ def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = Fa
 
 @transaction.atomic
 def renew(*, app: App, home: Path) -> SniEndpoint | None:
-    """The app's certificate of our own, made anew when its domains changed or its end is near; None where there is
-    nothing to do.
+    """Issue the app's automatic certificate when its domains have changed or it expires soon; None when it is up to
+    date.
     """
     app = lock_app(app.pk)
     if not app.acm:
@@ -173,18 +166,18 @@ def _own_name(app: App) -> str:
 
 
 def renewable() -> QuerySet[App]:
-    """Apps with certificates of our own."""
+    """Apps with automatic certificates."""
     return App.objects.filter(acm=True).select_related("owner")
 
 
 def renew_all(*, home: Path) -> None:
-    """Renew the certificates of all apps that have them."""
+    """Renew the automatic certificates of all apps."""
     for app in renewable():
         renew(app=app, home=home)
 
 
 def find(app: App, name: str) -> SniEndpoint:
-    """The app's certificate of that name or id. NotFoundError if there is none."""
+    """The app's certificate with that name or id. NotFoundError if there is none."""
     row = next((row for row in app.sni_endpoints.all() if name in (row.name, str(row.id))), None)
     if row is None:
         raise NotFoundError(
@@ -203,7 +196,7 @@ def _fill(row: SniEndpoint, home: Path, chain: str, key: str) -> None:
     same = SniEndpoint.objects.filter(app=row.app, chain=judged.chain).exclude(pk=row.pk).first()
     if same is not None:
         raise ConflictError(
-            f"{row.app.name} has this certificate already: {same.name}.",
+            f"{row.app.name} already has this certificate: {same.name}.",
             hint=f"heroku certs:info --name {same.name}",
             id="invalid_params",
         )

@@ -1,4 +1,4 @@
-"""Renders Caddy's configuration and loads it. It names no app: only a certificate, or other ports, change it."""
+"""Renders and loads Caddy's configuration. It contains no apps: only certificates and ports change it."""
 
 from __future__ import annotations
 
@@ -115,14 +115,12 @@ def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str
     given = json.dumps(with_keys(config, pairs) if pairs else config, sort_keys=True).encode()
     status, text = _ask(home, "POST", "/load", given)
     if status != 200:
-        raise PlatformError(f"Caddy refused the configuration: {text[:500]}")
+        raise PlatformError(f"Caddy rejected the configuration: {text[:500]}")
     atomic.write(home / "caddy" / "config.json", json.dumps(config, sort_keys=True))
 
 
 def tags(home: Path) -> set[str]:
-    """The certificates with keys that Caddy holds now; none after a start of its own, when it knows only what is on
-    disk.
-    """
+    """The certificates whose keys Caddy has in memory; none after a restart of Caddy."""
     status, text = _ask(home, "GET", "/config/apps/tls/certificates/load_pem", b"")
     rows = json.loads(text) if status == 200 else None
     return {tag for row in rows or [] for tag in row.get("tags", [])}
@@ -142,7 +140,7 @@ def _ask(home: Path, method: str, path: str, body: bytes) -> tuple[int, str]:
 
 
 def current(home: Path) -> dict[str, Any]:
-    """The configuration that was loaded last, or an empty one."""
+    """The last loaded configuration, or an empty one."""
     try:
         return json.loads((home / "caddy" / "config.json").read_text())
     except (OSError, ValueError):

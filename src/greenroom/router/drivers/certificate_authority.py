@@ -1,4 +1,4 @@
-"""Certificates of the installation's own CA, for custom domains that have none: what `heroku certs:auto` gives here."""
+"""Issues automatic certificates (`heroku certs:auto`) from the installation's own CA, for custom domains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def issue(*, home: Path, names: Sequence[str], now: datetime) -> tuple[str, str]
         ca_text = (home / "keys" / "ca.pem").read_bytes()
         ca_key = load_pem_private_key((home / "keys" / "ca.key").read_bytes(), None)
     except (OSError, ValueError) as error:
-        raise PlatformError(f"The installation's CA cannot be read: {error}", hint="greenroom doctor") from error
+        raise PlatformError(f"Cannot read the installation's CA: {error}", hint="greenroom doctor") from error
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     ca = x509.load_pem_x509_certificate(ca_text)
     key = ec.generate_private_key(ec.SECP256R1())

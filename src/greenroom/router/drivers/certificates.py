@@ -1,6 +1,4 @@
-"""Judges a certificate chain and its private key as somebody uploads them: what is wrong is said in one sentence, with
-the remedy.
-"""
+"""Validates an uploaded certificate chain and its private key. Each error has a one-sentence message and a hint."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ def judge(*, chain: str, key: str, now: datetime) -> Judged:
     names = names_of(leaf)
     if not names:
         raise UserError(
-            "The certificate names no host: it has neither a subject alternative name nor a common name.",
+            "The certificate has no host name: neither a subject alternative name nor a common name.",
             hint='openssl req ... -addext "subjectAltName=DNS:www.example.com"',
         )
     text = "".join(row.public_bytes(Encoding.PEM).decode() for row in certificates)
@@ -65,22 +63,22 @@ def _chain(text: str) -> list[x509.Certificate]:
     if len(text) > LONGEST:
         raise UserError(
             f"The certificate chain is longer than {LONGEST} characters.",
-            hint="only the certificate and its intermediates belong into it",
+            hint="include only the certificate and its intermediates",
         )
     if "PRIVATE KEY-----" in text:
         raise UserError(
-            "The certificate file holds a private key.",
-            hint="heroku certs:add CRT KEY: the certificate first, then the key",
+            "The certificate file contains a private key.",
+            hint="pass the certificate first, then the key: heroku certs:add CRT KEY",
         )
     try:
         found = x509.load_pem_x509_certificates(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        text = "The certificate file holds no certificate in PEM: it must begin with -----BEGIN CERTIFICATE-----."
-        raise UserError(text, hint="openssl x509 -inform der -in FILE -out FILE.pem makes PEM of DER") from error
+        text = "The certificate file is not PEM: it must begin with -----BEGIN CERTIFICATE-----."
+        raise UserError(text, hint="convert DER with: openssl x509 -inform der -in FILE -out FILE.pem") from error
     if len(found) > MOST:
         raise UserError(
-            f"The chain has {len(found)} certificates; {MOST} at most make sense.",
-            hint="leave the CA bundle out, keep the intermediates",
+            f"The chain has {len(found)} certificates; the limit is {MOST}.",
+            hint="include only the intermediates, not the CA bundle",
         )
     return found
 
@@ -92,25 +90,25 @@ def _key(text: str) -> Key:
         found = load_pem_private_key(text.encode(), None)
     except TypeError as error:
         raise UserError(
-            "The private key has a passphrase, which a router cannot type.",
-            hint="openssl pkey -in KEY -out KEY.open takes it off",
+            "Encrypted private keys are not supported.",
+            hint="remove the passphrase: openssl pkey -in KEY -out KEY.open",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         hint = (
-            "heroku certs:add CRT KEY: the certificate first, then the key"
+            "pass the certificate first, then the key: heroku certs:add CRT KEY"
             if "BEGIN CERTIFICATE-----" in text
             else "it must begin with -----BEGIN PRIVATE KEY-----"
         )
-        raise UserError("The key file holds no private key in PEM.", hint=hint) from error
+        raise UserError("The key file is not a PEM private key.", hint=hint) from error
     if isinstance(found, rsa.RSAPrivateKey) and found.key_size < RSA_BITS:
         raise UserError(
-            f"The RSA key has {found.key_size} bits; browsers want {RSA_BITS} at least.",
-            hint="make a new key and certificate",
+            f"The RSA key has {found.key_size} bits; at least {RSA_BITS} are required.",
+            hint="create a new key and certificate",
         )
     if not isinstance(found, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         raise UserError(
-            "The private key is of a kind that TLS servers do not use.",
-            hint="RSA of 2048 bits or more, ECDSA and Ed25519 are possible",
+            "This type of private key is not supported.",
+            hint="use RSA with at least 2048 bits, ECDSA or Ed25519",
         )
     return found
 
@@ -127,11 +125,11 @@ def _belongs(leaf: x509.Certificate, private: Key, certificates: Sequence[x509.C
     if place:
         raise UserError(
             f"The key belongs to certificate {place} of the chain, not to the first.",
-            hint="the app's own certificate must come first, then the intermediates",
+            hint="put the app's own certificate first, then the intermediates",
         )
     raise UserError(
         f"The private key does not belong to the certificate of {_subject(leaf)}.",
-        hint="heroku certs:add CRT KEY, both of the same request",
+        hint="pass the key that was used for the certificate request: heroku certs:add CRT KEY",
     )
 
 
@@ -145,9 +143,9 @@ def _holds_now(certificates: Sequence[x509.Certificate], now: datetime) -> None:
             )
         if row.not_valid_before_utc > now:
             raise UserError(
-                f"Certificate {number} of the chain, {_subject(row)}, holds only from"
-                f" {heroku_time(row.not_valid_before_utc)} on.",
-                hint="wait for that moment, or have it issued anew",
+                f"Certificate {number} of the chain, {_subject(row)}, is not valid before"
+                f" {heroku_time(row.not_valid_before_utc)}.",
+                hint="wait until then, or get it issued again",
             )
 
 
@@ -161,7 +159,7 @@ def _is_chain(certificates: Sequence[x509.Certificate]) -> None:
                 f" {_subject(row)}."
             )
             raise UserError(
-                text, hint="order them: the app's own, who issued it, who issued that one; the root may be left out"
+                text, hint="order: the app's own certificate, its issuer, the issuer of that one; the root is optional"
             ) from error
 
 

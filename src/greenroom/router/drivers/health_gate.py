@@ -1,4 +1,4 @@
-"""The health gate: asks a dyno over its socket, as the router would for a visitor, before it may get traffic."""
+"""The health gate: sends a request to a dyno over its socket, like the router does, before the dyno gets traffic."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether the health path ends well, and one line that says what came.
+    """The result of a health check, with a one-line detail.
 
-    remedy: what to change in the app, where that is known.   https: the app sends visitors to HTTPS.
+    remedy: how to fix the app, if known.   https: the app redirects to HTTPS.
     """
 
     healthy: bool
@@ -32,8 +32,8 @@ class Answer:
 
 
 def ask(socket: Path, *, host: str, path: str, timeout: float = SECONDS, known: Sequence[str] = ()) -> Answer:
-    """Ask as if by HTTPS and follow redirects within the app, in ``timeout`` seconds. ``known``: the app's other host
-    names.
+    """Request the health path as over HTTPS and follow redirects within the app, for up to ``timeout`` seconds.
+    ``known``: the app's other host names.
     """
 
     def connected(seconds: float) -> Socket:

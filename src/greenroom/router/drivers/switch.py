@@ -1,5 +1,5 @@
-"""Where requests go, on disk: host names lead to apps, an app's slots to dynos, by symlinks that are renamed into
-place. Caddy is not told.
+"""The routes on disk: symlinks from host names to apps, and from an app's slots to dynos, replaced by an atomic rename
+without reloading Caddy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
 
 
 def apply(home: Path, folder: str, target: Target, app: str) -> None:
-    """Make the folder say what the target says. Same target: no change. Each slot changes by one rename."""
+    """Write the target into the app's folder. Each slot changes by one rename; the same target changes nothing."""
     place = home / "run" / "router" / folder
     place.mkdir(mode=0o750, parents=True, exist_ok=True)
     if target.page:
@@ -88,7 +88,7 @@ def _hide(place: Path, keep: str) -> None:
 
 
 def remove(home: Path, folder: str) -> None:
-    """Remove what an app had; unknown folder: nothing."""
+    """Remove the route of an app, if it exists."""
     place = home / "run" / "router" / folder
     if place.is_dir():
         for path in place.iterdir():

@@ -1,6 +1,4 @@
-"""What the router should serve for an app: the sockets of healthy web dynos, or the page that says why there are
-none.
-"""
+"""Decides the route of an app: the sockets of its healthy web dynos, or an error page."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from greenroom.dynos.rules import MAX_WEB
 
 @dataclass(frozen=True)
 class Page:
-    """What a visitor reads when no dyno can answer, and after how many seconds the page asks again (0: never)."""
+    """An error page, and the seconds after which it reloads (0: never)."""
 
     title: str
     text: str
@@ -95,7 +93,7 @@ class Target:
 
 
 def target(facts: Facts) -> Target:
-    """Where requests should go now.
+    """The target of the app's route.
 
     While the only dyno restarts after a first crash, the route keeps its sockets: the proxy waits for them for some
     seconds.

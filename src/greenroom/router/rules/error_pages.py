@@ -1,6 +1,4 @@
-"""The pages that a visitor gets when no dyno can answer. Plain files without scripts, so that they need no control
-plane.
-"""
+"""The error pages for visitors when no dyno can answer: static files without scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ STYLE = (
 
 
 def page(code: str, what: Page, app: str = "") -> str:
-    """One HTML page, complete in itself."""
+    """A self-contained HTML page."""
     name = f"{escape(app)} · " if app else ""
     again = f'<meta http-equiv="refresh" content="{what.reload}">' if what.reload else ""
     return (

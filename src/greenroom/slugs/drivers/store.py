@@ -1,7 +1,6 @@
-"""Copies a tree that a stranger's code wrote into the store, and says what it is: a digest over all names, kinds, modes
-and contents.
+"""Copies an untrusted tree into the store, and computes its digest over all names, kinds, modes and contents.
 
-Knows no table. Never follows a link of the tree, never trusts a name, a size or a mode that it did not read itself.
+Never follows a link of the tree, and never trusts a name, size or mode that it has not read itself.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class _Copier:
     def entry(self, parent: int, name: str, path: str, depth: int) -> None:
         facts = os.lstat(name, dir_fd=parent)
         if len(self.files) >= MAX_FILES:
-            raise _refused(path, f"there are more than {MAX_FILES} files")
+            raise _refused(path, f"the slug has more than {MAX_FILES} files")
         try:
             path.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -83,7 +82,7 @@ class _Copier:
             self.files[path] = ("w", "", 0)
         else:
             raise _refused(
-                path, "only files, folders and symbolic links may be part of a slug; this is a device, pipe or socket"
+                path, "a slug may contain only files, folders and symbolic links; this is a device, pipe or socket"
             )
 
     def link(self, parent: int, name: str, path: str) -> None:
@@ -163,7 +162,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _refused(path: str, why: str) -> AppError:
     return AppError(
-        f"The slug was refused at {path[:300]}: {why}.", hint="see .slugignore for leaving files out", id="slug_refused"
+        f"The slug was refused at {path[:300]}: {why}.", hint="exclude files with .slugignore", id="slug_refused"
     )
 
 
@@ -210,7 +209,7 @@ def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) 
         (work / "manifest.json").write_text(json.dumps(facts, sort_keys=True))
         new = _publish(work, slugs / digest, env_key)
     except OSError as error:
-        raise PlatformError(f"The slug could not be stored: {error.strerror}.", hint="greenroom doctor") from error
+        raise PlatformError(f"Storing the slug failed: {error.strerror}.", hint="greenroom doctor") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Stored(digest=digest, files=copier.files, texts=copier.texts, size=copier.size, new=new)
@@ -277,7 +276,7 @@ def keep_file(source: Path, target: Path, limit: int = MAX_BYTES) -> None:
     with open(descriptor, "rb") as file, atomic.writing(target) as out:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
-            raise _refused(target.name, "it is no regular file, or too large")
+            raise _refused(target.name, "it is not a regular file, or too large")
         shutil.copyfileobj(file, out, CHUNK)
 
 

@@ -60,12 +60,10 @@ class Report:
 class Scanner:
     """One optional scanner.
 
-    requirement: what is installed for it, pinned; its folder then has ``bin/python``. network: whether it must ask a
-    service.
-    wanted: which paths of a tree it reads. look: (folder of the tool, sources) -> Report; ScanError when it found
-    nothing out.
-    rules: folders of the repository, with a slash behind, that hold the tool's own rules; the scanner gets them even if
-    the app is in another folder.
+    requirement: the pinned package; its folder then has ``bin/python``. network: whether it needs an external service.
+    wanted: whether it reads a path of the tree. look: (folder of the tool, sources) -> Report; ScanError when the scan
+    failed. rules: folders of the repository, with a trailing slash, that contain the tool's own rules; the scanner gets
+    them even if the app is in another folder.
     """
 
     name: str
