@@ -8,26 +8,9 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, command
+from greenroom_cli.context import Context, command, waits
 from greenroom_cli.errors import CliError
 from greenroom_cli.stdin import stdin_lines
-
-WAIT_OPTIONS = (
-    click.option("--no-wait", is_flag=True, help="Do not wait until the new release is live."),
-    click.option(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="How long to wait (default: as long as Greenroom gives the release to start).",
-    ),
-)
-
-
-def waits(function: Any) -> Any:
-    """Add the options --no-wait and --timeout to a command."""
-    for option in WAIT_OPTIONS:
-        function = option(function)
-    return function
 
 
 @command("config", example="greenroom config -a ach-payslip-staging\ngreenroom config --shell > .env", json=True)

@@ -168,3 +168,21 @@ def or_404(error: ApiError, hint: str) -> ApiError:
     if error.status == 404 and not error.hint:
         error.hint = hint
     return error
+
+
+WAIT_OPTIONS = (
+    click.option("--no-wait", is_flag=True, help="Do not wait until the new release is live."),
+    click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="How long to wait (default: as long as Greenroom gives the release to start).",
+    ),
+)
+
+
+def waits(function: Any) -> Any:
+    """Add the options --no-wait and --timeout to a command."""
+    for option in WAIT_OPTIONS:
+        function = option(function)
+    return function

@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.config import waits
-from greenroom_cli.context import Context, command, confirm, or_404
+from greenroom_cli.context import Context, command, confirm, or_404, waits
 from greenroom_cli.errors import ApiError, CliError
 
 VERSION = re.compile(r"v?(\d+)\Z")

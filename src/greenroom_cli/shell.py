@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 import click
 
@@ -20,9 +21,8 @@ COMP_WORDBREAKS=${COMP_WORDBREAKS//:}
 @click.argument("name", required=False, default="")
 def help_command(cx: Context, name: str) -> int | None:
     """Show help for a command or a topic."""
-    from greenroom_cli.main import cli
-
     root = click.get_current_context().find_root()
+    cli = cast(click.Group, root.command)
     if not name:
         output.say(cli.get_help(root))
         return None
@@ -68,8 +68,7 @@ def completion(cx: Context, shell: str) -> int | None:
     """Print a shell completion script for commands, options and app names."""
     from click.shell_completion import get_completion_class
 
-    from greenroom_cli.main import cli
-
+    cli = click.get_current_context().find_root().command
     maker = get_completion_class(shell)
     assert maker is not None
     source = maker(cli, {}, "greenroom", "_GREENROOM_COMPLETE").source()
