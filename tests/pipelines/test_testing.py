@@ -78,7 +78,7 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     upload, driver, home, serving, monkeypatch
 ):
     ended(monkeypatch, "succeeded", serving.slug)
-    assert (upload.commit_sha, upload.commit_message) == (CLAIMED, "One?Two")
+    assert (upload.commit_sha, upload.commit_message) == (CLAIMED, "One Two")
     assert upload.sha != CLAIMED
     row = step(driver)
     assert row.state == "running"
