@@ -5,12 +5,9 @@ or free space do not.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from greenroom.basics import disk
-
-if TYPE_CHECKING:
-    from greenroom.entrypoints.api.routing import Route
+from greenroom.entrypoints.api.calls import Route
 
 GROWING = {
     "config:write",

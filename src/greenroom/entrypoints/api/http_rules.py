@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from greenroom.basics.errors import UserError
-
-if TYPE_CHECKING:
-    from greenroom.entrypoints.api.routing import Reply
+from greenroom.entrypoints.api.calls import Reply
 
 VERSION = re.compile(r"application/vnd\.heroku\+json\s*;\s*version=([\w.-]+)")
 JSON = re.compile(r"application/(\w[\w.+-]*\+)?json\Z")

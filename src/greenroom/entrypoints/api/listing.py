@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from django.core.exceptions import FieldDoesNotExist
@@ -20,10 +20,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from greenroom.entrypoints.api import paging
+from greenroom.entrypoints.api.calls import Reply
 from greenroom.entrypoints.api.paging import RangeError, Wanted
-
-if TYPE_CHECKING:
-    from greenroom.entrypoints.api.routing import Reply
 
 USUAL = {"id": "pk", "created_at": "created_at"}
 NAMED = {"name": "name", **USUAL}

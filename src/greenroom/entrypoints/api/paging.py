@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 from django.http import HttpRequest
 
 from greenroom.basics.errors import UserError
-
-if TYPE_CHECKING:
-    from greenroom.entrypoints.api.routing import Reply
+from greenroom.entrypoints.api.calls import Reply
 
 DEFAULT = 200
 LIMIT = 1000

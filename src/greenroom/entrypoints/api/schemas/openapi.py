@@ -21,7 +21,7 @@ from greenroom.entrypoints.api.schemas import (  # noqa: F401
 from greenroom.entrypoints.api.schemas.words import SHAPES, Schema, schema
 
 if TYPE_CHECKING:
-    from greenroom.entrypoints.api.routing import Route
+    from greenroom.entrypoints.api.calls import Route
 
 RETURNS = re.compile(r"(?:(?P<status>2\d\d(?:/2\d\d)*) )?(?P<list>\[)?(?P<shape>[^\[\]\s]+)\]?\Z")
 LIMIT = {"type": "integer", "minimum": 1}
