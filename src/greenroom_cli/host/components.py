@@ -9,14 +9,15 @@ import pwd
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from greenroom.basics.unixsock import connect
 from greenroom.buildpacks.drivers import interpreters
 from greenroom_cli.host import engine_processes, low_ports, ports, postgres, postgres_cgroup
+from greenroom_cli.host.component import Component
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import POSTGRES_USER, Installation
 
@@ -32,25 +33,6 @@ PASSED = (
     "no_proxy",
     "GREENROOM_",
 )
-
-
-@dataclass(frozen=True)
-class Component:
-    """A program that the host process keeps running.
-
-    ``user``: (uid, gid), None for the user of the host process. ``ready``: whether it answers now. ``patience``:
-    seconds until it must be ready. ``before``: called before each start.
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    ready: Callable[[], bool]
-    env: dict[str, str] = field(default_factory=dict)
-    user: tuple[int, int] | None = None
-    patience: float = 30.0
-    before: Callable[[], None] | None = None
-    group: tuple[str, ...] = ()
-    """``cgroup.procs`` files into which the pid is written after the start."""
 
 
 def base_environment(home: Path) -> dict[str, str]:

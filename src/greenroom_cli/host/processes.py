@@ -23,8 +23,8 @@ from greenroom_cli.host.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from greenroom_cli.host.components import Component
-    from greenroom_cli.host.watch import StartedComponent
+    from greenroom_cli.host.component import Component
+    from greenroom_cli.host.started_component import StartedComponent
 
 OWN_LOCKS = ("supervisor",)
 """Components that take their lock themselves, because their children outlive them and must not inherit it."""

@@ -20,8 +20,8 @@ from greenroom_cli.host.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from greenroom_cli.host.components import Component
-    from greenroom_cli.host.watch import StartedComponent
+    from greenroom_cli.host.component import Component
+    from greenroom_cli.host.started_component import StartedComponent
 
 FIRST, LONGEST = 1.0, 60.0
 STEADY, QUICK = 60.0, 2.0

@@ -14,26 +14,15 @@ import time
 from pathlib import Path
 
 from greenroom_cli.host import restarter
+from greenroom_cli.host.started_component import StartedComponent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from greenroom_cli.host.components import Component
+    from greenroom_cli.host.component import Component
 
 STOPPING = {signal.SIGTERM, signal.SIGINT}
-
-
-class StartedComponent:
-    """The attributes of a started component that ``processes.start`` needs to restart it."""
-
-    before = None
-
-    def __init__(
-        self, *, name: str, argv: list[str], env: dict[str, str], user: list[int] | None, group: list[str]
-    ) -> None:
-        self.name, self.argv, self.env, self.group = name, tuple(argv), env, tuple(group)
-        self.user = (user[0], user[1]) if user else None
 
 
 def say(text: str) -> None:

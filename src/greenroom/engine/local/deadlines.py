@@ -12,8 +12,8 @@ from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from greenroom.engine.local.kept_dyno import KeptDyno
     from greenroom.engine.local.loop import Timer
-    from greenroom.engine.local.shim import Shim
 
 DISK_LOOK, LOW, MUCH, HALVINGS = 10.0, 250_000_000, 1_000_000_000, 3
 """Seconds between disk checks; free bytes below which the disk is low, half of the reserve of ``basics.disk``; bytes
@@ -27,7 +27,7 @@ LOW_SHARE, MUCH_SHARE = 40, 4
 class Deadlines:
     """The timers of a process, from its start to its end."""
 
-    def __init__(self, shim: Shim) -> None:
+    def __init__(self, shim: KeptDyno) -> None:
         self._shim = shim
         self._timers: dict[str, Timer] = {}
         self._disk = os.open(shim.order["own"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

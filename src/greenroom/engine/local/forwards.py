@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from greenroom.engine.local.kept_dyno import KeptDyno
     from greenroom.engine.local.loop import Loop
-    from greenroom.engine.local.shim import Shim
 
 TCP = "tcp:"
 """Prefix of a forward to ``tcp:HOST:PORT`` instead of a unix socket's path."""
@@ -60,7 +60,7 @@ def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
     way_in.close()
 
 
-def await_port(shim: Shim, since: float) -> None:
+def await_port(shim: KeptDyno, since: float) -> None:
     """Poll until the process has bound its port, then open its socket for the router."""
     if shim.over:
         return
@@ -72,7 +72,7 @@ def await_port(shim: Shim, since: float) -> None:
     shim.loop.at(pause, lambda: await_port(shim, since))
 
 
-def _open_way_in(shim: Shim, host: str) -> bool:
+def _open_way_in(shim: KeptDyno, host: str) -> bool:
     """Serve the dyno's socket. False if that fails, which ends the dyno."""
     path, address = shim.order["socket"], (host, shim.order["port"])
     family = AF_INET6 if ":" in host else AF_INET
@@ -92,7 +92,7 @@ DRAIN_LOOK = 0.05
 """Seconds between two checks whether the last connection has ended."""
 
 
-def drain(shim: Shim, until: float, told: bool = False) -> None:
+def drain(shim: KeptDyno, until: float, told: bool = False) -> None:
     """Stop the dyno when all accepted connections have ended, or at ``until``. The router sends no new ones by then."""
     assert shim.tree
     if shim.tree.ended:

@@ -13,8 +13,8 @@ from greenroom.engine.local import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from greenroom.engine.local.kept_dyno import KeptDyno
     from greenroom.engine.local.loop import Timer
-    from greenroom.engine.local.shim import Shim
 
 COUNT_LOOK, MEASURE_LOOK = 5.0, 0.5
 """Seconds between checks of the kernel's counter, and between measurements of the memory."""
@@ -28,7 +28,7 @@ VASTLY_EXCEEDED = "Error R15 (Memory quota vastly exceeded)"
 class Quota:
     """Watches from the start of the process to its end. oom: open descriptor of the ``oom_file``; -1 without groups."""
 
-    def __init__(self, shim: Shim, oom: int) -> None:
+    def __init__(self, shim: KeptDyno, oom: int) -> None:
         self._shim, self._oom = shim, oom
         self._kills, self._counted = 0, float("-inf")
         self._timer: Timer | None = None

@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from greenroom.engine.local.kept_dyno import KeptDyno
     from greenroom.engine.local.loop import Timer
-    from greenroom.engine.local.shim import Shim
 
 FIRST_SECONDS, BACK_SECONDS = 60.0, 90.0
 """Seconds to wait for the first client, and for the return of a lost one."""
@@ -44,7 +44,7 @@ GONE = b"\xff" * WORD
 class Session:
     """The current client of an attached dyno, or none."""
 
-    def __init__(self, shim: Shim) -> None:
+    def __init__(self, shim: KeptDyno) -> None:
         self._shim, self._loop = shim, shim.loop
         self._client: attach.Client | None = None
         self._history = bytearray()
@@ -69,7 +69,7 @@ class Session:
         return self._away is not None
 
     def send(self, data: bytes) -> bool:
-        """Send output. False: wait for ``Shim.resume_output``."""
+        """Send output. False: wait for ``KeptDyno.resume_output``."""
         self._history += data
         del self._history[:-HISTORY]
         self.printed += len(data)
