@@ -73,8 +73,8 @@ def test_an_app_is_made_with_add_on_and_buildpack_and_compared(app, tmp_path):
 
 LEFT_OUT = {
     "apps:join -a {app}": "heroku access:add",
-    "apps:lock -a {app}": "Teams are not supported",
-    "apps:unlock -a {app}": "Teams are not supported",
+    "apps:lock -a {app}": "Teams and private spaces are not supported",
+    "apps:unlock -a {app}": "Teams and private spaces are not supported",
     "teams": "Teams and private spaces are not supported",
     "members --team acme": "Teams and private spaces are not supported",
     "spaces": "Private spaces are not supported",

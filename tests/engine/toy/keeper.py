@@ -104,6 +104,8 @@ class Keeper:
         return fd
 
     def _enter(self) -> None:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # a shell's background job ignores them
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         if self.spec.tty:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
