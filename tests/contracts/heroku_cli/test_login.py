@@ -161,6 +161,6 @@ def test_a_wrong_password_and_a_refusal_sign_nobody_in(lena):
     terminal.type("x")
     url = terminal.until(r"http://localhost:\d+/auth/browser/\w+")[0]
     assert "was not signed in" in Browser().send(url, refuse="")
-    terminal.until("refused")
+    terminal.until("rejected")
     assert terminal.end() != 0
     assert sessions(lena) == []
