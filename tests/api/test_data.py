@@ -356,7 +356,7 @@ def test_errors_speak_the_words_of_the_client_and_name_the_app(alice, store):
     ):
         message = mine.get("/apps/no-such-app", headers={"User-Agent": agent}).json()["message"]
         assert "Couldn't find that app: no-such-app." in message
-        assert f"hint: {command} lists" in message
+        assert f"hint: list your apps: {command}" in message
 
 
 def test_an_app_without_a_database_is_told_how_to_get_one_and_not_to_destroy_itself(shop, alice):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,8 +56,8 @@ class Started:
     migration: MigrationRun | None
 
 
-def run(*, actor: Actor, app: App, engine: Engine, home: Path, order: Order) -> Started:
-    """Start a one-off dyno. An attached one waits 60 s for its client.
+def run(*, actor: Actor, app: App, engine: Callable[[], Engine], home: Path, order: Order) -> Started:
+    """Start a one-off dyno. An attached one waits 60 s for its client. engine: called once there is code to run.
 
     Blocks while the snapshot is dumped. ConflictError without code, while another migrate runs, or if the rehearsal
     failed; PlatformError if the snapshot fails. On an error nothing is started.
@@ -65,7 +65,7 @@ def run(*, actor: Actor, app: App, engine: Engine, home: Path, order: Order) -> 
     text, env = order.command, dict(order.env)
     release = migration_queries.release_for(app, text) or _release_to_run(app)
     env = {**migration_rules.guards(text, release.config.names, app=app.id.hex), **env}
-    migrations.refuse_clash(app=app, command=text, engine=engine)
+    migrations.refuse_clash(app=app, command=text, engine=engine())
     forced = order.forced or env.pop(FORCE, "") == app.name
     overruled = rehearsals.refuse_red(app=app, release=release, command=text, forced=forced)
     snapshot = migrations.secure(actor=actor, release=release, command=text, home=home, wanted=order.snapshot)
@@ -77,7 +77,7 @@ def run(*, actor: Actor, app: App, engine: Engine, home: Path, order: Order) -> 
     rows, columns = _size(env)
     dynos.start(
         dyno=dyno,
-        engine=engine,
+        engine=engine(),
         home=home,
         extra=env,
         attach=order.attach,

@@ -70,7 +70,7 @@ def run(call: Call) -> Reply:
         snapshot=call.body.get("snapshot") is not False,
         forced=call.body.get("force") is True,
     )
-    started = one_off.run(actor=call.actor, app=call.app, engine=engine(), home=HOME, order=order)
+    started = one_off.run(actor=call.actor, app=call.app, engine=engine, home=HOME, order=order)
     url = None
     if attach:
         payload = {"dyno": started.dyno.engine_id, "tty": tty, "marker": marker}
