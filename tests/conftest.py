@@ -29,6 +29,7 @@ SLOW = (
     "builds/test_crashes",
     "app_migrations/test_rehearsal_kills",
     "git/test_crashes",
+    "engine/test_toy_carries_an_app",
     "builds/test_steps",
     "builds/test_slugs",
     "builds/test_managers",
