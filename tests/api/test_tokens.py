@@ -7,8 +7,6 @@ from django.test import Client
 
 from greenroom.accounts import actions
 from greenroom.accounts.models import Account, AuditEntry, Token
-from greenroom.engine.memory import MemoryEngine
-from greenroom.entrypoints.api.drivers import use_engine
 from tests.api.world import person
 
 pytestmark = pytest.mark.django_db
@@ -163,7 +161,6 @@ def test_a_scope_that_may_not_read_config_vars_reads_them_by_no_detour(alice, sh
     """What a command, a test run or a new app's first values would show or set needs the scope that config vars
     need.
     """
-    use_engine(MemoryEngine())
     narrow, wide = client_with(made(alice, "write")[1]), client_with(made(alice, "write-protected")[1])
     assert narrow.get("/apps/shop/config-vars").status_code == 403
     for body in ({"command": "env"}, {"command": "env", "attach": True}, {"command": "python manage.py shell"}):

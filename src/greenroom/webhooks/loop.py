@@ -57,15 +57,13 @@ class Loop:
             connections.close_all()
 
     def _send(self, row: WebhookDelivery) -> None:
-        """``send``, where a fault of Greenroom's own ends the attempt too: the next one is not for ever the first."""
+        """``send``; an error of Greenroom's own ends the attempt like a failed request."""
         try:
             self.send(row)
         except Exception:
             log.exception("a webhook of %s could not be sent", row.webhook.app.name)
-            self.guard.run(row.pk, f"a webhook of {row.webhook.app.name}", partial(self._failed, row))
-
-    def _failed(self, row: WebhookDelivery) -> None:
-        deliveries.conclude(row=row, outcome=Outcome(error="internal"))
+            failed = partial(deliveries.conclude, row=row, outcome=Outcome(error="internal"))
+            self.guard.run(row.pk, f"a webhook of {row.webhook.app.name}", failed)
 
     def send(self, row: WebhookDelivery) -> None:
         """Make one attempt of a claimed delivery and store its result."""

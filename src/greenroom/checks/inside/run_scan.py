@@ -138,7 +138,10 @@ def judge(now: Look, before: Look | None) -> dict[str, Any]:
         known, _ = findings(before.report, before.tree, tree.ignore)
         renamed = baseline.renames(before.tree.files, tree.files, (finding.path for finding in known))
         judged = baseline.compare(known, found, renamed)
-    result = _result(judged)
+    result = summary(judged)
+    result["states"] = {
+        state: sum(f.state == state for f in judged) for state in ("new", "unchanged", "updated", "moved")
+    }
     result.update(
         baseline=before is None,
         ignored=ignored,
@@ -173,7 +176,8 @@ def _add_secrets(result: dict[str, Any], search: Future | None) -> None:
     result["secrets"] = len(secrets)
 
 
-def _result(judged: list[baseline.Finding]) -> dict[str, Any]:
+def summary(judged: list[baseline.Finding]) -> dict[str, Any]:
+    """The outcome, the counts and the first findings of a scan: new ones first, then by severity."""
     fresh = [finding for finding in judged if finding.state == "new"]
     ordered = sorted(judged, key=lambda f: (f.state != "new", f.severity, f.path, f.line))
     return {
@@ -181,6 +185,5 @@ def _result(judged: list[baseline.Finding]) -> dict[str, Any]:
         "detail": "",
         "total": len(judged),
         "new": len(fresh),
-        "states": {state: sum(f.state == state for f in judged) for state in ("new", "unchanged", "updated", "moved")},
         "findings": [{**asdict(f), "fingerprint": f.fingerprint()} for f in ordered[:MAX_REPORTED]],
     }

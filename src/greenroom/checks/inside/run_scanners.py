@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import tarfile
 import time
-from dataclasses import asdict
 from glob import glob
 from typing import Any
 
 from . import baseline, ignores, scanners
-from .run_scan import MAX_REPORTED
+from .run_scan import summary
 from .scanners.kind import Report, ScanError, Scanner, Sources
 from .trees import Tree, unpack
 
@@ -77,19 +76,13 @@ def scan(scanner: Scanner, tool: str, wish: dict[str, Any]) -> dict[str, Any]:
         judged = baseline.compare(known, found, renamed)
     else:
         past, judged = report, [baseline.replace(finding, state="unchanged") for finding in baseline.number(found)]
-    fresh = [finding for finding in judged if finding.state == "new"]
-    ordered = sorted(judged, key=lambda f: (f.state != "new", f.severity, f.path, f.line))
     return {
-        "outcome": "failure" if any(finding.severity <= baseline.BLOCKING for finding in fresh) else "success",
-        "detail": "",
-        "total": len(judged),
-        "new": len(fresh),
+        **summary(judged),
         "ignored": ignored,
         "baseline": not wish.get("old"),
         "suppressed": report.suppressed,
         "suppressed_before": past.suppressed,
         "note": report.note,
-        "findings": [{**asdict(f), "fingerprint": f.fingerprint()} for f in ordered[:MAX_REPORTED]],
     }
 
 

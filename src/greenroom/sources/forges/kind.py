@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from greenroom.sources.rules import Place
 from greenroom.sources.rules.reports import Told
@@ -119,6 +120,13 @@ def api_at(place: Place, path: str) -> str:
     port = f":{place.port}" if place.port and place.scheme != "ssh" else ""
     scheme = "http" if place.scheme == "http" else "https"
     return f"{scheme}://{host}{port}/{path}"
+
+
+def github_status(root: str, repo: str, sha: str, told: Told) -> Request:
+    """A commit status in GitHub's format, which other forges have adopted."""
+    state = "error" if told.state == "cancelled" else told.state
+    body = {"state": state, "context": told.context, "description": told.description}
+    return Request(method="POST", url=f"{root}/repos/{quote(repo)}/statuses/{sha}", body=body)
 
 
 def signs(given: str, body: bytes, secrets: Sequence[str]) -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
 
-from greenroom.sources.forges.kind import Call, Request, api_at, signs
+from greenroom.sources.forges.kind import Call, Request, api_at, github_status, signs
 from greenroom.sources.rules import Place
 from greenroom.sources.rules.reports import Told
 
 SIGNATURE = re.compile(r"[0-9a-f]{64}\Z")
-STATES = {"cancelled": "error"}
 
 
 class GiteaApi:
@@ -29,12 +27,7 @@ class GiteaApi:
 
     def status(self, root: str, repo: str, sha: str, told: Told) -> Request:
         """A commit status."""
-        body = {
-            "state": STATES.get(told.state, told.state),
-            "context": told.context,
-            "description": told.description,
-        }
-        return Request(method="POST", url=f"{root}/repos/{quote(repo)}/statuses/{sha}", body=body)
+        return github_status(root, repo, sha, told)
 
     def settled(self, code: int, body: bytes) -> bool:
         """Whether it is a success."""

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from greenroom.sources.forges.kind import Call, Request, api_at, number_of, signs
+from greenroom.sources.forges.kind import Call, Request, api_at, github_status, number_of, signs
 from greenroom.sources.rules import Place
 from greenroom.sources.rules.reports import Told
 
 SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}\Z")
 HOSTS = ("github.com", "ssh.github.com")
-STATES = {"cancelled": "error"}
 DEPLOYMENT = {
     "pending": "in_progress",
     "success": "success",
@@ -101,12 +100,7 @@ class GitHubApi:
 
     def status(self, root: str, repo: str, sha: str, told: Told) -> Request:
         """A commit status."""
-        body = {
-            "state": STATES.get(told.state, told.state),
-            "context": told.context,
-            "description": told.description,
-        }
-        return Request(method="POST", url=f"{root}/repos/{quote(repo)}/statuses/{sha}", body=body)
+        return github_status(root, repo, sha, told)
 
     def settled(self, code: int, body: bytes) -> bool:
         """Whether it is a success."""
