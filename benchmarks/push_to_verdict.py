@@ -32,8 +32,8 @@ Span = tuple[float, float]
 
 
 class Watch:
-    """What the API has shown of one delivery, in seconds since the push began. spans: part -> (first seen at work, seen
-    ended).
+    """The observed times of one delivery, in seconds since the start of the push. spans: part -> (first seen at work,
+    seen ended).
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ COMMITS = 100
 
 
 def git(*words: str) -> str:
-    """What git prints in this repository."""
+    """The output of a git command in this repository."""
     return subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True).stdout
 
 

@@ -55,7 +55,8 @@ def follow(cx: Context, session: Callable[[], str]) -> Iterator[str]:
     fresh = True
     while True:
         try:
-            for line, last in _events(cx.api.stream(url, accept="text/event-stream", last_id=last), last):  # noqa: B007, B020
+            events = _events(cx.api.stream(url, accept="text/event-stream", last_id=last), last)
+            for line, last in events:  # noqa: B007 -- read by the next connection
                 heard, fresh = time.monotonic(), False
                 yield line
         except ApiError as error:

@@ -217,7 +217,7 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
         return self
 
     def state(self, text: str) -> None:
-        """What is going on now; shown on terminals alone."""
+        """Set the current state; it is shown on terminals only."""
         self._state = text
 
     def aside(self) -> str:

@@ -16,6 +16,7 @@ SOURCES = sorted(
 UNFINISHED = re.compile(r"TODO|FIXME|NotImplementedError|XXX")
 FIELD = 400
 FUNCTION = 40
+LINE = 120
 
 
 def _functions(path: Path):
@@ -36,6 +37,17 @@ def test_no_function_is_longer_than_40_lines():
 
 def test_no_file_is_longer_than_400_lines():
     long = {str(path.relative_to(ROOT)): n for path in SOURCES if (n := path.read_text().count("\n")) > FIELD}
+    assert not long
+
+
+def test_no_line_is_longer_than_120_characters():
+    """ruff does not count a comment such as ``noqa``, and not a text without a blank."""
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > LINE
+    ]
     assert not long
 
 

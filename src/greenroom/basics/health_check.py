@@ -105,7 +105,7 @@ def _host(url: str) -> str:
 
 
 def _page(url: str) -> tuple[str, str]:
-    """What a canonical redirect leaves as it is: everything but scheme, host and the last slash of the path."""
+    """The parts of a URL that a canonical redirect keeps: the path without its last slash, and the query."""
     parts = urlsplit(url)
     return parts.path.rstrip("/"), parts.query
 

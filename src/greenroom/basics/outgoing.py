@@ -124,7 +124,7 @@ def port_of(parts: SplitResult) -> int:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said: the status whatever it is, and the first bytes of the body."""
+    """A server's response: any status, and the first bytes of the body."""
 
     status: int
     body: bytes = b""

@@ -159,7 +159,7 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def identity(pid: int) -> Identity | None:
-    """Who has this number now; None when nobody, or when it has ended and only waits to be reaped."""
+    """The process with this pid; None if there is none or it is a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             fields = file.read(4096).rpartition(b")")[2].split()

@@ -46,7 +46,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Session:
-    """What a signed log session asks for. ``lines``: how many from before; ``tail``: stay for what comes."""
+    """The request of a signed log session. ``lines``: number of earlier lines; ``tail``: follow new lines."""
 
     wanted: Wanted
     lines: int = 100

@@ -16,8 +16,8 @@ ENV_TARGET = "/app/.heroku/python"
 
 
 def mounts(slug: Slug) -> tuple[Mount, ...]:
-    """What a dyno sees of the slug: its files at /app and its environment (writes vanish with the dyno), and the
-    interpreter if it is not in /usr.
+    """The mounts of a slug: its files at /app and its environment, whose writes end with the dyno, and the interpreter
+    if it is not in /usr.
     """
     return (
         Mount(target="/app", mode="overlay", lower=(slug.folder,)),
@@ -32,7 +32,7 @@ def env_layers(slug: Slug, *more: str) -> tuple[str, ...]:
 
 
 def env_identity(slug: Slug) -> str:
-    """What the slug's digest says of its environment."""
+    """The identity of the slug's environment, as part of its digest."""
     return "+".join([slug.env_key, *slug.manifest.get("layers", ())])
 
 
@@ -77,7 +77,8 @@ def _children(folder: Path) -> list[Path]:
 
 
 def manifest(slug: Slug, home: Path) -> dict[str, Any]:
-    """What the slug is: the row's facts, the packages with versions, sizes and hashes, and every file with its digest.
+    """The contents of the slug: the row's facts, the packages with versions, sizes and hashes, and every file with
+    its digest.
 
     packages and files are those that were written down beside the tree when it was stored; empty for a slug older than
     that.

@@ -147,7 +147,8 @@ def prepare(home: Path, user: tuple[int, int] | None) -> None:
             "--locale=C.UTF-8",
         ]
         env = {"PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C", "HOME": str(home)}
-        result = subprocess.run(command, capture_output=True, text=True, env=env, cwd=home, check=False, **extra)  # type: ignore[call-overload]
+        options = {"env": env, "cwd": home, "capture_output": True, "text": True, "check": False}
+        result = subprocess.run(command, **options, **extra)  # type: ignore[call-overload]
     if result.returncode:
         lines = (result.stderr or result.stdout).strip().splitlines()
         raise HostError(

@@ -220,7 +220,8 @@ def bootstrap(home: Path, install: Installation) -> None:
         else {}
     )
     env = control_environment(home, install)
-    result = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False, **extra)  # type: ignore[call-overload]
+    options = {"env": env, "cwd": home, "capture_output": True, "text": True, "check": False}
+    result = subprocess.run(argv, **options, **extra)  # type: ignore[call-overload]
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ["no error message"]
         hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), f"see {home}/logs")

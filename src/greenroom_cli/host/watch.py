@@ -40,7 +40,8 @@ def become(home: Path, components: list[Component]) -> NoReturn:
     os.write(fd, json.dumps(rows).encode())
     os.lseek(fd, 0, os.SEEK_SET)
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "greenroom_cli.host.watch", str(home), str(fd)])  # noqa: S606 (argv, no shell)
+    argv = [sys.executable, "-m", "greenroom_cli.host.watch", str(home), str(fd)]
+    os.execv(sys.executable, argv)  # noqa: S606 (argv, no shell)
 
 
 def main(argv: list[str]) -> int:

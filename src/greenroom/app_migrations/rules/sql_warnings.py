@@ -13,7 +13,8 @@ from greenroom.app_migrations.rules.rehearsal import Measured
 NAME = r'((?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))?)'
 ALTER = re.compile(rf"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{NAME}\s+(.*)", re.IGNORECASE | re.DOTALL)
 INDEX = re.compile(
-    rf"\s*CREATE\s+(UNIQUE\s+)?INDEX\s+(CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(?:{NAME}\s+)?ON\s+(?:ONLY\s+)?{NAME}",
+    rf"\s*CREATE\s+(UNIQUE\s+)?INDEX\s+(CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?"
+    rf"(?:{NAME}\s+)?ON\s+(?:ONLY\s+)?{NAME}",
     re.IGNORECASE,
 )
 DROP_INDEX = re.compile(rf"\s*DROP\s+INDEX\s+(CONCURRENTLY\s+)?(?:IF\s+EXISTS\s+)?{NAME}", re.IGNORECASE)

@@ -194,7 +194,10 @@ def _check_env_entry(entry: Mapping[str, Any], where: str) -> None:
         raise _bad_json(f"{where}generator", 'only "secret" is known')
 
 
-def required_env(app_json: Mapping[str, Any], is_django: bool, secret_key: str = "SECRET_KEY") -> dict[str, str]:  # noqa: S107 -- a name
+DJANGO_KEY = "SECRET_KEY"
+
+
+def required_env(app_json: Mapping[str, Any], is_django: bool, secret_key: str = DJANGO_KEY) -> dict[str, str]:
     """The config vars that a release requires, each with the reason.
 
     A key of app.json's ``env`` is required unless it has ``"required": false``. One with a ``value`` or ``generator``
@@ -207,7 +210,7 @@ def required_env(app_json: Mapping[str, Any], is_django: bool, secret_key: str =
         found["DATABASE_URL"] = "a Django app needs a database; the platform sets this when the app gets one"
     if is_django and secret_key:
         why = "a Django app signs sessions with it"
-        found[secret_key] = why if secret_key == "SECRET_KEY" else f"the settings read SECRET_KEY from it: {why}"  # noqa: S105 -- names, no secrets
+        found[secret_key] = why if secret_key == DJANGO_KEY else f"the settings read {DJANGO_KEY} from it: {why}"
     for key, entry in (app_json.get("env") or {}).items():
         if isinstance(entry, dict) and entry.get("required") is False:
             continue

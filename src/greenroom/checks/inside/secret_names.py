@@ -26,12 +26,15 @@ TEXT = (
 """A string in single or triple quotes. Spaces are allowed only in Google's app password format."""
 
 QUOTED = re.compile(
-    rf"""(?:{GET})?(?:[\w\]]*[\["'])?{NAME}["'\]]*\s*{KIND}(?P<op>===?|!=|:=|=>|=|:|,)\s*(?:default\s*=\s*)?\(?\s*{TEXT}""",
+    rf"""(?:{GET})?(?:[\w\]]*[\["'])?{NAME}["'\]]*\s*{KIND}"""
+    rf"""(?P<op>===?|!=|:=|=>|=|:|,)\s*(?:default\s*=\s*)?\(?\s*{TEXT}""",
     re.IGNORECASE,
 )
 LOOKUP = re.compile(rf"""{GET}["'][\w.-]*["']\s*,\s*(?:default\s*=\s*)?\(?\s*[rbfu]{{0,2}}["']""", re.IGNORECASE)
 FALLBACK = re.compile(
-    rf"""{NAME}["'\]]*\s*{KIND}[=:](?!=)\s*(?:{GET}["'][\w.-]*["']\s*,\s*(?:default\s*=\s*)?|[^#=]{{1,200}}?(?:\bor|\belse|\|\||\?\?)\s+)\(?\s*{TEXT}""",
+    rf"""{NAME}["'\]]*\s*{KIND}[=:](?!=)\s*"""
+    rf"""(?:{GET}["'][\w.-]*["']\s*,\s*(?:default\s*=\s*)?"""
+    rf"""|[^#=]{{1,200}}?(?:\bor|\belse|\|\||\?\?)\s+)\(?\s*{TEXT}""",
     re.IGNORECASE,
 )
 """A default value: after ``or`` and ``else``, or the default of a lookup."""
@@ -42,7 +45,8 @@ VALUED = re.compile(rf"""["']{NAME}["']\s*:\s*\{{[^{{}}]*?["']value["']\s*:\s*{T
 """A config var in app.json, with a description and a value."""
 
 BARE = re.compile(
-    rf"""^\s*(?:export\s+|ENV\s+|ARG\s+|-\s+|set\s+)?["']?{NAME}["']?\s*(?::|=|\s(?=\S+$))\s*["']?(?P<value>[^\s"',;]{{6,600}})["']?,?\s*(?:\s#.*)?$""",
+    rf"""^\s*(?:export\s+|ENV\s+|ARG\s+|-\s+|set\s+)?["']?{NAME}["']?\s*(?::|=|\s(?=\S+$))\s*"""
+    rf"""["']?(?P<value>[^\s"',;]{{6,600}})["']?,?\s*(?:\s#.*)?$""",
     re.IGNORECASE,
 )
 SPACED = re.compile(
@@ -65,7 +69,9 @@ INLINE = tuple(
 
 PGPASS = re.compile(r"""[\w.*/-]+:(?:\d{2,5}|\*):[\w*-]+:[\w*.-]+:(?P<value>[^\s:"'$]{6,200})""")
 OPEN = re.compile(
-    rf"""{NAME}["'\]]*\s*{KIND}[=:]\s*(?P<end>{GET}|[(\\\[{{]?|[rbfu]{{0,2}}(?:"{{3}}|'{{3}})\\?)\s*\Z|(?P<get>{GET})\Z""",
+    rf"""{NAME}["'\]]*\s*{KIND}[=:]\s*"""
+    rf"""(?P<end>{GET}|[(\\\[{{]?"""
+    rf"""|[rbfu]{{0,2}}(?:"{{3}}|'{{3}})\\?)\s*\Z|(?P<get>{GET})\Z""",
     re.IGNORECASE,
 )
 """A line that ends before the value."""

@@ -161,7 +161,8 @@ LISTS = re.compile(
 LOCKS = r"\.lock|-lock\.json|npm-shrinkwrap\.json|(?:^|/)RECORD|go\.sum"
 LOCKED = re.compile(rf"(?:{LOCKS})\Z")
 SKIPPED = re.compile(
-    rf"(?:{LOCKS}|\.min\.(?:js|css)|\.map|\.svg|\.css|\.pem\.pub|\.po|\.pot|\.mo|(?:openapi|swagger)[^/]*\.(?:ya?ml|json))\Z"
+    rf"(?:{LOCKS}|\.min\.(?:js|css)|\.map|\.svg|\.css|\.pem\.pub|\.po|\.pot|\.mo"
+    r"|(?:openapi|swagger)[^/]*\.(?:ya?ml|json))\Z"
 )
 """Generated files and descriptions: names and URLs do not count there. In LOCKED files nothing counts."""
 PGPASS_FILE = re.compile(r"(?:^|[/.])pgpass(?:\.conf)?\Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from greenroom.addons import queries as addons
 from greenroom.addons.rules.access import role_for
@@ -60,7 +61,7 @@ def spec(
 ) -> DynoSpec:
     """The DynoSpec of this dyno."""
     web = dyno.kind == "web"
-    kind: Kind = dyno.kind if dyno.kind in ("web", "worker", "run", "release", "probe") else "worker"  # type: ignore[assignment]
+    kind = cast(Kind, dyno.kind if dyno.kind in ("web", "worker", "run", "release", "probe") else "worker")
     return DynoSpec(
         id=dyno.engine_id,
         kind=kind,

@@ -153,7 +153,8 @@ def options(
     words += ["--bind", os.path.join(disk, TMP), "/tmp"]  # noqa: S108 (inside)
     words += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]  # noqa: S108
     for folder, home in zip(HOMES, dict.fromkeys((HOME, cwd)), strict=False):
-        if home != "/" and not any(_covers(view.target, home) for view in views) and not _covers("/tmp", home):  # noqa: S108
+        seen = ("/tmp", *(view.target for view in views))  # noqa: S108
+        if home != "/" and not any(_covers(target, home) for target in seen):
             words += ["--bind", os.path.join(disk, folder), home]
     for view in views:
         words += view.options()

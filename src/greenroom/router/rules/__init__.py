@@ -71,7 +71,7 @@ class Web:
 
 @dataclass(frozen=True)
 class Facts:
-    """What decides a route. ``wanted``: how many web dynos the live release should have; ``now``: what is served now.
+    """The input for a route. ``wanted``: number of web dynos of the live release; ``now``: the sockets served now.
 
     first: the variant of the page while nothing has been released.
     """

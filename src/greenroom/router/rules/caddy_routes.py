@@ -63,9 +63,7 @@ def routes(installation: Mapping[str, Any], *, secure: bool) -> list[dict[str, A
 
 
 def errors() -> dict[str, Any]:
-    """What a visitor gets when the proxy fails: a client that breaks the protocol 400, no first byte in time H12, all
-    else H13.
-    """
+    """Responses to proxy errors: 400 for a protocol error of the client, H12 without a first byte in time, else H13."""
     chunk = {"vars_regexp": {"{http.error.message}": {"name": "bad", "pattern": "chunk"}}}
     late = {"vars_regexp": {"{http.error.status_code}": {"name": "late", "pattern": "^504$"}}}
     refused = {

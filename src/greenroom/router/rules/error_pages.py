@@ -23,5 +23,6 @@ def page(code: str, what: Page, app: str = "") -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport"'
         f' content="width=device-width">{again}'
         f'<meta name="robots" content="noindex"><title>{escape(what.title)}</title><style>{STYLE}</style></head>'
-        f"<body><main><h1>{escape(what.title)}</h1><p>{escape(what.text)}</p><p><small>{name}{escape(code)}</small></p></main></body></html>\n"
+        f"<body><main><h1>{escape(what.title)}</h1><p>{escape(what.text)}</p>"
+        f"<p><small>{name}{escape(code)}</small></p></main></body></html>\n"
     )
