@@ -157,13 +157,15 @@ class Tree:
         """Signal the command's process; False if it does not exist (yet)."""
         return not self.ended and bool(self.main) and _kill(self.main, number)
 
-    def hang_up(self, number: int) -> None:
-        """Signal the command's process group."""
-        if self.main and not self.ended:
-            try:
-                os.killpg(os.getpgid(self.main), number)
-            except OSError:
-                self.signal(number)
+    def hang_up(self, number: int) -> bool:
+        """Signal the command's process group; False if the command does not run (yet)."""
+        if not self.main or self.ended:
+            return False
+        try:
+            os.killpg(os.getpgid(self.main), number)
+        except OSError:
+            return self.signal(number)
+        return True
 
     def kill(self) -> None:
         """Kill the whole tree: its pid namespace ends with its first process."""

@@ -201,5 +201,5 @@ class Session:
         self.close()
         if self._client:
             self._client.replace()
-            self._client.forget_stdin()
         self._shim.abandoned(hang_up=bool(self._shim.order["hang_up"]), signal=signals.HUP)
+        self.forget_stdin()  # after the hangup: a process that reads must not see the end of its input first

@@ -219,7 +219,8 @@ class Shim:
         if self._code is None and self.tree and hang_up:
             self.why = self.why or "signal"
             self.detail = self.detail or "the client went away"
-            self.tree.hang_up(signal)
+            if not self.tree.hang_up(signal):
+                self._pending.append(signal)
             self.loop.at(self.limits["grace"], self.tree.kill)
         elif self._code is None:
             self.journal.say("The client went away; the process goes on, its output goes to the log")
@@ -307,9 +308,7 @@ class Shim:
             self.loop.at(DRAIN_SECONDS, self._drained)
 
     def _drained(self) -> None:
-        """Stop waiting for other processes with the output open, but not for a client that reads slowly or may
-        return.
-        """
+        """Stop waiting for other processes with the output open, not for a client that reads slowly or may return."""
         held = self._pipes.output >= 0 and not self.loop.watches(self._pipes.output)
         if self._session and (held or monotonic() - self.heard < DRAIN_SECONDS):
             self.loop.at(DRAIN_SECONDS, self._drained)
