@@ -17,7 +17,7 @@ import threading
 import time
 import tty as terminals
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -40,6 +40,10 @@ BACK_SECONDS, BACK_PAUSE = 90.0, 0.5
 KEPT = 16 * 1024 * 1024
 """Bytes of input that are kept for sending again after a reconnect."""
 HELLO_SECONDS = 30.0
+START_SECONDS = 2400.0
+"""Timeout of the first connection: before a migrate the server takes a snapshot (at most 1800 s) and waits for the copy
+of a rehearsal (300 s).
+"""
 LEAVE = 4
 """This many Ctrl-C within a second detach from a dyno that does not answer."""
 
@@ -52,16 +56,25 @@ class CutError(AttachError):
     """The dyno has ended, or the user has detached, and some of its output may be missing."""
 
 
-def attach(url: str, ca_file: str, *, tty: bool, stdin: Any = None, stdout: Any = None) -> None:
+def attach(
+    url: str,
+    ca_file: str,
+    *,
+    tty: bool,
+    stdin: Any = None,
+    stdout: Any = None,
+    connected: Callable[[], object] = lambda: None,
+) -> None:
     """Connect to ``rendezvous://host:port/TOKEN`` and copy bytes until the dyno ends.
 
     ca_file: the CA that must have signed the server's certificate; empty: the CAs of the system. tty: both the dyno
-    and this process have a terminal.
+    and this process have a terminal. connected: called when the dyno has started.
     Raises AttachError, CutError when the dyno has ended and output may be missing, and BrokenPipeError when the reader
     of stdout has gone.
     """
     source, target = (stdin or sys.stdin).fileno(), (stdout or sys.stdout).fileno()
     sock, _ = _connect(url, ca_file)
+    connected()
     pump = _Pump(source, target, tty=tty)
     with _raw(source) if tty else contextlib.nullcontext():
         while True:
@@ -109,7 +122,7 @@ def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int
         sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock = tls = context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)
-        tls.settimeout(HELLO_SECONDS)
+        tls.settimeout(HELLO_SECONDS if seen >= 0 else START_SECONDS)
         back = f"&seen={seen}" if seen >= 0 else ""
         tls.sendall(f"{parts.path.lstrip('/')}?{OWN}{back}\r\n".encode())
         hello = _first_line(tls)

@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sys
+import threading
 from typing import Any
 
 import click
@@ -20,10 +21,6 @@ from greenroom_cli.errors import ApiError, CliError
 
 CODE_SECONDS = 30.0
 """Seconds to wait for the exit code after the stream has closed."""
-START_SECONDS = 2400.0
-"""Seconds until the dyno must exist: before a migrate the server takes a snapshot (at most 1800 s) and waits for the
-copy of a rehearsal (300 s).
-"""
 STILL_SECONDS = 5.0
 """Seconds after which the user of a migrate is informed about the wait."""
 MIGRATES = re.compile(r"\bmigrate\b|\balembic\b.*\b(?:up|down)grade\b")
@@ -134,7 +131,7 @@ def attach_and_wait(
     force: bool = False,
 ) -> int:
     """Run the command attached to this terminal (or pipes); returns its exit code. CliError when it is unknown."""
-    from greenroom_cli.attach import CutError, attach
+    from greenroom_cli.attach import CutError
 
     tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
     body = {
@@ -152,11 +149,32 @@ def attach_and_wait(
         step.end = f"up, {dyno['name']}"
     sys.stdout.flush()
     try:
-        attach(dyno["attach_url"], cx.target.ca_file, tty=tty, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer)
+        _attach(cx, dyno, command, tty=tty)
     except CutError as error:
         output.warn(error.message)
         raise _cut(cx, dyno, exit_code_of(cx, dyno)) from error
     return exit_code_of(cx, dyno)
+
+
+def _attach(cx: Context, dyno: dict[str, Any], command: str, *, tty: bool) -> None:
+    """Connect this terminal or pipes to the dyno. When a migrate does not start at once, explain the wait."""
+    from greenroom_cli.attach import attach
+
+    still = threading.Timer(STILL_SECONDS, output.note, [STILL])
+    still.daemon = True
+    if MIGRATES.search(command):
+        still.start()
+    try:
+        attach(
+            dyno["attach_url"],
+            cx.target.ca_file,
+            tty=tty,
+            stdin=sys.stdin.buffer,
+            stdout=sys.stdout.buffer,
+            connected=still.cancel,
+        )
+    finally:
+        still.cancel()
 
 
 def _cut(cx: Context, dyno: dict[str, Any], code: int) -> CliError:
@@ -174,26 +192,12 @@ def _cut(cx: Context, dyno: dict[str, Any], code: int) -> CliError:
 def _start(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
     """Start the dyno. For a migrate with a red rehearsal, try again after the user has typed the app's name."""
     try:
-        return _post(cx, body)
+        return cx.api.post(cx.path("dynos"), body)
     except ApiError as error:
         if error.id != "rehearsal_red" or not sys.stdin.isatty():
             raise
         confirm(cx, "", name=cx.app, what=error.message, again="--force, before its arguments")
-        return _post(cx, {**body, "force": True})
-
-
-def _post(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
-    """Request the dyno. When a migrate does not start at once, explain the wait."""
-    import threading
-
-    still = threading.Timer(STILL_SECONDS, output.note, [STILL])
-    still.daemon = True
-    if MIGRATES.search(body["command"]):
-        still.start()
-    try:
-        return cx.api.post(cx.path("dynos"), body, seconds=START_SECONDS)
-    finally:
-        still.cancel()
+        return cx.api.post(cx.path("dynos"), {**body, "force": True})
 
 
 def _migrate_options(no_snapshot: bool, force: bool) -> dict[str, bool]:

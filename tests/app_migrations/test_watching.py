@@ -8,6 +8,7 @@ import time
 import psycopg
 import pytest
 
+from greenroom.addons.postgres.actions import snapshots
 from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.actions import begin_run
 from greenroom.app_migrations.loop.run_watch import Ledger, Watchers
@@ -141,8 +142,9 @@ def test_an_app_with_alembic_is_asked_snapshot_recorded_and_locked_but_not_rehea
     with pytest.raises(ConflictError, match="Only Django's migrations are rehearsed"):
         ask(actor=alice, release=revisions)
     command = "alembic upgrade head"
-    taken = actions.secure(actor=alice, release=revisions, command=command, home=home)
-    assert (taken.state, taken.pinned) == ("succeeded", True)
+    taken = actions.secure(actor=alice, release=revisions, command=command)
+    assert (taken.state, taken.pinned) == ("wanted", True)
+    assert snapshots.make(snapshot=taken, home=home).state == "succeeded"
     dyno = make_one_off(actor=alice, app=shop, release=revisions, command=command, size="standard-1x")
     run = actions.begin_run(actor=alice, dyno=dyno, snapshot=taken)
     assert (run.before, run.snapshot) == (["b2 price"], taken)

@@ -441,11 +441,11 @@ FOLLOWED: dict[str, Walk] = {
     "greenroom/dynos/queries/__init__.py|greenroom ps -a {}": Walk(
         lambda w: (w.live(), refused_text(lambda: dyno_queries.by_name(w.app, "run.1")))[1], shown("web.1: up")
     ),
-    "greenroom/dynos/actions.py|greenroom ps -a {}": Walk(
+    "greenroom/dynos/actions/__init__.py|greenroom ps -a {}": Walk(
         lambda w: (w.live(), refused_text(lambda: dynos.restart(actor=w.alice, app=w.app, name="clock.1")))[1],
         shown("web.1: up"),
     ),
-    "greenroom/dynos/actions.py|greenroom releases -a {}": Walk(
+    "greenroom/dynos/actions/__init__.py|greenroom releases -a {}": Walk(
         lambda w: (
             w.live(),
             refused_text(
@@ -544,15 +544,13 @@ ELSEWHERE: dict[str, str] = {
     C + "migrations.py|{} greenroom migrations:run{} {}": "restore",
     C + "migrations.py|{}restore the database: greenroom pg:restore {}{}": "restore",
     C + "migrations.py|greenroom version --server": "held",
-    "greenroom/app_migrations/actions/__init__.py|greenroom run --no-snapshot ...": "restore",
-    "greenroom/app_migrations/actions/__init__.py|{}; without one: greenroom run --no-snapshot ...": "restore",
     "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom logs --tail --dyno {} -a {}": "held",
     "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom pg:snapshots -a {}": "restore",
     "greenroom/app_migrations/actions/rollback_consent.py|migrate back first, or: {} --force": "back",
     "greenroom/app_migrations/actions/rollback_consent.py|{} --confirm {}   (or {})": "back",
     "greenroom/app_migrations/actions/rollback_consent.py|run {}": "back",
-    "greenroom/dynos/actions.py|greenroom run -a {} -- python manage.py shell": "held",
-    "greenroom/dynos/actions.py|greenroom run -a {} -- COMMAND starts another": "held",
+    "greenroom/dynos/actions/__init__.py|greenroom run -a {} -- python manage.py shell": "held",
+    "greenroom/dynos/actions/__init__.py|greenroom run -a {} -- COMMAND starts another": "held",
     D + 'rules/__init__.py|in the settings: DEBUG = os.environ.get("DEBUG") == "1"': "evidence",
     D + f"rules/__init__.py|in the settings: {SECRET_KEY_SETTING}": "evidence",
     D + "rules/__init__.py|in the settings: {}": "evidence",
@@ -567,9 +565,9 @@ WORDS = {
     D + "actions/source_builds.py|POST /sources, PUT the archive to its put_url, then name its get_url",
     D + "actions/source_builds.py|upload it again",
     D + "loop/health_gate.py|\nhint: {}",
-    "greenroom/dynos/actions.py|process types are: {}",
-    "greenroom/dynos/actions.py|sizes are {}",
-    "greenroom/dynos/actions.py|set WEB_CONCURRENCY for more processes in each dyno",
+    "greenroom/dynos/actions/__init__.py|process types are: {}",
+    "greenroom/dynos/actions/__init__.py|sizes are {}",
+    "greenroom/dynos/actions/__init__.py|set WEB_CONCURRENCY for more processes in each dyno",
     C + "checks.py|a number and m, h or d: 90m, 3h, 2d",
     C + "checks.py|use one of them",
 }

@@ -26,6 +26,7 @@ from greenroom.deliveries.loop import Loop as DeliveryLoop
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos import actions as dynos
 from greenroom.dynos.loop import Loop as DynoLoop
+from greenroom.dynos.rules import StartOptions
 from greenroom.engine.errors import NotReadyError
 from greenroom.git.models import Push
 from greenroom.project import drivers
@@ -136,7 +137,7 @@ class World:
     def run(self, release, command: str) -> tuple[int, str]:
         """An attached one-off dyno: its exit code and output."""
         dyno = dynos.make_one_off(actor=self.alice, app=self.app, release=release, command=command, size="standard-1x")
-        dynos.start(dyno=dyno, engine=self.engine, home=self.home, attach=True)
+        dynos.start(dyno=dyno, engine=self.engine, home=self.home, options=StartOptions(attach=True))
         end = time.monotonic() + 20
         while True:
             try:

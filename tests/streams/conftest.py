@@ -23,7 +23,7 @@ from greenroom.basics import signing, unixsock
 from greenroom.basics.processes import identity
 from greenroom.engine.local import state_reader
 from greenroom.engine.local.client import LocalEngine
-from greenroom.entrypoints.streams import link_holders, rendezvous
+from greenroom.entrypoints.streams import attached, link_holders, rendezvous
 from greenroom.project.web import tls_context
 from greenroom_cli.host import keys
 
@@ -104,6 +104,25 @@ class Client:
         self.sock.close()
 
 
+class PlannedStarts:
+    """The worker's part: dynos that are still to be started, those that never will be, and those whose client left."""
+
+    def __init__(self) -> None:
+        self.waiting: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self.cancelled: list[str] = []
+        self.asked = threading.Semaphore(0)
+
+    async def planned(self, dyno: str) -> bool:
+        self.asked.release()
+        if dyno in self.refused:
+            raise attached.NotStartedError(self.refused[dyno], hint="greenroom run --no-snapshot ...")
+        return dyno in self.waiting
+
+    async def cancel(self, dyno: str) -> None:
+        self.cancelled.append(dyno)
+
+
 class Rendezvous:
     """The server in a thread, with a home of its own."""
 
@@ -116,7 +135,11 @@ class Rendezvous:
         self.runner = asyncio.Runner()
         self.loop = self.runner.get_loop()
         self.holders = link_holders.Holders(link_holders.everybody)
-        self.serving = rendezvous.serve(LocalEngine(home), KEY, "127.0.0.1", self.port, tls_context(home), self.holders)
+        self.starts = PlannedStarts()
+        context = tls_context(home)
+        self.serving = rendezvous.serve(
+            LocalEngine(home), KEY, "127.0.0.1", self.port, context, self.holders, self.starts
+        )
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         deadline = time.monotonic() + 10

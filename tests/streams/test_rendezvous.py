@@ -521,3 +521,39 @@ def test_twenty_dynos_at_once_do_not_wait_for_each_other(hall):
     assert [client.record() for client in clients] == [b"%d" % number for number in range(20)]
     for client in clients:
         client.leave()
+
+
+def test_a_client_waits_for_a_dyno_that_is_still_to_be_started(hall):
+    dyno = hall.dyno(says(b"x"))
+    hall.starts.waiting.add(dyno.id)
+    client = hall.connect(f"{hall.token(dyno)}\r\n".encode())
+    for _ in range(3):
+        assert hall.starts.asked.acquire(timeout=10)
+    assert dyno.thread.is_alive(), "it has no client yet"
+    hall.starts.waiting.clear()
+    assert client.rest() == b"rendezvous\r\nx"
+    dyno.join()
+
+
+def test_a_client_that_leaves_before_the_start_cancels_it(hall):
+    hall.starts.waiting.add("a1-v2-run.9002-0badcafe")
+    client = hall.connect(f"{hall.token('a1-v2-run.9002-0badcafe')}\r\n".encode())
+    assert hall.starts.asked.acquire(timeout=10)
+    client.leave()
+    deadline = time.monotonic() + 10
+    while not hall.starts.cancelled:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert hall.starts.cancelled == ["a1-v2-run.9002-0badcafe"]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_client_is_told_why_its_dyno_never_started(hall, own):
+    name = "a1-v2-run.9003-0badcafe"
+    hall.starts.waiting.add(name)
+    hello = hall.token(name, marker=True) + ("?eof=escaped" if own else "")
+    client = hall.connect(f"{hello}\r\n".encode())
+    assert hall.starts.asked.acquire(timeout=10)
+    hall.starts.refused[name] = "The snapshot b001 failed."
+    text = b"" if own else b" !    The snapshot b001 failed.\r\n !    hint: greenroom run --no-snapshot ...\r\n"
+    assert client.rest() == b"rendezvous\r\n" + text + "\uffff heroku-command-exit-status: 1\n".encode()

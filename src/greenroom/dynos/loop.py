@@ -20,6 +20,7 @@ from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
 from greenroom.basics.guard import Guard
 from greenroom.dynos import actions, queries, rules
+from greenroom.dynos.actions import planned_starts
 from greenroom.dynos.models import Dyno, Rollout
 from greenroom.engine.contract import Engine, Limits
 
@@ -60,7 +61,9 @@ class Loop:
     def _watch(self) -> bool:
         """Update the rows of running dynos from the engine."""
         busy = False
-        rows = Dyno.objects.filter(state__in=queries.ALIVE).select_related("app", "release__slug", "release__config")
+        rows = Dyno.objects.filter(state__in=queries.ALIVE).select_related(
+            "app", "release__slug", "release__config", "planned_start"
+        )
         alive = set()
         for dyno in rows:
             alive.add(dyno.engine_id)
@@ -94,9 +97,16 @@ class Loop:
         abandoned.
         """
         if dyno.state != "wanted":
-            actions.end(dyno=dyno, seen=None)
+            if hasattr(dyno, "planned_start"):
+                planned_starts.give_up(
+                    dyno=dyno, reason="asked", text=f"{dyno.name} was stopped before it started: nothing was run."
+                )
+            else:
+                actions.end(dyno=dyno, seen=None)
             return True
         if dyno.kind not in ("web", "worker"):
+            if hasattr(dyno, "planned_start"):
+                return False  # another loop starts it
             if clock.now() - dyno.updated_at > ABANDONED:
                 actions.end(dyno=dyno, seen=None)
             return False

@@ -96,3 +96,14 @@ class Dyno(models.Model):
     def name(self) -> str:
         """Heroku's name: ``web.1``, ``run.4821``."""
         return f"{self.type}.{self.ordinal}"
+
+
+class PlannedStart(models.Model):
+    """How the worker is to start a one-off dyno that waits for something first, such as a snapshot.
+
+    sealed: the encrypted ``StartOptions``; the row is deleted when the dyno has started or ended.
+    """
+
+    dyno = models.OneToOneField(Dyno, on_delete=models.CASCADE, primary_key=True, related_name="planned_start")
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 SIZES: dict[str, int] = {
@@ -26,6 +26,21 @@ per dyno (WEB_CONCURRENCY).
 """
 LONGEST_PAUSE = 300.0
 NOT_SCALABLE = frozenset({"release"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """How to start a dyno. extra: variables in addition to the config vars. rows, columns: the terminal's size.
+
+    attach: it starts with its first client; tty: on a terminal; hang_up: it ends when its client leaves.
+    """
+
+    extra: Mapping[str, str] = field(default_factory=dict)
+    attach: bool = False
+    tty: bool = False
+    rows: int = 24
+    columns: int = 80
+    hang_up: bool = True
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
     from greenroom.entrypoints.git_http import hooks_server
     from greenroom.entrypoints.streams import proxy, rendezvous
     from greenroom.entrypoints.streams.link_holders import Holders
-    from greenroom.project.wiring import follow, guard, still_allowed
+    from greenroom.project.wiring import Starts, follow, guard, still_allowed
 
     holders = Holders(still_allowed)
     app = make_app(home, key, holders)
@@ -113,7 +113,7 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
     secure = _server(app, bind, installation["tls_port"], connections.protocol(crowd, tls_context(home), clients.take))
     hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
     attach = asyncio.create_task(
-        rendezvous.serve(engine, key, bind, installation["rendezvous_port"], tls_context(home), holders)
+        rendezvous.serve(engine, key, bind, installation["rendezvous_port"], tls_context(home), holders, Starts())
     )
     others = [hooks, attach]
     if installation["proxy_port"]:

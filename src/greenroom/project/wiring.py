@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -21,11 +22,15 @@ from greenroom.basics.database import judged
 from greenroom.basics.errors import PlatformError
 from greenroom.deliveries import actions
 from greenroom.deliveries.drivers import transcript
+from greenroom.dynos.actions import planned_starts
+from greenroom.dynos.queries import unstarted
 from greenroom.entrypoints.api.auth import actor_of_header
+from greenroom.entrypoints.streams.attached import NotStartedError
 from greenroom.git.models import Push
 from greenroom.git.rules import Refusal, Update
 from greenroom.sources.queries import push_refusals
 
+T = TypeVar("T")
 POLL = 0.04
 NEED = {"read": "view", "write": "push", "view": "view", "push": "push"}
 
@@ -70,16 +75,37 @@ async def collect_sign_in(id: str, secret: str) -> str | None:
 async def still_allowed(holders: Collection[Holder]) -> set[Holder]:
     """The link holders whose token, account and role still permit access."""
 
-    def find() -> set[Holder]:
+    return await sync_to_async(_in_database(apps.still_allowed), thread_sensitive=False)(holders)
+
+
+class Starts:
+    """The planned starts of one-off dynos, for the rendezvous server."""
+
+    async def planned(self, dyno: str) -> bool:
+        """Whether the dyno is still to be started. NotStartedError, with the reason, if it never will."""
+        found = await sync_to_async(_in_database(unstarted), thread_sensitive=False)(dyno)
+        if found.refusal:
+            raise NotStartedError(found.refusal)
+        return found.planned
+
+    async def cancel(self, dyno: str) -> None:
+        """Its client has left: do not start it."""
+        await sync_to_async(_in_database(planned_starts.cancel), thread_sensitive=False)(engine_id=dyno)
+
+
+def _in_database(function: Callable[..., T]) -> Callable[..., T]:
+    """The function for a thread: with a usable connection, and PlatformError while the database does not answer."""
+
+    def call(*args: Any, **kwargs: Any) -> T:
         close_old_connections()
         try:
-            return apps.still_allowed(holders)
+            return function(*args, **kwargs)
         except OperationalError as error:
             raise judged(error) or PlatformError(
                 "The link cannot be verified at the moment.", hint="try again"
             ) from error
 
-    return await sync_to_async(find, thread_sensitive=False)()
+    return call
 
 
 def guard(app: App, updates: list[Update]) -> list[Refusal]:

@@ -19,6 +19,7 @@ from greenroom.deliveries.actions import addon_lifecycle as resources
 from greenroom.deliveries.actions import app_lifecycle
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.queries import dyno_specs
+from greenroom.dynos.rules import StartOptions
 from greenroom.engine.contract import Capacity, Forward
 from greenroom.engine.memory import MemoryEngine
 from greenroom.releases.actions import release
@@ -92,6 +93,7 @@ def test_an_add_on_of_a_new_kind_reaches_the_dynos_of_its_app(alice, fresh, home
             dyno=Dyno(app=fresh, release=row, kind=kind, type=kind, ordinal=1, command="x"),
             home=home,
             capacity=CAPACITY,
+            options=StartOptions(),
         )
         for kind in ("web", "run")
     }

@@ -43,8 +43,9 @@ class Loop:
     def turn(self) -> bool:
         """Start due work. Always False: no immediate next turn. An error of one database does not stop the others."""
         self._ask_for_due()
-        for row in Snapshot.objects.filter(state="wanted").select_related("addon__app").order_by("created_at"):
-            self._hand_out(row, partial(snapshots.make, snapshot=row, home=self.home))
+        wanted = Snapshot.objects.filter(state="wanted").select_related("addon__app").order_by("created_at")
+        for row in sorted(wanted, key=lambda row: row.kind != "before_migrate"):  # a user waits for these
+            self._hand_out(row, partial(self._make, row))
         for restore in (*restores.unfinished(), *restores.swapped()):
             self._hand_out(restore, partial(self._carry_on, restore))
         return False
@@ -60,6 +61,12 @@ class Loop:
         )
         self.busy[row.addon.app_id] = thread
         thread.start()
+
+    def _make(self, snapshot: Snapshot) -> None:
+        try:
+            snapshots.make(snapshot=snapshot, home=self.home)
+        finally:
+            self.platform.wake()
 
     def _carry_on(self, restore: Restore) -> None:
         restores.advance(restore=restore, home=self.home)

@@ -26,7 +26,7 @@ from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.apps.queries import hostnames
 from greenroom.basics import clock
-from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
+from greenroom.basics.errors import ConflictError, GreenroomError
 from greenroom.dynos import actions as dynos
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoState, Engine
@@ -176,11 +176,10 @@ def _has_ended(dyno: Dyno, engine: Engine) -> bool:
         time.sleep(0.1)
 
 
-def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: bool = True) -> Snapshot | None:
-    """Take a pinned snapshot before a migrate command that may change the database.
+def secure(*, actor: Actor, release: Release, command: str, wanted: bool = True) -> Snapshot | None:
+    """Request a pinned snapshot before a migrate command that may change the database; the worker takes it.
 
-    None for any other command, without a Greenroom database, or if ``wanted`` is False. Blocks for the duration of the
-    dump. PlatformError if the dump fails; the caller must not migrate then.
+    None for any other command, without a Greenroom database, or if ``wanted`` is False.
     """
     addon = addons.database_of(release.app)
     snapshots = registry.kind(addon.kind).snapshots if addon else None
@@ -190,25 +189,14 @@ def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: 
     if not wanted:
         audit(actor=actor, action="migrations.no_snapshot", app=release.app, detail={"command": command[:500]})
         return None
-    try:
-        return snapshots.capture(
-            actor=actor,
-            addon=addon,
-            home=home,
-            kind="before_migrate",
-            reason=command[:300],
-            pinned=True,
-            release_version=release.version,
-        )
-    except PlatformError as error:
-        hint = (
-            f"{error.hint}; without one: greenroom run --no-snapshot ..."
-            if error.hint
-            else "greenroom run --no-snapshot ..."
-        )
-        raise PlatformError(
-            f"The snapshot before the migration failed, so nothing was migrated: {error.message}", hint=hint
-        ) from error
+    return snapshots.ask(
+        actor=actor,
+        addon=addon,
+        kind="before_migrate",
+        reason=command[:300],
+        pinned=True,
+        release_version=release.version,
+    )
 
 
 @transaction.atomic

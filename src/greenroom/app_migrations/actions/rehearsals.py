@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,6 @@ from greenroom.releases.models import Release
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
 AWAY = "waits until the supervisor answers"
-COPY_SECONDS = 300.0
 RED = "rehearsal_red"
 """Error id that a confirmation overrides: --force, or the app's name."""
 KEPT = 50
@@ -213,23 +211,16 @@ def due() -> list[Rehearsal]:
     return [row for row in first.values() if row.state == "running" or not busy(row.app)]
 
 
-def let_copy_finish(*, app: App, waiting: Callable[[], object] = lambda: None, seconds: float = COPY_SECONDS) -> None:
-    """Wait until no rehearsal copies the app's database. A dump locks each table, and a migration would time out.
+def is_copying(app: App) -> bool:
+    """Whether a rehearsal copies the app's database now: a dump locks each table, and a migration would time out.
 
-    Does not wait for an interrupted copy, nor longer than ``seconds``. Call it after writing the row of the migrate
-    command.
-    waiting: called regularly during the wait.
+    False for an interrupted copy. Call it after writing the row of the migrate command.
     """
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        row = Rehearsal.objects.filter(app=app, state="running", step=COPYING).first()
-        if row is None:
-            return
-        with claim(row.pk) as nobody_does_it:
-            if nobody_does_it:
-                return
-        waiting()
-        time.sleep(0.1)
+    row = Rehearsal.objects.filter(app=app, state="running", step=COPYING).first()
+    if row is None:
+        return False
+    with claim(row.pk) as nobody_does_it:
+        return not nobody_does_it
 
 
 def unfinished() -> list[Rehearsal]:

@@ -1,4 +1,4 @@
-"""The probe loop: starts requested probes, reads their answers, and closes ended migrate commands."""
+"""The probe loop: starts requested probes, reads their answers, and starts and closes migrate commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from greenroom.app_migrations import actions, queries
+from greenroom.app_migrations.actions import planned_runs
 from greenroom.app_migrations.loop.run_watch import Watchers
+from greenroom.app_migrations.models import MigrationRun
 from greenroom.basics.guard import Guard
 from greenroom.engine.contract import Engine
 
@@ -28,7 +30,7 @@ class Loop:
         runs = list(queries.open_runs())
         self.watchers.see(runs)
         for run in runs:
-            self.guard.run(("run", run.pk), f"the migrate of {run.app.name}", partial(actions.close_run, run=run))
+            self.guard.run(("run", run.pk), f"the migrate of {run.app.name}", partial(self._advance, run))
         for state in queries.outdated():
             self.guard.run(
                 ("again", state.pk), f"release {state.release_id}", partial(actions.ask_again, release=state.release)
@@ -39,3 +41,9 @@ class Loop:
             self.guard.run(("probe", state.pk), f"the probe of release {state.release_id}", step)
             busy = True
         return busy
+
+    def _advance(self, run: MigrationRun) -> None:
+        if run.dyno.state == "wanted":
+            planned_runs.advance(run=run, engine=self.engine, home=self.home)
+        else:
+            actions.close_run(run=run)

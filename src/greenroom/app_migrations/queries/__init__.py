@@ -179,7 +179,8 @@ def open_probes() -> QuerySet[MigrationState]:
 
 def open_runs() -> QuerySet[MigrationRun]:
     """Runs without a recorded end."""
-    return MigrationRun.objects.filter(finished_at=None).select_related("app", "release", "dyno")
+    rows = MigrationRun.objects.filter(finished_at=None).select_related("app", "release", "snapshot")
+    return rows.select_related("dyno__app", "dyno__release__slug", "dyno__release__config")
 
 
 def unasked_runs() -> QuerySet[MigrationRun]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from django.db import transaction
@@ -21,7 +20,9 @@ from greenroom.basics.errors import ConflictError
 from greenroom.deliveries.queries.remedies import standing
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
+from greenroom.dynos.actions import planned_starts
 from greenroom.dynos.models import Dyno
+from greenroom.dynos.rules import StartOptions
 from greenroom.engine.contract import Engine
 from greenroom.releases import queries as releases
 from greenroom.releases.models import Release
@@ -59,8 +60,8 @@ class Started:
 def run(*, actor: Actor, app: App, engine: Callable[[], Engine], home: Path, order: Order) -> Started:
     """Start a one-off dyno. An attached one waits 60 s for its client. engine: called once there is code to run.
 
-    Blocks while the snapshot is dumped. ConflictError without code, while another migrate runs, or if the rehearsal
-    failed; PlatformError if the snapshot fails. On an error nothing is started.
+    A migrate is only recorded: the worker starts it after its snapshot. ConflictError without code, while another
+    migrate runs, or if the rehearsal failed. On an error nothing is started.
     """
     text, env = order.command, dict(order.env)
     release = migration_queries.release_for(app, text) or _release_to_run(app)
@@ -68,26 +69,22 @@ def run(*, actor: Actor, app: App, engine: Callable[[], Engine], home: Path, ord
     migrations.refuse_clash(app=app, command=text, engine=engine())
     forced = order.forced or env.pop(FORCE, "") == app.name
     overruled = rehearsals.refuse_red(app=app, release=release, command=text, forced=forced)
-    snapshot = migrations.secure(actor=actor, release=release, command=text, home=home, wanted=order.snapshot)
+    options = _options(order, env, hang_up=not migration_rules.is_migrate(text))
     with transaction.atomic():
         dyno = dynos.make_one_off(actor=actor, app=app, release=release, command=text, size=order.size)
+        snapshot = migrations.secure(actor=actor, release=release, command=text, wanted=order.snapshot)
         begun = migrations.begin_run(actor=actor, dyno=dyno, snapshot=snapshot, overruled=overruled)
-    if begun is not None:
-        rehearsals.let_copy_finish(app=app, waiting=partial(dynos.touch, dyno))
-    rows, columns = _size(env)
-    dynos.start(
-        dyno=dyno,
-        engine=engine(),
-        home=home,
-        extra=env,
-        attach=order.attach,
-        tty=order.tty,
-        rows=rows,
-        columns=columns,
-        hang_up=begun is None,
-    )
+        if begun is not None:
+            planned_starts.plan(dyno=dyno, options=options, home=home)
+    if begun is None:
+        dynos.start(dyno=dyno, engine=engine(), home=home, options=options)
     wake()
     return Started(dyno, begun)
+
+
+def _options(order: Order, env: Mapping[str, str], *, hang_up: bool) -> StartOptions:
+    rows, columns = _size(env)
+    return StartOptions(extra=env, attach=order.attach, tty=order.tty, rows=rows, columns=columns, hang_up=hang_up)
 
 
 def _release_to_run(app: App) -> Release:

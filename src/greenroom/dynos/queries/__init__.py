@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -16,6 +17,8 @@ from greenroom.dynos.rules import Facts, Seen, quantities
 from greenroom.releases.models import Release
 
 ALIVE = ("wanted", "starting", "up", "stopping")
+NEVER_STARTED = ("snapshot", "start", "slug", "asked")
+"""Reasons for the end of a one-off dyno that may never have started; ``health_detail`` has the text."""
 
 
 def live(app: App) -> Rollout | None:
@@ -141,3 +144,22 @@ def unanswered() -> list[Dyno]:
     """Started web dynos that have not passed the health gate yet."""
     rows = Dyno.objects.filter(kind="web", state="starting").select_related("app", "release__slug")
     return list(rows)
+
+
+@dataclass(frozen=True)
+class Unstarted:
+    """A one-off dyno that the engine does not know. planned: the worker will start it; refusal: why it never will."""
+
+    planned: bool = False
+    refusal: str = ""
+
+
+def unstarted(engine_id: str) -> Unstarted:
+    """Whether a one-off dyno is still to be started, or has ended without a start."""
+    dyno = Dyno.objects.filter(engine_id=engine_id, kind="run").select_related("planned_start").first()
+    if dyno is None:
+        return Unstarted()
+    if dyno.state in ("wanted", "starting"):
+        return Unstarted(planned=hasattr(dyno, "planned_start"))
+    given_up = dyno.state == "ended" and dyno.exit_reason in NEVER_STARTED
+    return Unstarted(refusal=dyno.health_detail if given_up else "")

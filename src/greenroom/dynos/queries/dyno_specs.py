@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ from greenroom.addons.rules.access import role_for
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.config_vars.queries import values
 from greenroom.dynos.models import Dyno
-from greenroom.dynos.rules import SIZES
+from greenroom.dynos.rules import SIZES, StartOptions
 from greenroom.engine.contract import Capacity, DynoSpec, Kind, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.queries.release_commands import facts
@@ -21,7 +22,7 @@ PORT = 5000
 ONE_OFF_SECONDS = 24 * 3600.0
 
 
-def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: dict[str, str] | None = None) -> dict[str, str]:
+def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: Mapping[str, str]) -> dict[str, str]:
     """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e).
 
     Only dynos that users started (``run``) get the credentials of the database owner; all others get those that cannot
@@ -30,7 +31,7 @@ def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: dict[str, 
     release, app = dyno.release, dyno.app
     slug = _slug(release)
     role = role_for(dyno.kind, slug.settings.get("policy") or {})
-    config = addons.environment({**values(release.config, home), **(extra or {})}, app=app, home=home, access=role)
+    config = addons.environment({**values(release.config, home), **extra}, app=app, home=home, access=role)
     return runtime_env(
         config=config,
         process=dyno.name,
@@ -46,19 +47,7 @@ def _slug(release: Release) -> Slug:
     return release.slug
 
 
-def spec(
-    *,
-    dyno: Dyno,
-    home: Path,
-    capacity: Capacity,
-    extra: dict[str, str] | None = None,
-    attach: bool = False,
-    tty: bool = False,
-    rows: int = 24,
-    columns: int = 80,
-    output: bool = False,
-    hang_up: bool = True,
-) -> DynoSpec:
+def spec(*, dyno: Dyno, home: Path, capacity: Capacity, options: StartOptions) -> DynoSpec:
     """The DynoSpec of this dyno."""
     web = dyno.kind == "web"
     kind = cast(Kind, dyno.kind if dyno.kind in ("web", "worker", "run", "release", "probe") else "worker")
@@ -69,7 +58,7 @@ def spec(
         uid=dyno.app.number,
         process=dyno.name,
         command=command_argv(dyno.command),
-        env=environment(dyno=dyno, home=home, capacity=capacity, extra=extra),
+        env=environment(dyno=dyno, home=home, capacity=capacity, extra=options.extra),
         mounts=mounts(_slug(dyno.release)),
         port=PORT if web else 0,
         socket=dyno.endpoint,
@@ -79,10 +68,9 @@ def spec(
             timeout=0.0 if kind in ("web", "worker") else ONE_OFF_SECONDS,
         ),
         log=dyno.app.log_folder,
-        output=output,
-        attach=attach,
-        tty=tty,
-        rows=rows,
-        columns=columns,
-        hang_up=hang_up,
+        attach=options.attach,
+        tty=options.tty,
+        rows=options.rows,
+        columns=options.columns,
+        hang_up=options.hang_up,
     )

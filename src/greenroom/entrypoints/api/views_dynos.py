@@ -94,9 +94,8 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
             f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}"
         )
     if snapshot is not None:
-        words.append(
-            f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}"
-        )
+        name, app = snapshot.name, dyno.app.name
+        words.append(f"Snapshot {name} is taken first. To go back: greenroom pg:restore {name} -a {app}")
     if held is not None and held.release_id == dyno.release_id:
         words.append(f"v{version} is held: it goes live by itself when this migrates well.")
     return {"X-Heroku-Warning": "  ".join(words)} if words else {}

@@ -12,9 +12,9 @@ import contextlib
 import re
 import socket
 import time
-from typing import Any
+from typing import Any, Protocol
 
-from greenroom.basics.errors import NotFoundError
+from greenroom.basics.errors import ConflictError, NotFoundError
 from greenroom.engine.contract import Attachment, Engine
 from greenroom.engine.errors import NotReadyError, NotWaitingError, OutputGoneError
 from greenroom.entrypoints.streams.rules import HELLO, Escaped, Hello, Piped, Terminal, marker_line
@@ -25,6 +25,8 @@ LINGER = 0.6
 closed.
 """
 PATIENCE = 10.0
+PLANNED_POLL = 0.1, 1.0
+"""Seconds between two checks of a dyno that waits for its start: at first, and at most."""
 QUIET = 0.3
 LOOK = 1.0
 UNKNOWN_CODE = 255
@@ -35,13 +37,39 @@ class OutputLostError(NotFoundError):
     """Output that the client has not seen was discarded; the dyno is hung up on."""
 
 
+class NotStartedError(ConflictError):
+    """The dyno has ended, or will end, without having started."""
+
+
+class Starts(Protocol):
+    """The planned starts of one-off dynos, by engine id; the caller supplies them."""
+
+    async def planned(self, dyno: str) -> bool:
+        """Whether the dyno is still to be started. NotStartedError, with the reason, if it never will."""
+
+    async def cancel(self, dyno: str) -> None:
+        """Its client has left: do not start it."""
+
+
+class NoStarts:
+    """For a process without the control plane's rows: every dyno has been started."""
+
+    async def planned(self, dyno: str) -> bool:
+        return False
+
+    async def cancel(self, dyno: str) -> None:
+        return None
+
+
 class Meeting:
     """One session. payload of the signed reference: ``{"dyno": engine id, "tty": bool, "marker": bool}``."""
 
-    def __init__(self, engine: Engine, connection: TlsConnection, payload: dict[str, Any], hello: Hello) -> None:
+    def __init__(
+        self, engine: Engine, starts: Starts, connection: TlsConnection, payload: dict[str, Any], hello: Hello
+    ) -> None:
         if not DYNO.match(str(payload.get("dyno"))):
             raise NotFoundError("The reference names no dyno.")
-        self.engine, self.dyno = engine, str(payload["dyno"])
+        self.engine, self.starts, self.dyno = engine, starts, str(payload["dyno"])
         self.connection = connection
         self.wants_marker = bool(payload.get("marker"))
         self.hello = hello
@@ -85,6 +113,7 @@ class Meeting:
         return found.sock
 
     async def _first(self) -> Attachment:
+        await self._until_started()
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -94,6 +123,18 @@ class Meeting:
                     hint = "each link is good for one client"
                     raise NotFoundError("The dyno waits for nobody.", hint=hint) from error
                 await asyncio.sleep(0.02)
+
+    async def _until_started(self) -> None:
+        """Wait as long as the worker is still to start the dyno, e.g. after a snapshot. A client that leaves meanwhile
+        cancels the start.
+        """
+        pause, most = PLANNED_POLL
+        while await self.starts.planned(self.dyno):
+            if not self.connection.is_open_there():
+                await self.starts.cancel(self.dyno)
+                raise ConnectionResetError("the client left before the dyno started")
+            await asyncio.sleep(pause)
+            pause = min(most, pause * 1.2)
 
     async def _come_back(self) -> Attachment:
         """Reattach a lost client: send the received byte count of its input, continue after the output that it has

@@ -17,7 +17,7 @@ from greenroom.basics.errors import GreenroomError, NotFoundError
 from greenroom.basics.waiting_limits import Crowd
 from greenroom.engine.contract import Engine
 from greenroom.entrypoints.streams import rules
-from greenroom.entrypoints.streams.attached import Meeting, OutputLostError
+from greenroom.entrypoints.streams.attached import Meeting, NoStarts, NotStartedError, OutputLostError, Starts
 from greenroom.entrypoints.streams.link_holders import BusyError, Holders, Shares
 from greenroom.entrypoints.streams.tls import PIECE, TlsConnection, server_context
 
@@ -34,9 +34,17 @@ MEETINGS, MEETINGS_EACH = 256, 32
 """Maximum attached dynos of one installation and of one account."""
 
 
-async def serve(engine: Engine, key: str, host: str, port: int, ssl_context: ssl.SSLContext, holders: Holders) -> None:
+async def serve(
+    engine: Engine,
+    key: str,
+    host: str,
+    port: int,
+    ssl_context: ssl.SSLContext,
+    holders: Holders,
+    starts: Starts = NoStarts(),  # noqa: B008 - stateless
+) -> None:
     """Run until cancelled. OSError if the port is in use."""
-    hall = Hall(engine, key, server_context(ssl_context), holders)
+    hall = Hall(engine, key, server_context(ssl_context), holders, starts)
     server = await asyncio.start_server(hall.enter, host, port, limit=PIECE)
     try:
         await asyncio.get_running_loop().create_future()  # serve_forever would wait for the last client on cancellation
@@ -67,8 +75,8 @@ class Doorman:
 class Hall:
     """Accepts client connections."""
 
-    def __init__(self, engine: Engine, key: str, context: ssl.SSLContext, holders: Holders) -> None:
-        self.engine, self.key, self.context, self.holders = engine, key, context, holders
+    def __init__(self, engine: Engine, key: str, context: ssl.SSLContext, holders: Holders, starts: Starts) -> None:
+        self.engine, self.key, self.context, self.holders, self.starts = engine, key, context, holders, starts
         self.doorman = Doorman()
         self.strangers = Crowd(EACH, STRANGERS)
         self.meetings, self.shares = 0, Shares(MEETINGS_EACH, "attached dynos")
@@ -122,8 +130,8 @@ class Hall:
             task = asyncio.current_task()
             assert task is not None
             with self.shares.one(holder.account), self.holders.watch(holder, task.cancel):
-                await Meeting(self.engine, connection, payload, hello).hold()
-        except BusyError as error:
+                await Meeting(self.engine, self.starts, connection, payload, hello).hold()
+        except (BusyError, NotStartedError) as error:
             await _refuse(connection, payload, hello, error)
             raise
         finally:
@@ -151,10 +159,14 @@ class Hall:
 
 
 async def _refuse(connection: TlsConnection, payload: dict, hello: rules.Hello, error: GreenroomError) -> None:
-    """Show the reason to the user like output of the dyno. A reconnecting client gets none: it retries."""
+    """Show the reason to the user like output of the dyno. A reconnecting client gets none: it retries.
+
+    Greenroom's own client reads why a dyno did not start from the API.
+    """
     if hello.seen < 0:
         marker = rules.marker_line(1) if payload.get("marker") else b""
         await connection.write(rules.HELLO)
-        await connection.write("".join(f" !    {line}\r\n" for line in str(error).splitlines()).encode())
+        if not (hello.own and isinstance(error, NotStartedError)):
+            await connection.write("".join(f" !    {line}\r\n" for line in str(error).splitlines()).encode())
         await connection.write(marker)
         await connection.finish()

@@ -63,8 +63,10 @@ def ask(
     release_version: int | None = None,
     kind: str = "manual",
 ) -> Snapshot:
-    """Request a snapshot from the worker. ConflictError if another one of the database is waiting."""
-    if Snapshot.objects.filter(addon=addon, state="wanted").exists():
+    """Request a snapshot from the worker. ConflictError if another one of the database is waiting, except before a
+    migration.
+    """
+    if kind != "before_migrate" and Snapshot.objects.filter(addon=addon, state="wanted").exists():
         raise ConflictError(
             f"A snapshot of {addon.name} is waiting to be made already.",
             hint=f"greenroom pg:snapshots -a {addon.app.name}",

@@ -19,7 +19,7 @@ from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.buildpacks.rules.release_commands import first_formation
 from greenroom.dynos import queries, rules
-from greenroom.dynos.models import Dyno, Formation, Rollout
+from greenroom.dynos.models import Dyno, Formation, PlannedStart, Rollout
 from greenroom.dynos.queries.dyno_specs import spec
 from greenroom.engine.contract import DynoState, Engine
 from greenroom.logs.actions import say
@@ -243,33 +243,15 @@ def start(
     dyno: Dyno,
     engine: Engine,
     home: Path,
-    extra: dict[str, str] | None = None,
-    attach: bool = False,
-    tty: bool = False,
-    rows: int = 24,
-    columns: int = 80,
-    output: bool = False,
-    hang_up: bool = True,
+    options: rules.StartOptions = rules.StartOptions(),  # noqa: B008
 ) -> DynoState:
-    """Start the row's dyno on the engine, which ignores a second start of the same id. hang_up: end it when its client
-    disconnects.
+    """Start the row's dyno on the engine, which ignores a second start of the same id.
 
     SlugDamagedError, with the row ended, if the slug's files differ from the build: nothing is started.
     ConflictError if the row is no longer wanted: a user has stopped the dyno, or its start was abandoned.
     """
     _check_startable(dyno, home)
-    order = spec(
-        dyno=note_endpoint(dyno, engine),
-        home=home,
-        capacity=engine.capacity(),
-        extra=extra,
-        attach=attach,
-        tty=tty,
-        rows=rows,
-        columns=columns,
-        output=output,
-        hang_up=hang_up,
-    )
+    order = spec(dyno=note_endpoint(dyno, engine), home=home, capacity=engine.capacity(), options=options)
     state = engine.start(order)
     Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
     dyno.state = "starting"
@@ -330,6 +312,8 @@ def mark(*, dyno: Dyno, state: str, **facts: object) -> None:
 
     An ended dyno does not change, and a stopping one cannot return to starting or up.
     """
+    if state == "ended":
+        PlannedStart.objects.filter(dyno=dyno).delete()
     later = ("ended",) if state in ("stopping", "ended") else ("stopping", "ended")
     if Dyno.objects.filter(pk=dyno.pk).exclude(state__in=later).update(state=state, updated_at=clock.now(), **facts):
         dyno.state = state
