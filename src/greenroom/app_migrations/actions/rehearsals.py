@@ -68,7 +68,7 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     if waiting is not None:
         return waiting
     Rehearsal.objects.filter(app=app, state="wanted").update(
-        state="failed", failure="a newer release took its place", finished_at=clock.now(), updated_at=clock.now()
+        state="failed", failure="replaced by a newer release", finished_at=clock.now(), updated_at=clock.now()
     )
     number = (Rehearsal.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0) + 1
     row = Rehearsal.objects.create(
