@@ -114,7 +114,7 @@ def test_what_was_changed_in_the_shared_cache_is_installed_for_nobody(workshop, 
             record = next(path.parent.glob("*.dist-info/RECORD"))
             record.write_text(f"{record.read_text()}zz_evil.pth,sha256={environments._sha256(planted)},{len(PLANT)}\n")
     build = workshop.built({**BASE, **pip_files(*wanted, "certifi==2025.8.3")})
-    assert "made for this app alone" in workshop.text
+    assert "created for this app only" in workshop.text
     assert clean(workshop, build)
     assert not list((workshop.home / build.slug.env_folder).rglob("zz_evil.pth"))
     emptied(workshop)

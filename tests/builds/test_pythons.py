@@ -62,7 +62,7 @@ def test_a_version_that_cannot_be_had_says_why_and_what_can(workshop, bare):
     python_downloads.fetch(workshop.home, MINOR, eager=True)
     build = workshop.build({**PIP, ".python-version": "3.10\n"})
     assert (build.status, build.failure_reason) == ("failed", "python-version::not-installed")
-    assert "It could not be fetched: " in build.failure_message
+    assert "The download failed: " in build.failure_message
     assert "3.10" in build.failure_message
     bare.asked.clear()
     again = workshop.build({**PIP, ".python-version": "3.10\n"})
