@@ -400,7 +400,7 @@ FOLLOWED: dict[str, Walk] = {
     C + "releases.py|undo with: greenroom rollback v{}{}": Walk(
         undo_rollback, lambda w: live(w) and w.serving() == f"{2:040x}"
     ),
-    C + "releases.py|to try v{} again: greenroom releases:retry{}": Walk(
+    C + "releases.py|to retry v{}: greenroom releases:retry{}": Walk(
         lambda w: (w.live(), w.failed(), w.hint_in(w.run_command("releases").output, having="releases:retry"))[2], live
     ),
     C + "releases.py|greenroom logs{}   (to retry: greenroom releases:retry{})": Walk(failed_config, live),
@@ -530,7 +530,7 @@ ELSEWHERE: dict[str, str] = {
     C + "deliveries.py|git push greenroom {}:master   (list: greenroom deliveries{})": "push",
     C + "deliveries.py|greenroom deliveries:wait {}{}": "held",
     C + "deliveries.py|greenroom migrations:run{}": "held",
-    C + "deliveries.py|to try the same commit again: {}": "retry",
+    C + "deliveries.py|to retry the same commit: {}": "retry",
     C + "releases.py|greenroom migrations{}": "held",
     C + "checks.py|greenroom checks{}": "checks",
     C + "checks.py|greenroom deliveries:wait {}{}": "checks",
