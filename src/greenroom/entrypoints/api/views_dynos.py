@@ -95,10 +95,11 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
         )
     if snapshot is not None:
         words.append(
-            f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}"
+            f"Snapshot {snapshot.name} was taken. To restore it: greenroom pg:restore"
+            f" {snapshot.name} -a {dyno.app.name}"
         )
     if held is not None and held.release_id == dyno.release_id:
-        words.append(f"v{version} is held: it goes live by itself when this migrates well.")
+        words.append(f"v{version} is on hold. It goes live automatically after this migration succeeds.")
     return {"X-Heroku-Warning": "  ".join(words)} if words else {}
 
 
