@@ -1,8 +1,7 @@
-"""Seconds of builds with each package manager, beside those of Heroku's official buildpack: first, unchanged, a
-comment, one more, one less.
+"""Measures build times for each package manager, beside those of Heroku's official buildpack.
 
-Real builds on the local engine, in a home of their own. ``--crashes N`` instead: N builds whose processes are killed at
-random moments.
+Cases: first build, no change, a changed comment, one package more, one less. Real builds on the local engine, in a home
+of their own. With ``--crashes N`` instead: N builds whose processes are killed at random times.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ OFFICIAL = {
     "pipenv": (31.6, 5.4, 30.3, None, None),
     "poetry": (22.7, 1.4, None, None, None),
 }
-"""heroku/python v351 on a machine of two cores, single runs, one package each (pip: python-getting-started); None: not
-measured.
+"""Seconds of heroku/python v351 on a two-core machine, single runs, one package each (pip: python-getting-started);
+None: not measured.
 """
 CASES = ("first", "unchanged", "comment", "one more", "one less")
 
@@ -68,7 +67,7 @@ def workshop(name: str):
 
 
 def timed(shop, files=None, commit=""):
-    """(seconds, the build); the commit is made before the clock starts."""
+    """(seconds, the build); the commit is created before the measurement starts."""
     commit = commit or shop.commit(files)
     begun = time.perf_counter()
     build = shop.built(commit=commit)
@@ -76,7 +75,7 @@ def timed(shop, files=None, commit=""):
 
 
 def one_round(manager: str, number: int) -> list[float]:
-    """The five cases, one after the other, from an empty cache."""
+    """Measure the five cases in order, starting with an empty cache."""
     from tests.builds.hosting import ADDED, BASE, COMMENTED, FILES, SIX
 
     shop = workshop(f"{manager}-{number}")
@@ -94,7 +93,7 @@ def one_round(manager: str, number: int) -> list[float]:
 
 
 def measure(rounds: int) -> None:
-    """Medians of all managers beside the official ones."""
+    """Print the medians of all managers beside those of the official buildpack."""
     found = {}
     for manager in OFFICIAL:
         runs = [one_round(manager, number) for number in range(rounds)]
@@ -111,7 +110,7 @@ def measure(rounds: int) -> None:
 
 
 def crash(count: int, seed: int) -> None:
-    """Kill that many builds; stops at the first one that ends wrong."""
+    """Kill the processes of that many builds; stops at the first incorrect result."""
     from tests.builds.crashes import Crashes, crash_once
     from tests.builds.hosting import FILES
 

@@ -1,9 +1,8 @@
-"""The Heroku CLI against Greenroom's own and the bare process: time to the first byte of `run`, delay of `logs --tail`,
-five hundred tails at once.
+"""Compares the Heroku CLI, Greenroom's CLI and the bare process: time to the first byte of `run`, delay of `logs
+--tail`, 500 concurrent tails.
 
-Starts an installation of its own with one small app and takes it down; prints a table and one JSON line. Times are
-medians. The row of
-`heroku version` is what the CLI itself needs before it asks anything.
+Starts an installation with one small app and removes it afterwards; prints a table and one JSON line. Times are
+medians. The row `heroku version` is the start-up time of the Heroku CLI without any request.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ WORD = b"ready-from-the-dyno"
 
 
 def first_byte(argv: list[str], env: dict[str, str]) -> float:
-    """Seconds until the command's output has the word."""
+    """Seconds until the word appears in the command's output."""
     begun = time.perf_counter()
     with subprocess.Popen(
         argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -53,13 +52,13 @@ def first_byte(argv: list[str], env: dict[str, str]) -> float:
 
 
 def median(count: int, argv: list[str], env: dict[str, str]) -> float:
-    """The median of ``count`` runs after one that warms up."""
+    """The median of ``count`` runs after a warm-up run."""
     first_byte(argv, env)
     return round(statistics.median(first_byte(argv, env) for _ in range(count)), 3)
 
 
 def runs(app: Contract, count: int) -> dict[str, float]:
-    """Seconds to the first byte, by way."""
+    """Seconds to the first byte, for each client."""
     text, env = WORD.decode(), app.cli.env
     heroku = shutil.which("heroku", path=env["PATH"]) or "heroku"
     own = {**app.place.env}
@@ -75,13 +74,13 @@ def runs(app: Contract, count: int) -> dict[str, float]:
 
 
 def say(folder: Path, text: str) -> float:
-    """A line of the app into its log; when."""
+    """Append a line to the app's log; returns the time."""
     logfile.append(str(folder), [(time.time(), "app", "web.1", text)])
     return time.perf_counter()
 
 
 def tail_delay(app: Contract, folder: Path, count: int) -> dict[str, float]:
-    """Seconds from a line in the log to the same line on the screen of ``heroku logs --tail``."""
+    """Seconds from a new log line to its output by ``heroku logs --tail``."""
     argv = [shutil.which("heroku", path=app.cli.env["PATH"]) or "heroku", "logs", "--tail", "-a", APP]
     with subprocess.Popen(
         argv, env=app.cli.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -102,7 +101,7 @@ def tail_delay(app: Contract, folder: Path, count: int) -> dict[str, float]:
 
 
 def until(fd: int, word: bytes) -> None:
-    """Read until the word was there."""
+    """Read until the word appears."""
     seen = b""
     while word not in seen:
         part = os.read(fd, 65536)
@@ -112,14 +111,14 @@ def until(fd: int, word: bytes) -> None:
 
 
 def status(pid: int, name: str) -> int:
-    """A number of the process: Threads, or VmRSS in kB."""
+    """A value of the process's status: Threads, or VmRSS in kB."""
     found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(found[1]) if found else 0
 
 
 @contextlib.contextmanager
 def tails(app: Contract, count: int) -> Iterator[list[socket.socket]]:
-    """That many open streams of the log, as the CLI opens them."""
+    """Open that many log streams, like the CLI."""
     sockets = []
     try:
         for _ in range(count):
@@ -137,8 +136,8 @@ def tails(app: Contract, count: int) -> Iterator[list[socket.socket]]:
 
 
 def many(app: Contract, folder: Path, count: int) -> dict[str, float]:
-    """Threads and memory of the web process without and with the tails, and how long a line takes to the last of
-    them.
+    """Threads and memory of the web process without and with the tails, and the time until the last tail gets a
+    line.
     """
     pid = app.place.pids()["web"]
     before = {"threads": status(pid, "Threads"), "rss_mb": status(pid, "VmRSS") / 1024}

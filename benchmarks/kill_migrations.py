@@ -1,10 +1,8 @@
-"""kill -9 of worker, supervisor, PostgreSQL and the client during rehearsals and during a human's migrate, so many
-times each.
+"""Sends SIGKILL to worker, supervisor, PostgreSQL and client during rehearsals and a user's migrate command.
 
-Starts an installation of its own, deploys samples/payslip with a pending migration that takes two seconds, kills at
-random moments and looks whether
-the record is true and nothing is left. Prints a line for each kill and what came of them; ends with 1 at the first
-thing that is not as it should be.
+Starts an installation, deploys samples/payslip with a pending migration that takes two seconds, kills at random times
+and checks that the record is correct and nothing is left over. Prints a line for each kill with its result; exits with
+1 at the first incorrect one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Requests of many kinds while an app is deployed, scaled, restarted, rolled back and reconfigured: how many are lost.
+"""Counts failed requests while an app is deployed, scaled, restarted, rolled back and reconfigured.
 
-Starts an installation of its own in a temporary home, a tiny app on a server of the standard library that leaves its
-listener open and
-dies at SIGTERM (``--server gunicorn``: on gunicorn), and clients: keep-alive, new connections, uploads whose digest is
-compared, slow
-answers, streams and websockets. Meanwhile another app is created and destroyed. Ends with 1 when a request failed.
+Starts an installation in a temporary home, a small app on a standard library server that keeps its listener open and
+dies at SIGTERM (``--server gunicorn``: on gunicorn), and clients: keep-alive, new connections, uploads with verified
+digests, slow responses, streams and websockets. Meanwhile another app is created and destroyed. Exits with 1 if a
+request failed.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ CYCLE = (
 
 
 class Wrong(Exception):  # noqa: N818
-    """An answer that is not as it should be."""
+    """An incorrect response."""
 
 
 class Load:
-    """The clients, in one thread with a loop of its own. ``good`` and ``bad`` count by kind."""
+    """The clients, in one thread with its own event loop. ``good`` and ``bad`` count requests by kind."""
 
     def __init__(self, port: int, host: str, websockets: bool) -> None:
         self.port, self.host = port, host
@@ -165,7 +164,7 @@ class Load:
 
 
 class Operator:
-    """Carries out the operations, each of them to its end."""
+    """Executes the operations one after another."""
 
     def __init__(self, place: Installation, work: Path, server: str) -> None:
         self.place, self.work, self.name, self.count = place, work, f"lost-{server}", 0
@@ -227,7 +226,7 @@ class Operator:
         self.settle()
 
     def settle(self, seconds: float = 120) -> None:
-        """Until every delivery has ended and only dynos that are up are left."""
+        """Wait until every delivery has ended and all remaining dynos are up."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             open_ = [row for row in self.place.api("GET", f"/apps/{self.name}/deliveries")[1] if not row["finished_at"]]

@@ -1,4 +1,4 @@
-"""The app of ``no_request_lost.py``: a server of the standard library that dies at SIGTERM, and the same as WSGI for
+"""The app of ``no_request_lost.py``: a standard library server that dies at SIGTERM, and a WSGI version for
 gunicorn.
 """
 
@@ -13,7 +13,7 @@ SLOW, PIECES = 6.0, 16
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection; the path says how it answers."""
+    """One connection; the path selects the response."""
 
     protocol_version = "HTTP/1.1"
 
@@ -60,11 +60,11 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_):
-        """Thousands of lines help nobody."""
+        """Print no log lines."""
 
 
 class Server(ThreadingHTTPServer):
-    """Its queue takes a burst."""
+    """With an accept queue large enough for bursts."""
 
     request_queue_size = 128
     daemon_threads = True
@@ -86,7 +86,7 @@ def wsgi(environ, start_response):
 
 
 def pieces():
-    """A slow answer in pieces."""
+    """A slow response in chunks."""
     for number in range(PIECES):
         yield b"%03d" % number
         time.sleep(0.5)

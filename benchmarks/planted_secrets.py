@@ -1,7 +1,7 @@
-"""Makes files with one secret each: every kind that the scan is meant to find, as teams write it, with values drawn
-from a seed.
+"""Creates files with one secret each: every kind that the scan should find, in common notations, with values from a
+seed.
 
-Nothing here is a real secret, and no value stands in this file: they are made when the measurement runs.
+No value is a real secret, and none is stored in this file: they are generated at run time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _field(content: bytes) -> bytes:
 
 
 def _openssh_key(draw: Draw) -> str:
-    """An Ed25519 key without a passphrase in the format of OpenSSH, of random bytes: it belongs to nobody."""
+    """An Ed25519 key without a passphrase in OpenSSH format, made of random bytes."""
     kind, public, check = b"ssh-ed25519", draw.randbytes(32), draw.randbytes(4)
     private = check * 2 + b"".join(map(_field, (kind, public, draw.randbytes(32) + public, b"deploy@shop")))
     private += bytes(range(1, 9))[: -len(private) % 8]
@@ -61,7 +61,7 @@ def _uuid(draw: Draw) -> str:
 
 
 def _password(draw: Draw) -> str:
-    """As a manager of passwords makes them: at least one of each kind of characters."""
+    """Like a password manager: at least one character of each class."""
     kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#*+-=?^_")
     own = [draw.choice(kind) for kind in kinds] + [draw.choice("".join(kinds)) for _ in range(draw.randrange(8, 16))]
     draw.shuffle(own)
@@ -69,7 +69,7 @@ def _password(draw: Draw) -> str:
 
 
 def _chosen(draw: Draw) -> str:
-    """As people choose them: a word, a name, digits and a sign."""
+    """Like a user: a word, a name, digits and a punctuation mark."""
     return (
         draw.choice(("Sommer", "Phoenix", "Bluebird", "Karlsruhe", "mango", "Gl4cier"))
         + text(draw, 4, string.digits)
@@ -112,7 +112,7 @@ TOKENS: dict[str, Callable[[Draw], str]] = {
     "Anthropic key": lambda draw: "sk-ant-api03-" + text(draw, 90, URLSAFE) + "AA",
     "Telegram bot token": lambda draw: f"{text(draw, 10, '123456789')}:AA{text(draw, 33, URLSAFE)}",
 }
-"""Kind -> a value whose form tells what it is."""
+"""Kind -> a value that is identified by its format."""
 
 TOKEN_PLACES = (
     ("shop/client.py", "client = Client({!r})\n"),
@@ -249,7 +249,7 @@ GENERIC: dict[str, tuple[Callable[[Draw], str], tuple[tuple[str, str], ...]]] = 
         ),
     ),
 }
-"""Kind -> (value, where it stands): the value says nothing by itself, its name or its place does."""
+"""Kind -> (value, location): a value that is identified by its name or location."""
 
 
 def planted(seed: int, rounds: int = 5) -> Iterator[tuple[str, str, str]]:

@@ -1,8 +1,6 @@
-"""Push to live for samples/payslip against the bare work by hand, in one run: cold, lock unchanged, lock changed;
-medians.
+"""Measures push to live for samples/payslip against the same work by hand: cold, lock unchanged, lock changed; medians.
 
-Prints a table and one JSON line. Starts an installation of its own on free ports in a temporary home and takes it down
-again.
+Prints a table and one JSON line. Starts an installation on free ports in a temporary home and removes it afterwards.
 """
 
 from __future__ import annotations
@@ -28,9 +26,7 @@ EXTRA = "\nh11==0.16.0 --hash=sha256:63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae
 
 
 class ByHand:
-    """The bare work: what a careful person would do in a shell, nothing more, with the same tools and the same
-    cache.
-    """
+    """The work by hand: the necessary shell commands only, with the same tools and the same cache."""
 
     def __init__(self, work: Path, source: Path, database: str) -> None:
         self.work = work
@@ -60,7 +56,7 @@ class ByHand:
             raise SystemExit(f"by hand: {argv} failed\n{result.stdout}\n{result.stderr}")
 
     def deploy(self, *, fresh: bool) -> dict[str, float]:
-        """One deployment; seconds of each part. ``fresh``: a new environment, else the one that is there."""
+        """One deployment; seconds of each part. ``fresh``: create a new environment, else use the existing one."""
         times: dict[str, float] = {}
         tree = Path(tempfile.mkdtemp(dir=self.work))
         mark = time.perf_counter()
@@ -90,7 +86,7 @@ class ByHand:
         return times
 
     def boot(self, app: Path) -> None:
-        """Start the web process and wait for its first answer."""
+        """Start the web process and wait for its first response."""
         assert self.venv is not None
         port = free_ports(10)
         argv = [
@@ -120,7 +116,7 @@ class ByHand:
 
 
 def push(team: Team) -> float:
-    """Seconds from ``git push`` to the new commit being live."""
+    """Seconds from ``git push`` until the new commit is live."""
     began = time.perf_counter()
     team.push()
     took = time.perf_counter() - began
@@ -135,12 +131,12 @@ def memory(place: Installation) -> dict[str, float]:
 
 
 def measure(rounds: int) -> dict:
-    """The whole run."""
+    """Run all measurements."""
     folder = Path(tempfile.mkdtemp(prefix="greenroom-bench-"))
     folder.chmod(0o755)
     unwatched = {
         "GREENROOM_WATCH_SECONDS": "0"
-    }  # visitors see the new code at the switch; the watch after it is no work
+    }  # visitors see the new code at the switch; the watch afterwards does not count
     place = Installation(home=folder / "home", greenroom=BIN / "greenroom", extra_env=unwatched)
     place.up()
     try:
@@ -160,14 +156,14 @@ def measure(rounds: int) -> dict:
 
 
 def unchanged(team: Team, number: int) -> bool:
-    """Another commit, the same lock."""
+    """Commit a change with the same lock."""
     team.write("static/bench.txt", f"{number}\n")
     team.commit(f"Commit {number}")
     return False
 
 
 def changed(team: Team, number: int) -> bool:
-    """One package more or less in the lock."""
+    """Add or remove a package in the lock."""
     path = team.work / "requirements.txt"
     text = path.read_text()
     path.write_text(text.replace(EXTRA, "") if EXTRA in text else text + EXTRA)
@@ -176,7 +172,7 @@ def changed(team: Team, number: int) -> bool:
 
 
 def pairs(team: Team, hand: ByHand, rounds: int, change) -> dict[str, list[float]]:  # type: ignore[no-untyped-def]
-    """Greenroom and the bare work one after the other, ``rounds`` times."""
+    """Greenroom and the work by hand alternately, ``rounds`` times."""
     rows: dict[str, list[float]] = {"greenroom": [], "by hand": []}
     for number in range(rounds):
         fresh = change(team, number)

@@ -1,10 +1,9 @@
-"""From ``git push`` with an untouched lock to the verdict, for samples/payslip: seconds, the tests' own time
-subtracted, and what ran side by side.
+"""Measures ``git push`` with an unchanged lock to the verdict, for samples/payslip: seconds without the tests' own
+time, and the overlap of the parts.
 
-The API is asked every 50 ms of the delivery; a part lasts from the first answer that shows it at work to the first that
-shows it ended. Starts an
-installation of its own on free ports in a temporary home and takes it down again: ``benchmarks/push_to_verdict.py
-[--rounds 5]``.
+The API is polled every 50 ms; a part lasts from the first response that shows it running to the first that shows it
+ended. Starts an installation on free ports in a temporary home and removes it afterwards:
+``benchmarks/push_to_verdict.py [--rounds 5]``.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ Span = tuple[float, float]
 
 
 class Watch:
-    """The observed times of one delivery, in seconds since the start of the push. spans: part -> (first seen at work,
-    seen ended).
+    """The observed times of one delivery, in seconds since the start of the push. spans: part -> (first seen running,
+    first seen ended).
     """
 
     def __init__(self) -> None:
@@ -43,7 +42,7 @@ class Watch:
         self.own = 0.0
 
     def note(self, now: float, row: dict[str, Any]) -> bool:
-        """Take one answer; whether the verdict is final."""
+        """Record one response; returns whether the verdict is final."""
         build = (row.get("build") or {}).get("status", "")
         self._part("build", now, build == "pending", build == "succeeded")
         for check in row["checks"]:
@@ -75,7 +74,7 @@ class Watch:
 
 
 def union(spans: list[Span]) -> float:
-    """Seconds in which at least one part was at work."""
+    """Seconds during which at least one part was running."""
     total, reached = 0.0, 0.0
     for begin, end in sorted(spans):
         total += max(0.0, end - max(begin, reached))
@@ -84,7 +83,7 @@ def union(spans: list[Span]) -> float:
 
 
 def push(team: Team) -> dict[str, float]:
-    """One push, watched until its verdict; returns when the push has."""
+    """One push, observed until its verdict; returns after the push has ended."""
     sha, watch, began = team.sha, Watch(), time.monotonic()
     pusher = team.push_in_background()
     try:

@@ -1,11 +1,8 @@
-"""Seconds of a rehearsal, and how its measured lock compares with what writers really wait for, for databases of
-several sizes.
+"""Measures rehearsals, and compares the measured lock with the real wait of writers, for databases of several sizes.
 
-Starts an installation of its own, deploys samples/payslip, fills its table of payslip lines, pushes the scenario of the
-slow index (with
-its artificial wait set to nothing: the index is really built), rehearses it while a client asks the app, migrates while
-another
-client writes, and restores the snapshot that was taken before. Prints one line for each size, and JSON.
+Starts an installation, deploys samples/payslip, fills its table of payslip lines, pushes the scenario of the slow index
+(without its artificial delay: the index is really built), rehearses it while a client sends requests, migrates while
+another client writes, and restores the snapshot taken before. Prints one line for each size, and JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ SELECT {values} FROM payroll_payslipline l, generate_series(1, {times}) n"""
 
 
 class Writer(threading.Thread):
-    """Writes to the table again and again; the longest wait is what the real migration blocked."""
+    """Writes to the table repeatedly; the longest wait is the time that the real migration blocked it."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -49,7 +46,7 @@ class Writer(threading.Thread):
 
 
 def fill(url: str, size: int) -> int:
-    """Make the database ``size`` bytes large, about; the bytes that it has then."""
+    """Fill the database to about ``size`` bytes; returns its actual size."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ALTER TABLE payroll_payslipline DROP CONSTRAINT IF EXISTS one_line_a_position")
         connection.execute("DROP INDEX IF EXISTS one_line_a_position")
@@ -73,7 +70,7 @@ def fill(url: str, size: int) -> int:
 
 
 def blocks(migrations: list[dict]) -> list[float]:
-    """For how long locks that block writes were held."""
+    """The time that locks blocked writes."""
     return [lock["seconds"] for one in migrations for lock in one["locks"] if lock["mode"] == "ShareLock"]
 
 

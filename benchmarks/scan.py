@@ -1,9 +1,8 @@
-"""Seconds of the scan over generated Django trees of 50, 100 and 250 thousand lines, by tool, beside ruff alone on the
-same files; medians of 3.
+"""Measures the scan on generated Django trees of 50, 100 and 250 thousand lines, by tool, beside ruff alone; medians of
+3.
 
-Usual: one file in fifty differs by a line between the deployed and the pushed tree. Large: besides, one line in ten
-stands in a new file. The scan
-reads both trees, as it does for a push; ruff alone reads the pushed one.
+Usual push: one file in fifty differs by a line between the deployed and the pushed tree. Large push: in addition, one
+line in ten is in a new file. The scan reads both trees, as for a push; ruff alone reads the pushed one.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ KNOWN = "def known_{n}(cursor, name):\n    cursor.execute(\"SELECT * FROM t WHER
 
 
 def source(number: int, changed: bool) -> str:
-    """One module of about 250 lines; each tenth has a finding that is deployed already."""
+    """One module of about 250 lines; every tenth has a finding that is already deployed."""
     text = HEAD + "".join(VIEW.format(n=number * 100 + part) for part in range(17))
     text += KNOWN.format(n=number) if number % 10 == 0 else ""
     return text + (f"\nCHANGED_{number} = True\n" if changed else "")
 
 
 def tree(path: Path, lines: int, *, pushed: bool, large: bool = False) -> int:
-    """Write the archive, as git makes one; how many lines it has."""
+    """Write the archive in git's format; returns the number of lines."""
     total, number = 0, 0
     folder = path.with_suffix("")
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -71,14 +70,14 @@ def tree(path: Path, lines: int, *, pushed: bool, large: bool = False) -> int:
 
 
 def took(work) -> tuple[float, object]:
-    """Seconds of a call, and what it answered."""
+    """Seconds of a call, and its result."""
     began = time.perf_counter()
     answer = work()
     return time.perf_counter() - began, answer
 
 
 def ruff_command(folder: Path) -> list[str]:
-    """ruff by itself, with the rules of the scan."""
+    """ruff alone, with the rules of the scan."""
     argv = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--exit-zero", "-q"]
     return [*argv, "--select", ruff_rules.SELECT, "--ignore", ruff_rules.IGNORE, str(folder)]
 

@@ -1,6 +1,6 @@
-"""The scan over the last commits of this repository itself: which would have been red, for which finding, and why.
+"""Scans the last commits of this repository: which would have been red, for which finding, and why.
 
-Each commit on the first-parent line is compared with the one before it, as if that one were deployed:
+Each commit on the first-parent line is compared with its predecessor, as if that were deployed:
 ``benchmarks/scan_history.py [COMMITS]``.
 """
 
@@ -31,7 +31,7 @@ def git(*words: str) -> str:
 
 
 def archive(sha: str, folder: Path) -> Path:
-    """The commit's tree as a tar file, as a push's is made."""
+    """The commit's tree as a tar file, like that of a push."""
     target = folder / f"{sha}.tar"
     if not target.exists():
         subprocess.run(["git", "-C", str(ROOT), "archive", "--format=tar", "-o", str(target), sha], check=True)
@@ -52,8 +52,8 @@ def scanned(old: str, new: str, folder: Path) -> dict[str, Any]:
 
 
 def look(number: int) -> list[dict[str, Any]]:
-    """One row for each commit, printed when it is red: {sha, subject, outcome, seconds, detail, findings that are new,
-    suppressions it adds}.
+    """One row for each commit, printed if it is red: {sha, subject, outcome, seconds, detail, new findings, added
+    suppressions}.
     """
     lines = git("log", "--first-parent", f"--max-count={number + 1}", "--format=%H %s").splitlines()
     commits = [line.split(" ", 1) for line in reversed(lines)]
@@ -93,7 +93,7 @@ def show(row: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Print each red commit with its findings as it is found, then the sums, and one JSON line."""
+    """Print each red commit with its findings, then totals and one JSON line."""
     rows = look(int(sys.argv[1]) if len(sys.argv) > 1 else COMMITS)
     red = [row for row in rows if row["outcome"] != "success"]
     rules = Counter(item["rule"] for row in red for item in row["findings"])

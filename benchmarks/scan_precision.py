@@ -1,11 +1,11 @@
-"""How precise the scan is: what it would call new and blocking in folders of code that is known to be good, and which
-planted secrets it finds.
+"""Measures the precision of the scan: its new and blocking findings in known good code, and the planted secrets that it
+finds.
 
-    python benchmarks/scan_precision.py FOLDER... [--show]
+python benchmarks/scan_precision.py FOLDER... [--show]
 
-Each folder is one project or installed package; its files count as new, as if one push added them all. Nothing is
-fetched. The planted secrets
-are made by ``planted_secrets`` and are looked for by the same code. --show prints each finding with its line.
+Each folder is one project or installed package; its files count as new, as if one push had added them all. Nothing is
+downloaded. ``planted_secrets`` creates the planted secrets; the same code scans them. --show prints each finding with
+its line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SEEDS, ROUNDS = (1, 2, 3, 4, 5), 20
 
 
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of the small text files, as a push would show them to the scan."""
+    """(path, content) of the small text files, as the scan gets them for a push."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if name not in LEFT_OUT and not name.endswith((".dist-info", ".egg-info"))
@@ -44,7 +44,7 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def secrets(folder: Path, work: str, show: bool) -> tuple[int, int, int, int]:
-    """(lines, lines of Python, secrets that block, secrets that are shown) of one folder."""
+    """(lines, lines of Python, blocking secrets, shown secrets) of one folder."""
     found = dict(files(folder))
     lines = {path: content.count(b"\n") for path, content in found.items()}
     looker = run_secrets.Looker(PACKAGES, work)
@@ -56,7 +56,7 @@ def secrets(folder: Path, work: str, show: bool) -> tuple[int, int, int, int]:
 
 
 def lint(folder: Path, show: bool) -> collections.Counter[str]:
-    """Rule -> how many findings of ruff block."""
+    """Rule -> number of blocking ruff findings."""
     tree = trees.Tree(
         str(folder),
         files={path: text.decode("utf-8", "replace") for path, text in files(folder) if trees.is_python(path)},
@@ -69,7 +69,7 @@ def lint(folder: Path, show: bool) -> collections.Counter[str]:
 
 
 def planted(work: str) -> None:
-    """Print how many of the planted secrets of each kind are found."""
+    """Print the number of found secrets of each planted kind."""
     looker = run_secrets.Looker(PACKAGES, work)
     tried: collections.Counter[str] = collections.Counter()
     found: collections.Counter[str] = collections.Counter()
@@ -84,7 +84,7 @@ def planted(work: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Measure each folder, then all together, then the planted secrets."""
+    """Measure each folder, the total, and the planted secrets."""
     show = "--show" in argv
     folders = [Path(word) for word in argv if not word.startswith("--")]
     sums = [0, 0, 0, 0]

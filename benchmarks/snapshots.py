@@ -1,9 +1,8 @@
-"""Seconds for a snapshot, for loading it and for the exchange of the names, for databases of 12 and of 200 MB; medians.
+"""Measures snapshots, their loading and the swap of the names, for databases of 12 and 200 MB; medians.
 
-Prints a table and one JSON line. Uses the server of DATABASE_URL (whose role may make databases and roles), else starts
-one as the test suite
-does, which does not wait for the disk. While the names are exchanged a client asks the database
-again and again: the longest gap between two answers is what an app would notice.
+Prints a table and one JSON line. Uses the server of DATABASE_URL (its role must be able to create databases and roles),
+else starts one without fsync, like the test suite. A client queries the database continuously during the swap: the
+longest gap between two responses is the outage for an app.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ FILL = (
 
 
 class Asker(threading.Thread):
-    """Asks the database again and again, with a new session when one has ended."""
+    """Queries the database continuously, with a new session after each disconnect."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -55,7 +54,7 @@ class Asker(threading.Thread):
 
 
 def prepare(rows: int) -> str:
-    """A database with that many rows, made as the platform makes them; its name."""
+    """A database with that many rows, created like those of apps; returns its name."""
     from greenroom.addons.postgres.drivers import server
 
     name = f"d{rows:012x}"
@@ -79,7 +78,7 @@ def url_of(database: str) -> str:
 
 
 def once(name: str, folder: Path) -> dict[str, float]:
-    """One round: dump, load beside, exchange while somebody asks."""
+    """One round: dump, load into a copy, swap while a client sends queries."""
     from greenroom.addons.postgres.drivers import dumps, server
 
     made = dumps.dump(database=name, target=folder / "x.dump")

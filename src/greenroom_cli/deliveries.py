@@ -202,7 +202,7 @@ def _print_end(cx: Context, row: dict[str, Any]) -> None:
         output.complain(f"{state.capitalize()}: {_reason(row) or _verdict_reasons(row) or 'no reason was given'}")
         output.hint(output.clean(row.get("remedy") or "") or _next_step(cx, row))
         if row.get("hint") and "deliveries:retry" in row["hint"]:
-            output.hint(f"to try the same commit again: {row['hint']}")
+            output.hint(f"to retry the same commit: {row['hint']}")
 
 
 def _print_pending(cx: Context, row: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""How things look: data on stdout, all else on stderr, in Heroku's layouts; colours and spinners on terminals alone.
+"""Output format: data on stdout, everything else on stderr, in Heroku's layouts; colours and spinners on terminals
+only.
 
-Text that other people wrote (log lines, descriptions, findings) passes ``clean`` first, so that it cannot steer a
+Text from other users (log lines, descriptions, findings) passes ``clean`` first, so that it cannot control the
 terminal.
 """
 
@@ -34,62 +35,62 @@ SPINNER = "⣾⣽⣻⢿⡿⣟⣯⣷"
 
 
 def colours(stream: TextIO) -> bool:
-    """Whether ``stream`` may be given colours: a terminal, and neither NO_COLOR nor TERM=dumb."""
+    """Whether ``stream`` supports colours: a terminal, and neither NO_COLOR nor TERM=dumb."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
 
 
 def style(text: str, *names: str, stream: TextIO | None = None) -> str:
-    """``text`` in those COLOURS, or unchanged when ``stream`` (default: stdout) takes none."""
+    """``text`` in these COLOURS; unchanged if ``stream`` (default: stdout) does not support them."""
     if not text or not colours(stream or sys.stdout):
         return text
     return f"\x1b[{';'.join(COLOURS[name] for name in names)}m{text}\x1b[0m"
 
 
 def clean(text: Any, *, keep_colours: bool = False) -> str:
-    """Text of others without terminal control sequences, direction overrides and lone surrogates; line ends and tabs
-    stay, colours when asked for.
+    """Untrusted text without terminal control sequences, direction overrides and lone surrogates. Keeps line ends and
+    tabs, and colours if requested.
     """
     return printable(str(text), colours=keep_colours)
 
 
 def say(text: str = "") -> None:
-    """A line of data, on stdout."""
+    """Print a line of data on stdout."""
     print(text)
 
 
 def note(text: str = "") -> None:
-    """A line for the person, on stderr; above the line of a step that is under way."""
+    """Print a message for the user on stderr, above the line of a running step."""
     print(f"{_step.aside() if _step else ''}{text}", file=sys.stderr)
 
 
 def hint(text: str) -> None:
-    """The next step, on stderr."""
+    """Print a hint with the next command on stderr."""
     note(f"{style('hint:', 'cyan', stream=sys.stderr)} {text}")
 
 
 def complain(message: str) -> None:
-    """An error in Heroku's form, on stderr."""
+    """Print an error in Heroku's format on stderr."""
     mark = style("▸", "red", stream=sys.stderr)
     for line in clean(message).splitlines() or [""]:
         note(f" {mark}    {line}")
 
 
 def warn(message: str) -> None:
-    """A warning in Heroku's form, on stderr."""
+    """Print a warning in Heroku's format on stderr."""
     mark = style("▸", "yellow", stream=sys.stderr)
     for line in clean(message).splitlines():
         note(f" {mark}    {line}")
 
 
 def print_json(data: Any) -> None:
-    """The API's JSON on stdout."""
+    """Print the API's JSON on stdout."""
     import json
 
     say(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def heading(text: str) -> None:
-    """``=== text`` and an empty line."""
+    """Print ``=== text`` and an empty line."""
     say(style(f"=== {text}", "bold"))
     say()
 
@@ -100,19 +101,21 @@ def app_mark(name: str, stream: TextIO | None = None) -> str:
 
 
 def width_of(text: str) -> int:
-    """Columns that ``text`` takes, colours not counted."""
+    """Width of ``text`` in columns, without colour codes."""
     return len(SGR.sub("", text))
 
 
 def shorten(text: str, room: int) -> str:
-    """``text`` in at most ``room`` columns; text with colours is left whole."""
+    """``text`` truncated to ``room`` columns; text with colours is not truncated."""
     if len(text) <= room or SGR.search(text):
         return text
     return text[: max(1, room - 1)] + "…"
 
 
 def table(rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), flexible: int = -1) -> None:
-    """Aligned columns two blanks apart. On a terminal the column ``flexible`` is shortened so that lines fit."""
+    """Print aligned columns, separated by two spaces. On a terminal the column ``flexible`` is truncated so that lines
+    fit.
+    """
     lines = [list(row) for row in rows]
     if header:
         lines.insert(0, [style(name, "bold") for name in header])
@@ -138,7 +141,7 @@ def fields(pairs: Iterable[tuple[str, Any]]) -> None:
 
 
 def seconds_of(moment: str | None) -> float | None:
-    """Seconds since the epoch of an ISO time of the API; None when there is none."""
+    """Seconds since the epoch of an ISO time of the API; None without one."""
     if not moment:
         return None
     from datetime import datetime
@@ -150,7 +153,7 @@ def seconds_of(moment: str | None) -> float | None:
 
 
 def when(moment: str | None) -> str:
-    """``2026/11/23 09:11:00 +0000 (~ 3m ago)`` in local time; empty for no time."""
+    """``2026/11/23 09:11:00 +0000 (~ 3m ago)`` in local time; empty without a time."""
     seconds = seconds_of(moment)
     if seconds is None:
         return ""
@@ -160,7 +163,7 @@ def when(moment: str | None) -> str:
 
 
 def ago(seconds: float) -> str:
-    """``~ 3m ago`` up to 25 hours, then nothing; nothing for what is to come."""
+    """``~ 3m ago`` up to 25 hours, then empty; empty for future times."""
     if seconds < -60:
         return ""
     elapsed = max(0, int(seconds))
@@ -172,7 +175,7 @@ def ago(seconds: float) -> str:
 
 
 def lasted(start: str | None, end: str | None) -> str:
-    """``12s`` or ``3m05s`` between two times; empty when one is missing."""
+    """``12s`` or ``3m05s`` between two times; empty if one is missing."""
     first, last = seconds_of(start), seconds_of(end)
     if first is None or last is None:
         return ""
@@ -192,9 +195,7 @@ def size_text(size: float | None) -> str:
 
 
 class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
-    """``text... done`` on stderr: with a spinner on a terminal, as one plain line elsewhere. ``end`` is the last
-    word.
-    """
+    """``text... done`` on stderr: with a spinner on a terminal, else as one plain line. ``end`` is the last word."""
 
     def __init__(self, text: str) -> None:
         self.text, self.end = text, "done"
@@ -221,14 +222,14 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
         self._state = text
 
     def aside(self) -> str:
-        """What has to be written before another line, so that it gets a line of its own."""
+        """The text to print before another line, so that it starts on a new line."""
         if self._thread:
             return "\r\x1b[K"
         first, self._alone = self._alone, False
         return "\n" if first else ""
 
     def pause(self) -> None:
-        """No spinner any more: a person is asked something."""
+        """Stop the spinner, because the user is asked for input."""
         if self._thread and self._over:
             self._over.set()
             self._thread.join()
@@ -256,10 +257,10 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
 
 
 _step: progress | None = None
-"""The step that is under way, if any."""
+"""The running step, if any."""
 
 
 def pause() -> None:
-    """Before a person is asked something: let no spinner run."""
+    """Stop the spinner of the running step before asking the user for input."""
     if _step:
         _step.pause()

@@ -46,7 +46,7 @@ def _print_next_step(cx: Context, row: dict[str, Any]) -> None:
     if advice:
         output.hint(output.clean(advice))
     if not row.get("refused"):
-        output.hint(f"to try v{row['version']} again: greenroom releases:retry{cx.flags()}")
+        output.hint(f"to retry v{row['version']}: greenroom releases:retry{cx.flags()}")
 
 
 def _line(row: dict[str, Any]) -> list[str]:

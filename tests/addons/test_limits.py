@@ -71,7 +71,7 @@ def test_a_database_with_a_fault_does_not_keep_the_next_ones_from_being_looked_a
 
 def test_an_account_with_all_its_connections_given_out_is_told_what_to_do(alice, shop, home, settings, database):
     settings.ACCOUNT_CONNECTIONS = rules.MOST + 2 * rules.OWN
-    with pytest.raises(ConflictError, match=r"alice@example\.com have all connections.*25 of 30") as error:
+    with pytest.raises(ConflictError, match=r"alice@example\.com has reached its limit.*25 of 30") as error:
         addons.record(kind="postgres", actor=alice, app=shop, home=home, attachment="SECOND")
     assert "GREENROOM_ACCOUNT_CONNECTIONS" in error.value.hint
     Account.objects.filter(pk=shop.owner_id).update(is_admin=True)
@@ -117,7 +117,7 @@ def test_a_database_over_its_quota_is_read_only_and_told_so_until_it_is_smaller(
     with as_app(url) as connection:
         connection.execute("INSERT INTO shop_order (price) VALUES (1)")
     text = "\n".join(path.read_text() for path in sorted((home / addon.app.log_folder).iterdir()))
-    assert "the app may not connect" in text
+    assert "the app cannot connect" in text
     assert "read-only for the app" in text
     assert "can write again" in text
 

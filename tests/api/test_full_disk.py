@@ -96,4 +96,4 @@ def test_a_build_waits_for_room_and_says_so_once(home, shop, full, monkeypatch):
     steps.build(delivery, None)
     assert delivery.build is None
     assert said[0][0] == "disk_full"
-    assert "Waiting for room on the disk" in said[0][1]
+    assert "Waiting for free disk space" in said[0][1]

@@ -51,7 +51,7 @@ def test_a_narrow_token_gets_no_wide_one_by_exchanging_it(alice):
         f"/oauth/authorizations/{wide.id}/actions/regenerate-tokens", {}, JSON
     )
     assert answer.status_code == 422
-    assert answer.json()["message"].startswith("A token cannot make a wider one.")
+    assert answer.json()["message"].startswith("A token cannot create a token with more permissions.")
     assert Token.objects.get(pk=wide.id).digest == digest
     assert client_with(plain).get("/account").status_code == 200
 

@@ -129,7 +129,7 @@ FAILS = {"new_old": {"state": "fails", "detail": "no iban"}, "old_old": {"state"
         ({"state": "failed", "failure": "disk full"}, Outlook()),
         (
             {"state": "failed", "failure": "disk full", "required": True},
-            Outlook(unfit="`rehearsal` is required, and nothing was learnt from it: disk full"),
+            Outlook(unfit="`rehearsal` is required, but has no result: disk full"),
         ),
         ({"cells": FAILS}, Outlook(unfit="in the rehearsal it failed on the present schema: no iban")),
         ({"cells": {**FAILS, "old_old": {"state": "fails"}}}, Outlook()),

@@ -59,7 +59,7 @@ def test_what_was_applied_by_newer_code_is_named_and_it_is_asked_once(alice, cro
     assert asked.value.id == "rollback_across_migrations"
     assert f"applied since v{old.version}" in asked.value.message
     assert run.before[0] in asked.value.message
-    assert "is not known: no rehearsal has tried it" in asked.value.message
+    assert "is unknown: no rehearsal has tested it" in asked.value.message
     assert (
         asked.value.hint
         == f"greenroom rollback v{old.version} -a {old.app.name} --confirm {old.app.name}   (or the same command again"

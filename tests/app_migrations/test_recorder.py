@@ -91,7 +91,7 @@ def test_a_required_column_without_a_default_in_the_database_breaks_inserts_of_o
     fill(url, 3)
     _, one = run(app, url, "migrations.AddField('item', 'kind', models.CharField(max_length=5, default='tea'))")
     assert rehearsal.breaks_old([one]) == ["insert into shop_item (kind is required and has no default)"]
-    assert rehearsal.needs_new([one]) == ["use shop_item (kind is not there yet)"]
+    assert rehearsal.needs_new([one]) == ["use shop_item (kind is missing)"]
     assert [warning.rule for warning in sql_warnings.warnings(one)] == ["not-null"]
     assert "tea" not in str(one.statements)
 
@@ -140,7 +140,7 @@ def test_a_dropped_column_is_counted_before_it_is_lost(app, url):
     document, one = run(app, url, "migrations.RemoveField('item', 'name')")
     assert rehearsal.lost(one) == ["drops shop_item.name with 7 values"]
     assert rehearsal.judge(one).colour == "amber"
-    assert rehearsal.breaks_old([one]) == ["use shop_item (name is gone)"]
+    assert rehearsal.breaks_old([one]) == ["use shop_item (name is dropped)"]
     assert "0002 drops shop_item.name with 7 values" in rehearsal_text.paragraph([one], {}), document
 
 
@@ -158,8 +158,8 @@ def test_a_dropped_table_is_lost_and_an_empty_one_is_not(app, url):
 def test_a_renamed_column_is_told_from_one_dropped_and_one_added(app, url):
     fill(url, 2)
     _, one = run(app, url, "migrations.RenameField('item', 'name', 'title')")
-    assert rehearsal.breaks_old([one]) == ["use shop_item (name is called title)"]
-    assert rehearsal.needs_new([one]) == ["use shop_item (title is not there yet)"]
+    assert rehearsal.breaks_old([one]) == ["use shop_item (name is renamed to title)"]
+    assert rehearsal.needs_new([one]) == ["use shop_item (title is missing)"]
     assert rehearsal.lost(one) == []
 
 

@@ -167,9 +167,9 @@ def test_the_terminal_reads_one_paragraph():
         rehearsal_text.paragraph(plan, cells)
         == "3 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); blocks reads on shop_order 1.7 s"
         " (0006, rewrites 4 relations); 0009 cannot be undone; new code before migrate: FAILS: GET /health answered"
-        " 500, and it cannot use shop_order (kind is not there yet); old code after migrate: answers, but cannot"
+        " 500, and it cannot use shop_order (kind is missing); old code after migrate: answers, but cannot"
         " insert into shop_order (kind is required and has no default); neither code works on both schemas: requests"
-        " may fail from the migrate to the switch (maintenance:on says so to visitors)."
+        " may fail from the migrate to the switch (maintenance:on shows visitors a maintenance page)."
     )
 
 
@@ -228,8 +228,8 @@ def test_what_is_stored_is_read_again_as_it_was():
     ("found", "state", "detail"),
     [
         ({"state": "ok", "detail": "/ answers 200", "seconds": 1.5}, "ok", "/ answers 200"),
-        ({"state": "error", "detail": "OSError"}, "inconclusive", "it could not be tried: OSError"),
-        ({}, "inconclusive", "it could not be tried: it ran out of memory"),
+        ({"state": "error", "detail": "OSError"}, "inconclusive", "it could not be tested: OSError"),
+        ({}, "inconclusive", "it could not be tested: it ran out of memory"),
     ],
 )
 def test_a_cell_that_says_nothing_proves_nothing(found, state, detail):
@@ -257,15 +257,15 @@ def test_numbers_of_a_document_are_kept_within_reason():
             {"state": "fails", "detail": "x"},
             {"state": "fails", "detail": "y"},
             "ok",
-            "/ answers 200; what its tests would do is not known: they fail on the old schema as well",
+            "/ answers 200; the result of its tests is unknown: they fail on the old schema as well",
         ),
         (
             {"state": "unknown", "detail": "slow"},
             {"state": "fails", "detail": "y"},
             "ok",
-            "/ answers 200; what its tests would do is not known: slow",
+            "/ answers 200; the result of its tests is unknown: slow",
         ),
-        ({}, {"state": "unknown", "detail": "slow"}, "ok", "/ answers 200; what its tests would do is not known: slow"),
+        ({}, {"state": "unknown", "detail": "slow"}, "ok", "/ answers 200; the result of its tests is unknown: slow"),
     ],
 )
 def test_what_the_old_codes_tests_prove(before, after, state, words):

@@ -284,7 +284,7 @@ def test_a_supervisor_that_does_not_answer_for_a_while_is_waited_for_however_oft
         assert (row.state, row.attempts, row.step, row.failure) == (
             "wanted",
             0,
-            "waits until the supervisor answers",
+            "waiting for the supervisor",
             "",
         )
         assert left_over() == []
@@ -304,7 +304,7 @@ def test_what_a_rehearsal_has_learnt_counts_only_when_nothing_is_left_of_it(alic
 
     monkeypatch.setattr(rehearsals.Run, "clean", away_afterwards)
     carry_out(row, home, {})
-    assert (row.state, row.step, row.document) == ("wanted", "waits until the supervisor answers", {})
+    assert (row.state, row.step, row.document) == ("wanted", "waiting for the supervisor", {})
     carry_out(row, home, {})
     assert (row.state, row.colour, left_over()) == ("done", "green", [])
 
@@ -325,7 +325,7 @@ def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_
     assert rehearsals.due() == []
     tenant, _ = carry_out(row, home, {})
     assert (row.state, row.attempts, tenant.seen) == ("wanted", 0, {})
-    assert "waits until" in rehearsals.summary(row)
+    assert "waiting for a migration" in rehearsals.summary(row)
     type(run).objects.filter(pk=run.pk).update(exit_code=0)
     assert rehearsals.due() == [row]
     carry_out(row, home, {})
@@ -359,7 +359,7 @@ def test_a_long_rehearsal_of_one_app_keeps_no_other_waiting_and_one_app_has_one_
 def test_nothing_pending_or_nothing_known_is_refused_with_the_reason(alice, app_state, shop):
     newest, _ = app_state
     MigrationState.objects.update(pending=[])
-    with pytest.raises(ConflictError, match="Nothing is pending"):
+    with pytest.raises(ConflictError, match="no pending migrations"):
         rehearsals.ask(actor=alice, release=newest)
     MigrationState.objects.update(status="error", detail="the database is down")
     with pytest.raises(ConflictError, match="the database is down"):
@@ -476,7 +476,7 @@ def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(al
         f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column"
         " note; "
     )
-    assert said.endswith("taking them back restored the schema, though not the data.")
+    assert said.endswith("reversing them restored the schema, though not the data.")
     assert rollback_warnings.looking_back(newest) == ""
 
 
@@ -551,8 +551,8 @@ def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_stat
     [
         ({"old_new": {"state": "ok"}}, {}, "In rehearsal 7 v3's code worked after them."),
         ({"old_new": {"state": "skipped", "detail": "x"}}, {}, ""),
-        ({}, {"detail": "0004 is irreversible"}, "In rehearsal 7 they could not be taken back: 0004 is irreversible."),
-        ({}, {"done": True, "differences": ["index gone"]}, "In rehearsal 7 taking them back left another schema."),
+        ({}, {"detail": "0004 is irreversible"}, "In rehearsal 7 they could not be reversed: 0004 is irreversible."),
+        ({}, {"done": True, "differences": ["index gone"]}, "In rehearsal 7 reversing them left a different schema."),
     ],
 )
 def test_what_a_rehearsal_tells_of_going_back(cells, reverse, said):

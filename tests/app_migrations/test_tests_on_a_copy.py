@@ -83,7 +83,7 @@ def test_old_tests_pass_on_their_own_schema_and_fail_on_one_that_their_code_cann
     [
         ("make test", {}, "neither Django's nor pytest's"),
         ("python manage.py test && echo", {}, "shell text"),
-        ("python manage.py test", {"manage.py": "from conf import tool"}, "settings module is not known"),
+        ("python manage.py test", {"manage.py": "from conf import tool"}, "settings module is unknown"),
         ("missing/pytest", {}, "cannot be started"),
     ],
 )

@@ -87,7 +87,7 @@ def test_an_index_that_cannot_be_built_concurrently_is_said_to_stay_behind(app, 
     write(app, {"shop/migrations/0002_next.py": migration(work, more="atomic = False")})
     document = record(app, url)
     assert document["status"] == "failed"
-    assert "the invalid index one_name is left behind" in first(document).error
+    assert "the invalid index one_name remains" in first(document).error
 
 
 def test_a_history_that_migrate_refuses_is_a_red_rehearsal(app, url):
@@ -102,7 +102,7 @@ def test_a_history_that_migrate_refuses_is_a_red_rehearsal(app, url):
         connection.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0003_last', now())")
     document = record(app, url)
     assert (document["status"], document["migrations"]) == ("failed", [])
-    assert "migrate would refuse to begin: InconsistentMigrationHistory" in document["detail"]
+    assert "migrate would fail: InconsistentMigrationHistory" in document["detail"]
 
 
 def test_a_squashed_migration_of_which_a_part_is_applied_is_rehearsed_by_its_parts(app, url):
@@ -124,7 +124,7 @@ def test_a_squashed_migration_of_which_a_part_is_applied_is_rehearsed_by_its_par
     assert ([one["name"] for one in document["migrations"]], document["status"]) == (["shop.0003_two"], "ok")
     assert back(app, url, document)["reverse"] == {
         "done": False,
-        "detail": "shop.0003_two: squashed, and can only be taken back as a whole",
+        "detail": "shop.0003_two: squashed, and can only be reversed as a whole",
     }
 
 
@@ -168,7 +168,7 @@ def test_an_app_with_users_of_its_own_is_rehearsed(tmp_path):
         assert probe(folder, url)["pending"] == ["people.0002_badge"]
         document = record(folder, url)
         assert (document["status"], document["post_migrate"]["error"]) == ("ok", "")
-        assert rehearsal.needs_new([first(document)]) == ["use people_person (badge is not there yet)"]
+        assert rehearsal.needs_new([first(document)]) == ["use people_person (badge is missing)"]
         assert back(folder, url, document)["reverse"]["differences"] == []
 
 

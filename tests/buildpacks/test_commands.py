@@ -114,7 +114,7 @@ def test_an_app_begins_with_one_web_dyno_or_as_app_json_says():
 def test_a_push_says_which_processes_would_change_the_schema():
     types = {"web": "python manage.py migrate && gunicorn x", "worker": "celery", "release": "python manage.py migrate"}
     shown = "\n".join(schema_notes("shop", types, {}))
-    assert "Procfile, web: `python manage.py migrate && gunicorn x` migrates. The database refuses that" in shown
+    assert "Procfile, web: `python manage.py migrate && gunicorn x` migrates. The database allows this only" in shown
     assert "greenroom run -a shop python manage.py migrate" in shown
     assert "worker" not in shown
     assert schema_notes("shop", {"web": "gunicorn x"}, {}) == []

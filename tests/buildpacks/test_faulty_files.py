@@ -67,7 +67,7 @@ def test_a_name_that_is_too_long_for_a_config_var_is_refused():
     [
         (b'{"scripts": {"test": "a\\u0000b"}}', "app.json, scripts.test: it contains a NUL character"),
         (b'{"a\\u0000": 1}', "app.json, top level: the name 'a\\x00' cannot be: it contains a NUL character"),
-        (b'{"x": ["a", "\\ud800"]}', "app.json, x.2: it contains half of a surrogate pair"),
+        (b'{"x": ["a", "\\ud800"]}', "app.json, x.2: it contains an unpaired surrogate"),
         (b'{"x": NaN}', "app.json, x: it is not a finite number"),
         (b'{"x": 1e999}', "app.json, x: it is not a finite number"),
         (b'{"x": ' + b"1" * 5000 + b"}", "number 11111111111111111111...: it has 5000 digits; 1000 are allowed"),
@@ -162,7 +162,7 @@ def test_a_reserved_name_that_no_dyno_gets_is_pointed_out():
             }
         }
     )
-    assert text.startswith("Warning: app.json requires HEROKU_BRANCH, which Greenroom gives to no dyno")
+    assert text.startswith("Warning: app.json requires HEROKU_BRANCH, which Greenroom does not set")
     assert "APP_BRANCH" in text
 
 

@@ -84,7 +84,7 @@ def test_known_causes_of_a_failed_installation_are_explained(output, word, remed
             "STATIC_ROOT = ",
         ),
         ("ModuleNotFoundError: No module named 'redis'", "A module is missing", "requirements"),
-        ("django.db.utils.OperationalError: connection refused", "needs the database", "not at import"),
+        ("django.db.utils.OperationalError: connection refused", "access the database", "not at import"),
         ("something odd", "something odd", "DISABLE_COLLECTSTATIC=1"),
     ],
 )
@@ -149,7 +149,7 @@ def test_process_types_may_have_dashes_and_underscores_and_lines_may_end_as_on_w
                 "error: The requested interpreter resolved to Python 3.11.2, which is incompatible with the project's"
                 " Python requirement: `>=3.12`"
             ),
-            "The chosen Python is not one",
+            "does not allow the chosen Python",
         ),
     ],
 )
@@ -212,7 +212,7 @@ MAP = (
 )
 def test_a_static_file_that_names_a_missing_one_is_named_with_it(text, by, gone):
     _, message, hint = explain.collectstatic("manage.py", text)
-    assert f"{by} names {gone}, which does not exist." in message
+    assert f"{by} references {gone}, which does not exist." in message
     assert by in hint
     assert ("sourceMappingURL" in hint) == gone.endswith(".map")
 

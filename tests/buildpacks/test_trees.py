@@ -223,7 +223,7 @@ def test_which_versions_are_had_warned_about_or_refused(tree):
     assert reason(tree, {**PIP, ".python-version": "3.15"}) == "python-version::unknown-major"
     assert reason(tree, {**PIP, ".python-version": "2.7.18"}) == "python-version::eol"
     assert reason(tree, {**PIP, ".python-version": "3.12.999"}) == "python-version::unknown-patch"
-    assert "not on this host" in ask("3.12.3").warnings[0]
+    assert "not installed on this host" in ask("3.12.3").warnings[0]
     assert "not the newest patch" in ask("3.11.2").warnings[0]
     assert ask("3.12.14").warnings == ()
     assert ask("3.11").warnings == ()

@@ -42,7 +42,7 @@ def test_a_build_is_cancelled_and_its_dynos_end(workshop, bob):
     assert workshop.step(stale).status == "cancelled"
     assert not [state for state in workshop.machine.engine.list() if build.id.hex in state.id]
     assert AuditEntry.objects.filter(action="build.cancel").count() == 1
-    with pytest.raises(ConflictError, match="has ended already: cancelled"):
+    with pytest.raises(ConflictError, match="has already ended: cancelled"):
         actions.cancel_by(actor=bob, build=build, engine=workshop.machine.engine)
     assert workshop.built({**BASE, **pip_files(SIX)}).slug
 

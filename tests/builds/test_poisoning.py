@@ -114,7 +114,7 @@ def test_what_was_changed_in_the_shared_cache_is_installed_for_nobody(workshop, 
             record = next(path.parent.glob("*.dist-info/RECORD"))
             record.write_text(f"{record.read_text()}zz_evil.pth,sha256={environments._sha256(planted)},{len(PLANT)}\n")
     build = workshop.built({**BASE, **pip_files(*wanted, "certifi==2025.8.3")})
-    assert "made for this app alone" in workshop.text
+    assert "created for this app only" in workshop.text
     assert clean(workshop, build)
     assert not list((workshop.home / build.slug.env_folder).rglob("zz_evil.pth"))
     emptied(workshop)
@@ -274,8 +274,8 @@ def test_bytecode_that_the_platform_did_not_seal_is_not_used(workshop, tmp_path)
         ("", {}, ""),
         ("", {"lib/python3.12/site-packages/x.pth": "import os"}, "belongs to no package"),
         ("../../../bin/python,sha256=HASH,1", {"bin/python": "x"}, "was replaced"),
-        ("../../../bin/tool,sha256=HASH,1", {"bin/tool": "y"}, "is not what its package lists"),
-        ("../../../bin/tool,sha256=HASH,1", {}, "is not what its package lists"),
+        ("../../../bin/tool,sha256=HASH,1", {"bin/tool": "y"}, "differs from its package's list"),
+        ("../../../bin/tool,sha256=HASH,1", {}, "differs from its package's list"),
         ("../../../../outside.py,sha256=HASH,1", {"../outside.py": "x"}, "lies outside"),
         ("../../../bin/tool,sha256=HASH,1", {"bin/tool": "x"}, ""),
     ],

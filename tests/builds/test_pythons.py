@@ -42,7 +42,7 @@ def bare(monkeypatch, mirror):
 @pytest.mark.rule("4.1", "4.2")
 def test_a_version_that_the_host_lacks_is_fetched_once_and_dynos_run_on_it(workshop, bare):
     build = workshop.built({**PIP, ".python-version": f"{MINOR}\n"})
-    assert f"-----> Installing Python {MINOR}, which is not on this host" in workshop.text
+    assert f"-----> Installing Python {MINOR}, which is missing on this host" in workshop.text
     assert f"-----> Using Python {VERSION} specified in .python-version" in workshop.text
     said = printed(
         workshop, mounts(build.slug), "python", "-c", "import six, sys; print(sys.version.split()[0], sys.base_prefix)"
@@ -62,7 +62,7 @@ def test_a_version_that_cannot_be_had_says_why_and_what_can(workshop, bare):
     python_downloads.fetch(workshop.home, MINOR, eager=True)
     build = workshop.build({**PIP, ".python-version": "3.10\n"})
     assert (build.status, build.failure_reason) == ("failed", "python-version::not-installed")
-    assert "It could not be fetched: " in build.failure_message
+    assert "The download failed: " in build.failure_message
     assert "3.10" in build.failure_message
     bare.asked.clear()
     again = workshop.build({**PIP, ".python-version": "3.10\n"})

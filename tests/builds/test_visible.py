@@ -59,7 +59,7 @@ def test_pip_settings_on_the_list_are_uvs_too():
     ("names", "word"),
     [
         (["PATH"], "would break the installer"),
-        (["no good"], "cannot be a config var"),
+        (["no good"], "is not a valid config var name"),
         ([f"V{n}" for n in range(101)], "At most 100"),
     ],
 )

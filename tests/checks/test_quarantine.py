@@ -104,14 +104,14 @@ def test_greenroom_toml_names_scanners_and_quarantined_tests():
     ("text", "words"),
     [
         ('scan = "bandit"\n', "scan: a table"),
-        ('[scan]\nscanner = ["bandit"]\n', "scanner: it is not known; allowed are scanners, migrations"),
+        ('[scan]\nscanner = ["bandit"]\n', "scanner: unknown key; allowed are scanners, migrations"),
         ('[scan]\nscanners = "bandit"\n', "a list of names"),
         ('[scan]\nscanners = ["../bandit"]\n', "a list of names"),
         ('[scan]\nmigrations = "off"\n', '"error" or "warn"'),
         ("tests = 3\n", "tests: a table"),
         ("[tests]\nminutes = 0\n", "[tests] minutes: whole minutes from 1 to 240"),
         ("[tests]\nsilent_minutes = 61\n", "[tests] silent_minutes: whole minutes from 1 to 60"),
-        ("[tests]\nseconds = 1\n", "[tests] seconds: it is not known; allowed are minutes, silent_minutes"),
+        ("[tests]\nseconds = 1\n", "[tests] seconds: unknown key; allowed are minutes, silent_minutes"),
         (
             '[[tests.quarantine]]\ntest = "a"\nowner = "b"\nreason = "c"\n',
             "number 1: it needs exactly test, owner, until, reason",

@@ -258,7 +258,7 @@ GOOD = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n 
 
 def wish(text):
     plan = travis_jobs.read(text, "master")
-    return testing._wished(plan)
+    return testing._options_of(plan)
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def jobs(tmp_path):
     def do(text, files=SEVERAL, python="3.12.4", **env):
         plan = travis_jobs.read(text, "master", python)
         return result(
-            "tests", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish=testing._wished(plan), **env
+            "tests", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish=testing._options_of(plan), **env
         )
 
     return do

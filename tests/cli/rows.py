@@ -185,7 +185,7 @@ REHEARSAL = {
     "report": {
         "bytes": 9_000_000,
         "seconds": {"dump": 0.1, "load": 0.3, "whole": 6.5},
-        "limits": ["no traffic ran beside it"],
+        "limits": ["there was no traffic"],
     },
 }
 

@@ -89,9 +89,9 @@ def test_a_certificate_of_another_ca_names_the_variable(at_server, greenroom, ch
 @pytest.mark.parametrize(
     ("status", "said", "hint"),
     [
-        (422, "A source may have 1024 MB.", "leave out what need not be in it"),
+        (422, "The archive is too large. Limit: 1024 MB.", "leave out unnecessary files"),
         (507, "The disk has less than 1 GB left.", "greenroom doctor"),
-        (404, "This link is not valid or has expired.", "ask for a new one"),
+        (404, "This link is not valid or has expired.", "request a new one"),
     ],
 )
 def test_what_the_server_says_to_an_upload_is_shown_with_its_hint(at_server, greenroom, checkout, status, said, hint):

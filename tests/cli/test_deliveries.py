@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.fake import APP, SHA, Reply, delivery
 
-REMEDY = 'Django refuses the host name: ALLOWED_HOSTS = ["a.localhost"] in the settings'
+REMEDY = 'Django rejects the host name: ALLOWED_HOSTS = ["a.localhost"] in the settings'
 RETRY = f"greenroom deliveries:retry {SHA[:8]} -a {APP}"
 
 

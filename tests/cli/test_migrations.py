@@ -14,7 +14,7 @@ from greenroom_cli.main import cli
 from tests.cli.rows import APP, T0
 
 LINE = (
-    "payroll.0004_x builds an index on payroll_payslipline while nobody can write to it; 200,000 rows of"
+    "payroll.0004_x builds an index on payroll_payslipline while writes to it are blocked; 200,000 rows of"
     " payroll_payslipline: blocks writes 1.2 s in the rehearsal"
 )
 STATE = {

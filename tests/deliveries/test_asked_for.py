@@ -42,7 +42,7 @@ def test_app_json_that_takes_the_config_over_its_limit_ends_the_delivery_with_th
     said = world.said(row)
     assert "65536 (64 KB) are allowed" in said
     assert " !     hint: do not store files in config vars; remove one: heroku config:unset NAME -a shop" in said
-    assert "not to blame" not in said
+    assert "an error of Greenroom" not in said
     assert turning.troubles == {}
 
 

@@ -82,7 +82,7 @@ def test_the_schema_is_the_cause_only_by_evidence(failure, output, words, cause)
             EXITED,
             TRACE + "ModuleNotFoundError: No module named 'mysite'",
             {"command": "gunicorn mysite.wsgi:application", "about": {}},
-            "`mysite.wsgi`, which is not there",
+            "`mysite.wsgi`, which does not exist",
         ),
         (
             EXITED,
@@ -107,7 +107,7 @@ def test_the_schema_is_the_cause_only_by_evidence(failure, output, words, cause)
             EXITED,
             TRACE + "KeyError: 'HEROKU_BRANCH'",
             {},
-            "HEROKU_BRANCH is reserved and cannot be set: read it with os.environ.get, or a name of your own",
+            "HEROKU_BRANCH is reserved and cannot be set: read it with os.environ.get, or use another name",
         ),
         (
             EXITED,

@@ -43,7 +43,7 @@ def test_a_port_that_is_fixed_is_a_failure_with_the_remedy_although_migrations_a
     said = world.said(row)
     assert "Listening at: http://127.0.0.1:8000" in said
     assert "hint: it listens on port 8000: bind the port in $PORT" in said
-    assert "1 migration pending as well; that is not why it failed." in said
+    assert "1 migration pending as well, but not the cause of the failure." in said
     assert "migrate" not in said.partition("Failed:")[2].replace("migration", "")
     shown = client_of(world.alice).get(f"/apps/shop/deliveries/{row.sha}").json()
     assert shown["remedy"].startswith("it listens on port 8000: bind the port in $PORT"), (
@@ -103,7 +103,7 @@ def test_when_in_doubt_both_are_said_with_what_was_seen(world):
     row = candidate(world, SLOW, "waiting for redis\n")
     assert world.take(row) is Step.HOLD
     said = world.said(row)
-    assert "its pending migrations may be why, or not" in said
+    assert "its pending migrations may be the cause" in said
     assert "gave no answer: timed out" in said
     assert "waiting for redis" in said
     assert "greenroom run -a shop python manage.py migrate" in said

@@ -400,15 +400,15 @@ FOLLOWED: dict[str, Walk] = {
     C + "releases.py|undo with: greenroom rollback v{}{}": Walk(
         undo_rollback, lambda w: live(w) and w.serving() == f"{2:040x}"
     ),
-    C + "releases.py|to try v{} again: greenroom releases:retry{}": Walk(
+    C + "releases.py|to retry v{}: greenroom releases:retry{}": Walk(
         lambda w: (w.live(), w.failed(), w.hint_in(w.run_command("releases").output, having="releases:retry"))[2], live
     ),
     C + "releases.py|greenroom logs{}   (to retry: greenroom releases:retry{})": Walk(failed_config, live),
     D + "actions/retries.py|greenroom deliveries:wait {} -a {}": Walk(retry_of("checking"), live),
-    D + "actions/retries.py|to restart what runs: greenroom ps:restart -a {}": Walk(
+    D + "actions/retries.py|to restart the dynos: greenroom ps:restart -a {}": Walk(
         retry_of("live"), lambda w: Rollout.objects.get(state="live").restart_seq > 0
     ),
-    D + "actions/retries.py|to restart it: greenroom ps:restart -a {}": Walk(
+    D + "actions/retries.py|to restart its dynos: greenroom ps:restart -a {}": Walk(
         no_command_to_retry, lambda w: Rollout.objects.get(state="live").restart_seq > 0
     ),
     D + "actions/retries.py|greenroom deliveries -a {}": Walk(retry_of("superseded"), shown("superseded")),
@@ -422,8 +422,8 @@ FOLLOWED: dict[str, Walk] = {
         retry_after(lambda w, row: pause(w)), lambda w: not w.fresh_app().deploy_paused
     ),
     "retrying: deploy:resume of a green commit": Walk(green_and_paused, live),
-    D + "actions/retries.py|heroku rollback vN -a {} goes back to an earlier one": Walk(
-        lambda w: old_slug(w).replace("vN", first(w)).removesuffix(" goes back to an earlier one"),
+    D + "actions/retries.py|to return to an earlier release: heroku rollback vN -a {}": Walk(
+        lambda w: old_slug(w).replace("vN", first(w)).removeprefix("to return to an earlier release: "),
         lambda w: live(w) and w.serving() == f"{1:040x}",
     ),
     D + "steps/outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(
@@ -530,7 +530,7 @@ ELSEWHERE: dict[str, str] = {
     C + "deliveries.py|git push greenroom {}:master   (list: greenroom deliveries{})": "push",
     C + "deliveries.py|greenroom deliveries:wait {}{}": "held",
     C + "deliveries.py|greenroom migrations:run{}": "held",
-    C + "deliveries.py|to try the same commit again: {}": "retry",
+    C + "deliveries.py|to retry the same commit: {}": "retry",
     C + "releases.py|greenroom migrations{}": "held",
     C + "checks.py|greenroom checks{}": "checks",
     C + "checks.py|greenroom deliveries:wait {}{}": "checks",
@@ -562,7 +562,7 @@ WORDS = {
     D + "actions/retries.py|push it again on top, or roll back",
     D + "actions/gate.py|push a new commit",
     D + "steps/outcomes.py|greenroom doctor",
-    D + "actions/source_builds.py|POST /sources, PUT the archive to its put_url, then name its get_url",
+    D + "actions/source_builds.py|POST /sources, PUT the archive to its put_url, then use its get_url",
     D + "actions/source_builds.py|upload it again",
     D + "loop/health_gate.py|\nhint: {}",
     "greenroom/dynos/actions/__init__.py|process types are: {}",

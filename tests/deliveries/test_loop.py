@@ -56,8 +56,8 @@ def test_a_delivery_that_the_platform_cannot_carry_ends_and_says_so(turning, hom
     it.turn()
     first.refresh_from_db()
     assert first.state == "failed"
-    assert first.reason == "the platform failed: RuntimeError: a bug of ours"
-    assert "the commit is not to blame" in (home / first.transcript).read_text()
+    assert first.reason == "platform error: RuntimeError: a bug of ours"
+    assert "an error of Greenroom, not of this commit" in (home / first.transcript).read_text()
 
 
 def full(*_):
@@ -74,7 +74,7 @@ def test_a_full_disk_ends_the_delivery_by_its_row_and_the_routes_of_all_apps_go_
     monkeypatch.setattr(transcript, "close", full)
     it.turn()
     first.refresh_from_db()
-    assert (first.state, first.reason) == ("failed", "the platform failed: RuntimeError: a bug of ours")
+    assert (first.state, first.reason) == ("failed", "platform error: RuntimeError: a bug of ours")
     assert routed == [1000.0, it.now]
 
 

@@ -107,7 +107,7 @@ def test_a_push_is_not_released_over_a_rollback_that_came_meanwhile(green, alice
     steps.take(Step.RELEASE, row, facts)
     assert Release.objects.filter(kind="deploy").count() == 0
     row.refresh_from_db()
-    assert row.finished_at is None, "it waits for its turn, and for the pause that a rollback begins"
+    assert row.finished_at is None, "it waiting in the queue, and for the pause that a rollback begins"
 
 
 def test_a_push_is_not_released_into_a_pause_that_came_meanwhile(green, alice, shop):

@@ -150,7 +150,7 @@ def test_what_has_not_failed_is_not_tried_again(world, state):
 def test_who_read_the_rows_before_another_retry_does_not_retry_twice(world):
     row = world.run(world.push(colour="red"))
     again(world, row)
-    with pytest.raises(ConflictError, match="on its way"):
+    with pytest.raises(ConflictError, match="still in progress"):
         retry(actor=world.alice, delivery=row, home=world.home)
     assert CheckRun.objects.filter(sha=row.sha, name="tests").count() == 2
 
@@ -239,5 +239,5 @@ def test_a_one_off_dyno_while_the_first_delivery_is_on_its_way_names_it(world):
         "/apps/shop/dynos", {"command": "python manage.py migrate"}, content_type="application/json"
     )
     assert answer.status_code == 409
-    assert f"{row.sha[:8]} is on its way (checking)" in answer.json()["message"]
+    assert f"{row.sha[:8]} is in progress (checking)" in answer.json()["message"]
     assert "deliveries:wait" in answer.json()["message"]

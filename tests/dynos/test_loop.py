@@ -117,11 +117,11 @@ def test_a_dyno_that_failed_of_a_refused_schema_change_says_so_with_the_remedy(a
     dyno.refresh_from_db()
     assert (
         dyno.health_detail
-        == "exited with status 1: the database refused `must be owner of table shop_order`; only a person's command"
-        " changes the schema"
+        == "exited with status 1: the database refused `must be owner of table shop_order`; only a command that a user"
+        " runs may change the schema"
     )
     said = [line.text for line in logfile.read_last(folder, 2)[0]]
-    assert "only a command that a person runs changes the schema" in said[0]
+    assert "only a command that a user runs may change the schema" in said[0]
     assert "greenroom run -a shop python manage.py migrate" in said[1]
 
 

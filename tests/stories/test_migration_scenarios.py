@@ -65,7 +65,7 @@ def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_
 
         said = after(ready, "not-null-without-default", "run_purpose", 5, "0004_staff_phone")
         assert (
-            "adds payroll_payrun.purpose NOT NULL without a default in the database; old code cannot insert any more"
+            "adds payroll_payrun.purpose NOT NULL without a default in the database; old code can no longer insert"
             in said
         ), said
         assert re.search(r"; \d+ rows? of payroll_payrun", said), said

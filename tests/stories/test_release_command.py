@@ -45,5 +45,5 @@ def test_release_command_and_postdeploy(team):
     team.commit("third")
     output = team.push()
     assert team.delivery()["state"] == "live", output
-    assert "which migrates the database. A person does that here" in output
+    assert "which migrates the database. On Greenroom a user does this" in output
     assert "hello from" not in output

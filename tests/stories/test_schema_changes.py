@@ -33,13 +33,13 @@ def test_only_a_persons_command_migrates(team):
     team.commit("Migrate in the hook and in the web process")
     output = team.push()
     assert "the hook goes on" in output
-    assert "a build only reads live data, and migrations are run by a person" in output
+    assert "builds can only read live data; a user runs migrations" in output
     assert "Procfile, web: `python manage.py migrate --noinput &&" in output, output
     assert team.delivery()["state"] == "held", output
     assert "the database refused `permission denied for schema public`" in output
     assert applied(team) == ""
     log = team.greenroom("logs", "-n", "200").stdout
-    assert "only a command that a person runs changes the schema" in log
+    assert "only a command that a user runs may change the schema" in log
     team.greenroom("run", "python", "manage.py", "migrate")
     team.wait_for(team.delivery, lambda row: row["state"] == "live")
     team.assert_live()

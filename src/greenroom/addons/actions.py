@@ -176,7 +176,7 @@ def free_name(*, app: App, service: Service, wanted: str) -> str:
     name = rules.attachment_name(service, wanted, taken)
     if not name:
         raise UserError(
-            f"{wanted[:60]!r} cannot be an attachment's name.",
+            f"{wanted[:60]!r} is not a valid attachment name.",
             hint="use capitals, digits and underscores, like ANALYTICS",
         )
     return name
@@ -206,7 +206,7 @@ def hold_both(addon: Addon, app: App) -> None:
 def _refuse_gone(addon: Addon) -> None:
     state = Addon.objects.filter(pk=addon.pk).values_list("state", flat=True).first()
     if state in (None, "deprovisioning"):
-        raise NotFoundError("Couldn't find that add-on.", hint="heroku addons lists them", resource="add_on")
+        raise NotFoundError("Couldn't find that add-on.", hint="list them with: heroku addons", resource="add_on")
     addon.state = str(state)
 
 
@@ -220,7 +220,7 @@ def attach(*, actor: Actor, addon: Addon, app: App, name: str, confirmed: bool =
     if row and row.addon_id == addon.pk:
         return row
     if row and not confirmed:
-        raise UserError(f"{name} of {app.name} leads to {row.addon.name} now.", id="confirmation_required")
+        raise UserError(f"{name} of {app.name} is already attached to {row.addon.name}.", id="confirmation_required")
     if row:
         row.delete()
     made = Attachment.objects.create(addon=addon, app=app, name=name)
@@ -251,7 +251,7 @@ def detach(*, actor: Actor, attachment: Attachment) -> None:
 def rename(*, actor: Actor, addon: Addon, name: str) -> Addon:
     """Rename the add-on. UserError if the name is invalid or taken."""
     if not rules.ADDON_NAME.match(name):
-        raise UserError(f"{name[:80]!r} cannot be an add-on's name.", hint="lower-case letters, digits and dashes")
+        raise UserError(f"{name[:80]!r} is not a valid add-on name.", hint="lower-case letters, digits and dashes")
     lock_apps([addon.app_id])
     _refuse_gone(addon)
     if Addon.objects.filter(name=name).exclude(pk=addon.pk).exists():

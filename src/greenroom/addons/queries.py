@@ -128,7 +128,7 @@ def schema_of(addon: Addon) -> Schema:
     """The schema of an add-on that ``database_of`` has found."""
     schema = registry.kind(addon.kind).schema
     if schema is None:
-        raise PlatformError(f"Add-ons like {addon.name} have no schema.")
+        raise PlatformError(f"{addon.name} has no schema.")
     return schema
 
 
@@ -137,7 +137,7 @@ def snapshots_for(addon: Addon) -> Snapshots:
     found = registry.kind(addon.kind).snapshots
     if found is None:
         name = service_of(addon).human_name
-        raise ConflictError(f"{addon.name} cannot be saved: there are no snapshots of {name}.")
+        raise ConflictError(f"{addon.name} has no snapshots: they are not supported for {name}.")
     return found
 
 
@@ -146,7 +146,7 @@ def restores_for(addon: Addon) -> Restores:
     found = registry.kind(addon.kind).restores
     if found is None:
         raise ConflictError(
-            f"{addon.name} cannot be restored: there are no snapshots of {service_of(addon).human_name}."
+            f"{addon.name} cannot be restored: snapshots are not supported for {service_of(addon).human_name}."
         )
     return found
 

@@ -17,7 +17,7 @@ def kinds() -> tuple[Kind, ...]:
 def kind(name: str) -> Kind:
     """The kind of ``Addon.kind``. PlatformError if its package is missing."""
     if name not in folders():
-        raise PlatformError(f"This Greenroom has no add-ons of kind {name[:40]!r}.", hint="greenroom doctor")
+        raise PlatformError(f"Unknown add-on kind: {name[:40]!r}.", hint="greenroom doctor")
     return _load(name)
 
 

@@ -1,3 +1,1 @@
-"""Buildpacks: what an app is written in and how it becomes a slug. Values and readers only; no tables, no Django,
-nothing is run here.
-"""
+"""Buildpacks: detects an app's language and plans its build. Values and readers only: no tables, no Django."""

@@ -57,7 +57,7 @@ def conclude(*, build: Build, **columns: Any) -> bool:
     return True
 
 
-def cancel(*, build: Build, engine: Engine, why: str = "Nobody waited for it any more.") -> Build:
+def cancel(*, build: Build, engine: Engine, why: str = "It was no longer needed.") -> Build:
     """Cancel a build that is no longer needed and kill its dynos. An ended build is unchanged."""
     now = clock.now()
     columns = {"status": "cancelled", "phase": "done", "finished_at": now, "updated_at": now}
@@ -77,11 +77,11 @@ def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
         if row.status != "pending":
             number = str(row.id)[:8]
             raise ConflictError(
-                f"Build {number} has ended already: {row.status}.",
+                f"Build {number} has already ended: {row.status}.",
                 hint=f"greenroom builds:info {number} -a {build.app.name}",
             )
         audit(actor=actor, action="build.cancel", app=build.app, detail={"build": str(row.id), "commit": row.commit})
-    cancelled = cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")
+    cancelled = cancel(build=build, engine=engine, why=f"Cancelled by {actor.email}.")
     wake()
     return cancelled
 

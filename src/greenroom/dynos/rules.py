@@ -181,12 +181,12 @@ def parse_quantity(text: object, current: int, name: str = "") -> int | str:
     """
     match = re.fullmatch(r"([+-]?)(\d{1,4})", str(text).strip()) if not isinstance(text, bool) else None
     if match is None:
-        return f"Quantity {str(text)[:40]!r} is not allowed: a number, or +N or -N."
+        return f"Invalid quantity {str(text)[:40]!r}: use a number, +N or -N."
     sign, digits = match.groups()
     value = int(digits) if not sign else current + int(digits) * (1 if sign == "+" else -1)
     most = MAX_WEB if name == "web" else MAX_QUANTITY
     if not 0 <= value <= most:
-        return f"Quantity {value} is not allowed: 0 to {most}."
+        return f"Invalid quantity {value}: use 0 to {most}."
     return value
 
 
@@ -201,11 +201,11 @@ def ending(phase: str, reason: str, exit_code: int | None, detail: str) -> str:
     words = {
         "boot": "did not bind to $PORT within its boot time (R10)",
         "oom": "ran out of memory (R15)",
-        "disk": "wrote much while the machine's disk was full",
-        "timeout": "ran longer than it may",
+        "disk": "wrote large files while the machine's disk was full",
+        "timeout": "exceeded its time limit",
         "silence": "printed nothing for too long",
         "start": f"could not be started: {detail}",
     }
     if phase == "lost":
-        return "was lost: its keeper died"
+        return "was lost: its shim was killed"
     return words.get(reason, f"exited with status {exit_code}")

@@ -166,7 +166,7 @@ class MemoryEngine:
         with self._changed:
             spec, taken = self.specs.get(dyno_id), dyno_id in self._clients
             if not (spec and spec.attach and self._lives(dyno_id)) or taken != (seen is not None):
-                raise NotWaitingError(f"The dyno {dyno_id} waits for nobody.")
+                raise NotWaitingError(f"The dyno {dyno_id} does not wait for a client.")
             near, far = socket.socketpair()
             self._clients[dyno_id] = far
             if seen is None:
@@ -179,7 +179,7 @@ class MemoryEngine:
         """See the contract."""
         with self._changed:
             if self._lives(dyno_id) and not complete and self.specs[dyno_id].hang_up:
-                self.end(dyno_id, code=128 + NUMBERS["HUP"], reason="signal", detail="the client went away")
+                self.end(dyno_id, code=128 + NUMBERS["HUP"], reason="signal", detail="the client disconnected")
 
     def endpoint(self, dyno_id: str) -> str:
         """See the contract; no socket exists."""

@@ -1,1 +1,1 @@
-"""How the world comes in; no decisions here."""
+"""Entry points: the HTTP API, web pages, git over HTTP and streams. They make no decisions."""

@@ -1,1 +1,1 @@
-"""What dynos, the router and the platform say about an app."""
+"""Logs of apps: output of dynos, requests of the router and events of the platform."""

@@ -34,8 +34,8 @@ SECONDS = 10.0
 
 
 class Loop:
-    """Called by the worker several times a second. ``allowed``: networks beside the public ones; ``context``: another
-    trust than the machine's.
+    """Called by the worker several times a second. ``allowed``: networks besides the public ones; ``context``: TLS
+    settings other than the machine's.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Loop:
         self.first = True
 
     def turn(self) -> bool:
-        """Begin with every drain that has something to send and is not at it; never waits for a receiver."""
+        """Start sending to each idle drain with new lines; never waits for a receiver."""
         if self.first:
             self.first = False
             drains.begin()
@@ -78,7 +78,7 @@ class Loop:
                 self.busy.discard(row.pk)
 
     def send(self, row: LogDrain) -> None:
-        """Everything that the drain has not got, piece by piece, until the end or the first failure."""
+        """Send all new lines to the drain, in chunks, until the end or the first failure."""
         folder = str(self.home / row.app.log_folder)
         for _ in range(PIECES):
             row.refresh_from_db()
@@ -113,9 +113,7 @@ class Loop:
             raise outgoing.OutgoingError("bad-status", f"the receiver answered {status}")
 
     def _stream(self, row: LogDrain, data: bytes) -> None:
-        """Over the drain's connection, which is kept; taken when the other side's system has acknowledged every
-        byte.
-        """
+        """Send over the drain's open connection. Returns when the peer's system has acknowledged every byte."""
         sock = self.open.get(row.pk)
         if sock is not None and outgoing.has_ended(sock):
             self._drop(row.pk)

@@ -1,4 +1,4 @@
-"""Log sessions and drains; the lines themselves stand in segments on disk."""
+"""Log drains. The lines themselves are in segment files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads an app's log: the last lines, and what comes after them."""
+"""Reads an app's log: the last lines, and new ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenroom.logs.rules import Wanted
 
 
 def last(app: App, home: Path, *, lines: int = 100, dyno: str = "", source: str = "") -> list[str]:
-    """The newest ``lines`` lines that are wanted, oldest first."""
+    """The newest ``lines`` wanted lines, oldest first."""
     wanted = Wanted(source=source, dyno=dyno)
     found, _ = logfile.read_last(str(home / app.log_folder), lines, wanted.keeps)
     return [str(line) for line in found]
@@ -27,7 +27,7 @@ def follow(
     source: str = "",
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[str]:
-    """The newest ``lines`` wanted lines, then each new one as it comes, until ``stop()`` says so. Blocks its thread."""
+    """The newest ``lines`` wanted lines, then new ones until ``stop()`` is true. Blocks its thread."""
     folder, wanted = str(home / app.log_folder), Wanted(source=source, dyno=dyno)
     start, _ = positions.start_of_last(folder, lines, wanted.keeps)
     for line in positions.follow(folder, start, wanted, stop=stop):

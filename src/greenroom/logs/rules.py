@@ -1,6 +1,4 @@
-"""Which lines of an app's log somebody asked for, and how a place in it is written down. Pure; the lines are
-basics.logfile's.
-"""
+"""Filters the lines of an app's log, and formats positions and syslog messages. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +22,8 @@ PLACE = re.compile(r"([1-9][0-9]{0,8})-([0-9]{1,12})\Z")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A filter in Heroku's words: ``source`` app or heroku, ``dyno`` a name (``web.1``) or a type (``web``). Empty:
-    all.
+    """A filter with Heroku's parameters: ``source`` app or heroku, ``dyno`` a name (``web.1``) or a type (``web``).
+    Empty: all.
     """
 
     source: str = ""
@@ -40,7 +38,7 @@ class Wanted:
         return not self.dyno or process == self.dyno or process.partition(".")[0] == self.dyno
 
     def keeps(self, line: Line) -> bool:
-        """The same for a line as it was read."""
+        """Whether the line is wanted."""
         return self.accepts(line.source, line.process)
 
 
@@ -54,7 +52,7 @@ class Session:
 
 
 def session(payload: Mapping[str, Any]) -> Session:
-    """The session of a signed payload ``{lines, tail, dyno, source}``; whatever is missing has Heroku's default."""
+    """The session of a signed payload ``{lines, tail, dyno, source}``; missing keys have Heroku's defaults."""
     lines = payload.get("lines")
     return Session(
         wanted=Wanted(source=str(payload.get("source") or ""), dyno=str(payload.get("dyno") or "")),
@@ -69,22 +67,22 @@ def write_place(position: Position) -> str:
 
 
 def read_place(text: str) -> Position | None:
-    """The position that ``write_place`` wrote; None for any other text, the place before the first line included."""
+    """The position that ``write_place`` wrote; None for any other text, and for the position before the first line."""
     match = PLACE.match(text)
     return (int(match[1]), int(match[2])) if match else None
 
 
 PRIORITIES = {"app": 190, "heroku": 45}
 ROUTER, DROPPED = 158, 172
-"""Syslog priorities as Heroku's logplex sends them: local7.info, syslog.notice, local3.info for the router,
-local5.warning for lines that are gone.
+"""Syslog priorities of Heroku's logplex: local7.info, syslog.notice, local3.info for the router, local5.warning for
+dropped lines.
 """
 BACKOFF = Backoff(first=1, longest=60)
 
 
 def syslog(line: Line, hostname: str) -> bytes:
-    """The line as an RFC 5424 message without structured data, as logplex makes it: ``<190>1 2026-..+00:00 host app
-    web.1 - text``.
+    """The line as an RFC 5424 message without structured data, like logplex: ``<190>1 2026-..+00:00 host app web.1 -
+    text``.
     """
     source, process = line.source or "app", line.process or "unknown"
     priority = PRIORITIES.get(source, 190)
@@ -94,10 +92,10 @@ def syslog(line: Line, hostname: str) -> bytes:
 
 
 def framed(message: bytes) -> bytes:
-    """The message with its length in front (RFC 6587, octet counting)."""
+    """The message, prefixed with its length (RFC 6587, octet counting)."""
     return b"%d %s" % (len(message), message)
 
 
 def drain_pause(failures: int) -> int:
-    """Seconds until the next attempt after ``failures`` in a row: 1, 2, 4 ... up to a minute; it is never given up."""
+    """Seconds until the next attempt after ``failures`` in a row: 1, 2, 4 ... up to a minute, without an end."""
     return BACKOFF.pause(failures) or 0

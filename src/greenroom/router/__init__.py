@@ -1,1 +1,1 @@
-"""Routes: which release of an app gets the traffic, and the pages when none does."""
+"""Routes: the release that receives an app's requests, and the pages shown if there is none."""

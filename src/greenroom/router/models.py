@@ -44,7 +44,7 @@ class SniEndpoint(models.Model):
 
 
 class DomainCertificate(models.Model):
-    """Which certificate a custom domain is served with."""
+    """The certificate of a custom domain."""
 
     domain = models.OneToOneField(Domain, on_delete=models.CASCADE, related_name="certificate")
     endpoint = models.ForeignKey(SniEndpoint, on_delete=models.CASCADE, related_name="uses")

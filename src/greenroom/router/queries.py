@@ -16,13 +16,13 @@ from greenroom.router.rules import FIRST_STATES, Facts, Target, Web, target
 
 
 def sites() -> dict[str, str]:
-    """Host name -> the app's folder below ``run/router``, for every host name of every app."""
+    """Host name -> the app's folder below ``run/router``, for all host names of all apps."""
     own = {f"{name}.localhost": app_id.hex for app_id, name in App.objects.values_list("id", "name")}
     return {hostname: app_id.hex for app_id, hostname in Domain.objects.values_list("app_id", "hostname")} | own
 
 
 def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
-    """Each certificate that some domain is served with, and those domains, in a fixed order."""
+    """Each certificate in use with its domains, in a fixed order."""
     uses = DomainCertificate.objects.select_related("endpoint__app", "domain").order_by(
         "endpoint__name", "domain__hostname"
     )
@@ -33,12 +33,12 @@ def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
 
 
 def tag(row: SniEndpoint) -> str:
-    """Changes whenever the certificate does."""
+    """A tag that changes whenever the certificate does."""
     return f"{row.name}/{row.updated_at.timestamp():.6f}"
 
 
 def facts(app: App, live: Rollout | None) -> Facts:
-    """The facts that decide the app's route."""
+    """The facts for the app's route."""
     route = Route.objects.filter(app=app).first()
     dynos = list(Dyno.objects.filter(release_id=live.release_id, **SERVING)) if live else []
     first = route.page.partition("-")[2] if route else ""
@@ -64,10 +64,10 @@ def _facts(app: App, live: Rollout | None, dynos: Sequence[Dyno], now: Sequence[
 def goals(
     states: Mapping[object, str] = MappingProxyType({}),
 ) -> list[tuple[App, Rollout | None, Route | None, Target]]:
-    """Each app with the roll-out that has its traffic, its route and where that should lead: five queries, however many
-    apps there are.
+    """Each app with the roll-out that gets its traffic, its route and the target of the route: five queries for any
+    number of apps.
 
-    states: app id -> state of the newest delivery, for apps of which nothing has been live.
+    states: app id -> state of the newest delivery, for apps without a live release.
     """
     lives = serving_rollouts()
     routes = {route.app_id: route for route in Route.objects.all()}

@@ -47,7 +47,7 @@ def normal_includes(wanted: list[str]) -> list[str]:
         short = text.strip().removeprefix("api:")
         name = next((known for known in INCLUDES if known.removeprefix("api:") == short), None)
         if name is None:
-            raise ValueError(f"include has {text[:60]!r}; possible are {', '.join(INCLUDES)}")
+            raise ValueError(f"include has {text[:60]!r}; allowed are {', '.join(INCLUDES)}")
         found.add(name)
     if not found:
         raise ValueError(f"include must name at least one of {', '.join(INCLUDES)}")

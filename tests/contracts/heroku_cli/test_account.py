@@ -29,7 +29,7 @@ def test_keys_are_added_listed_removed_and_cleared(app, pair):
     laptop, desk = pair
     assert "You have no SSH keys" in app.cli("heroku keys")
     said = app.cli(f"heroku keys:add {laptop}.pub")
-    assert "git goes over HTTPS" in " ".join(re.findall(r"[\w:,]+", said))
+    assert "use HTTPS with your" in " ".join(re.findall(r"[\w:,]+", said))
     app.cli(f"heroku keys:add {desk}.pub")
     assert [row["comment"] for row in keys(app)] == ["anton@laptop", "anton@desk"]
     assert "anton@laptop" in app.cli("heroku keys")

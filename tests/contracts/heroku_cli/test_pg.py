@@ -257,7 +257,7 @@ def test_add_ons_are_listed_renamed_and_waited_for_and_have_one_plan(heroku):
     heroku("addons:wait", "ach-other")
     heroku("addons:rename", "ach-other", "ach-renamed", app=None)
     assert "ach-renamed" in heroku("addons")
-    assert "one plan" in " ".join(
+    assert "the only plan" in " ".join(
         heroku("addons:upgrade", "ach-renamed", "heroku-postgresql:standard-0", check=False).split()
     )
     assert "default" in heroku("pg:credentials")

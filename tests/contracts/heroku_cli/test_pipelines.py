@@ -369,7 +369,7 @@ def test_a_review_app_is_made_of_a_branch_and_goes_with_it(pipes):
         True,
         False,
     )
-    assert "are enabled for pipe already" in pipes(f"reviewapps:enable -p {PIPE}", code=2)
+    assert "are already enabled for pipe" in pipes(f"reviewapps:enable -p {PIPE}", code=2)
     pipes(f"reviewapps:disable -p {PIPE}")
     pipes(f"reviewapps:enable -p {PIPE}")
     assert "doesn't exist" in pipes(f"reviewapps:create -p {PIPE} -b no-such-branch", code=None)

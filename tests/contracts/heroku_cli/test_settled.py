@@ -24,12 +24,12 @@ def test_features_tell_what_is_on_and_refuse_what_cannot_be(app):
     assert "[+] preboot" in app("features")
     assert "Enabled: true" in plain(app("features:info preboot"))
     assert "already enabled" in app("features:enable preboot", code=None)
-    assert "cannot be switched off" in plain(app("features:disable preboot", code=None))
+    assert "cannot be disabled" in plain(app("features:disable preboot", code=None))
     assert "hint: keep sessions in the database" in plain(app("features:enable http-session-affinity", code=None))
     assert "runtime-dyno-metadata" in app("labs")
     app("labs:enable runtime-dyno-metadata")
     assert json.loads(app("labs:info runtime-dyno-metadata --json"))["enabled"] is True
-    assert "cannot be switched off" in plain(app("labs:disable runtime-dyno-metadata", code=None))
+    assert "cannot be disabled" in plain(app("labs:disable runtime-dyno-metadata", code=None))
     assert app.team.place.api("GET", f"/apps/{app.name}/features/runtime-dyno-metadata")[1]["enabled"] is True
     assert app.name in app("run --no-tty -- sh -c 'echo $HEROKU_APP_NAME'")
 
@@ -52,8 +52,8 @@ def test_the_one_buildpack_is_set_and_others_are_refused_with_what_to_use_instea
 
 def test_the_one_stack_and_region_are_taken_and_others_refused(app):
     app("apps:stacks:set greenroom-1")
-    assert "There is no stack heroku-24" in plain(app("apps:stacks:set heroku-24", code=2))
-    refused(app, "apps:create contract-eu --region eu", "There is no region eu")
+    assert "Couldn't find stack heroku-24" in plain(app("apps:stacks:set heroku-24", code=2))
+    refused(app, "apps:create contract-eu --region eu", "Couldn't find region eu")
     refused(app, "apps:create contract-team --team acme", "heroku access:add")
     assert app.place.api("GET", "/apps/contract-eu")[0] == 404
 

@@ -161,12 +161,12 @@ class ToyEngine:
             state = self.describe(dyno_id)
             if state and state.phase == "starting":
                 raise NotReadyError(f"The dyno {dyno_id} is being started.") from error
-            raise NotWaitingError(f"The dyno {dyno_id} waits for nobody.") from error
+            raise NotWaitingError(f"The dyno {dyno_id} does not wait for a client.") from error
         if not answer.startswith(b"+"):
             sock.close()
             if answer.startswith(b"gone"):
                 raise OutputGoneError("What the client has not seen is gone.")
-            raise NotWaitingError(f"The dyno {dyno_id} waits for nobody.")
+            raise NotWaitingError(f"The dyno {dyno_id} does not wait for a client.")
         return Attachment(sock=sock, received=int(answer[1:]))
 
     def detach(self, dyno_id: str, *, complete: bool) -> None:

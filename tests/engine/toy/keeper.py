@@ -162,7 +162,7 @@ class Keeper:
     def hang_up(self) -> None:
         """The client has left for good."""
         if self.process and self.process.poll() is None and self.spec.hang_up:
-            self.why, self.detail = self.why or "signal", "the client went away"
+            self.why, self.detail = self.why or "signal", "the client disconnected"
             kill_all(signal.SIGHUP)
             self.kill_at = time.monotonic() + self.spec.limits.grace
 

@@ -1,1 +1,1 @@
-"""Talks to files, processes, engines and networks. Contains no decisions."""
+"""Access to files, processes, engines and networks. Makes no decisions."""

@@ -151,19 +151,19 @@ def refusal(words: str, app: str, *, build: bool = False) -> tuple[str, str]:
     if build:
         return (
             (
-                f"The database refused `{words}`: a build only reads live data, and migrations are run by a person"
+                f"The database refused `{words}`: builds can only read live data; a user runs migrations"
                 " after the release."
             ),
-            f"take it out of the build (bin/pre_compile, bin/post_compile); when the release is there: {migrate}",
+            f"remove it from the build (bin/pre_compile, bin/post_compile); after the release: {migrate}",
         )
     return (
         (
-            f"The database refused `{words}`: only a command that a person runs changes the schema or the record of"
+            f"The database refused `{words}`: only a command that a user runs may change the schema or the record of"
             " migrations."
         ),
         (
-            f"take it out of the Procfile or its script, then: {migrate}; an app that makes tables at run time asks for"
-            ' it: [policy] schema_changes = "any" in greenroom.toml'
+            f"remove it from the Procfile or its script, then: {migrate}; an app that creates tables at run time"
+            ' needs [policy] schema_changes = "any" in greenroom.toml'
         ),
     )
 
@@ -177,8 +177,8 @@ def remedy(output: str) -> str:
     text = output[-LOOKED_AT:]
     if NO_TLS.search(text):
         return (
-            "the settings insist on TLS (ssl_require=True, sslmode=require), which this PostgreSQL does not speak;"
-            ' dynos reach it by a socket of the machine: ssl_require=False, or options={"sslmode": "prefer"}, in'
+            "the settings require TLS (ssl_require=True, sslmode=require), which this PostgreSQL does not support;"
+            ' dynos connect to it by a local socket: ssl_require=False, or options={"sslmode": "prefer"}, in'
             " DATABASES"
         )
     missing = NO_EXTENSION.search(text)

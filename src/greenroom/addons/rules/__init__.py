@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from greenroom.addons.rules.services import Service, listed
 
 INSTEAD = {
-    "redis": "there is no Redis: run one elsewhere and `heroku config:set REDIS_URL=redis://HOST:6379 -a APP`",
+    "redis": "Redis is not available: run it elsewhere and `heroku config:set REDIS_URL=redis://HOST:6379 -a APP`",
     "scheduler": (
-        "there is no scheduler: a worker process in the Procfile with the times in it, for example with APScheduler or"
-        " celery beat"
+        "no scheduler is available: use a worker process in the Procfile, for example with APScheduler or celery beat"
     ),
-    "mail": "there is no mail service: `heroku config:set EMAIL_HOST=... -a APP` names one that the app reaches",
-    "log": "heroku drains:add URL -a APP sends the log to a service elsewhere",
+    "mail": "no mail service is available: set an external one with `heroku config:set EMAIL_HOST=... -a APP`",
+    "log": "send the log to an external service with: heroku drains:add URL -a APP",
 }
 """A word in a service's name -> the substitute for a service that no kind provides."""
 WORDS = {
@@ -43,7 +42,7 @@ def instead(wanted: str, there: Sequence[Service]) -> str:
     word = next((word for word in WORDS if word in name), "")
     if word:
         return INSTEAD[WORDS[word]]
-    return f"{listed(there)}; what is elsewhere is reached by config vars: heroku config:set"
+    return f"{listed(there)}; for an external service, set config vars: heroku config:set"
 
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,54}\Z")
@@ -125,4 +124,4 @@ def given_already(services: Sequence[Service]) -> tuple[str, str]:
         f" {' and a '.join(one.noun for one in services)} of its own."
     )
     first = services[0].variable
-    return text, f"use a name of your own, for example REPORTS_{first}, and read that in your settings"
+    return text, f"use another name, for example REPORTS_{first}, and read it in your settings"

@@ -140,13 +140,13 @@ def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> Non
     if restore is not None:
         raise ConflictError(
             f"The database of {app.name} is being {'restored' if restore.kind == 'restore' else 'reset'} now"
-            f" ({restore.name}), started by {restore.by or 'somebody'}: what is migrated meanwhile would be lost.",
+            f" ({restore.name}), started by {restore.by or 'a user'}: migrations applied meanwhile would be lost.",
             hint=f"wait for it: greenroom pg:snapshots -a {app.name}",
         )
     running = migrating(app=app, engine=engine)
     if running is not None:
         raise ConflictError(
-            f"{running.dyno.name} is migrating {app.name} now, started by {running.account or 'somebody'}.",
+            f"{running.dyno.name} is migrating {app.name} now, started by {running.account or 'a user'}.",
             hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {app.name}",
         )
 
@@ -260,7 +260,7 @@ def _settle(run: MigrationRun) -> None:
         if addon is not None:
             addons.schema_of(addon).settle(addon)
     except (GreenroomError, psycopg.Error) as error:
-        log.warning("the rights in the database of %s are checked later: %s", run.app.name, error)
+        log.warning("setting the privileges in the database of %s failed, will retry: %s", run.app.name, error)
 
 
 def note_actual(*, run: uuid.UUID, migrations: list[dict[str, Any]]) -> None:

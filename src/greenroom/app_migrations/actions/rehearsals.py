@@ -37,7 +37,7 @@ from greenroom.releases.models import Release
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
-AWAY = "waits until the supervisor answers"
+AWAY = "waiting for the supervisor"
 RED = "rehearsal_red"
 """Error id that a confirmation overrides: --force, or the app's name."""
 KEPT = 50
@@ -53,20 +53,20 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     app = lock_app(release.app_id)
     where = f"greenroom migrations -a {app.name}"
     if addons.database_of(app) is None:
-        raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
+        raise ConflictError(f"{app.name} has no database to copy.", hint=f"greenroom addons -a {app.name}")
     if not can_rehearse(release):
         raise ConflictError(not_rehearsed(), hint=where)
     state = of_release(release)
     if state is None or state.status != "ok":
         why = f": {state.detail}" if state and state.detail else ""
-        raise ConflictError(f"It is not known what is pending for v{release.version}{why}.", hint=where)
+        raise ConflictError(f"The pending migrations of v{release.version} are unknown{why}.", hint=where)
     if not state.pending:
-        raise ConflictError(f"Nothing is pending for v{release.version} of {app.name}.", hint=where)
+        raise ConflictError(f"v{release.version} of {app.name} has no pending migrations.", hint=where)
     waiting = Rehearsal.objects.filter(release=release, state__in=("wanted", "running"), pending=state.pending).first()
     if waiting is not None:
         return waiting
     Rehearsal.objects.filter(app=app, state="wanted").update(
-        state="failed", failure="a newer release took its place", finished_at=clock.now(), updated_at=clock.now()
+        state="failed", failure="replaced by a newer release", finished_at=clock.now(), updated_at=clock.now()
     )
     number = (Rehearsal.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0) + 1
     row = Rehearsal.objects.create(
@@ -122,13 +122,15 @@ def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> bool:
 def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
     addon = addons.database_of(row.app)
     if addon is None or row.attempts >= ATTEMPTS:
-        return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
+        return _end(
+            row, failure="The database no longer exists." if addon is None else f"It was interrupted {ATTEMPTS} times."
+        )
     schema = addons.schema_of(addon)
     row.attempts, row.clone, row.state = row.attempts + 1, schema.copies.name_for(addon, row.number), "running"
     row.save(update_fields=["attempts", "clone", "state", "updated_at"])
     run, began = Run(row, addon, engine, home, partial(_note, row)), clock.now()
     outcome: dict[str, Any] = {}
-    waits = "waits until the database is not being migrated or replaced"
+    waits = "waiting for a migration or a restore of the database"
     try:
         run.clean()
         outcome = _learnt(run.whole())
@@ -271,15 +273,15 @@ def refuse_red(*, app: App, release: Release, command: str, forced: bool) -> boo
 def summary(row: Rehearsal) -> str:
     """The report as one paragraph."""
     if row.state != "done":
-        return row.failure or row.step or "waits for its turn"
+        return row.failure or row.step or "waiting in the queue"
     if row.document.get("tables") == 0:
-        return "The database is empty: there is nothing that could be blocked or lost."
+        return "The database is empty: nothing can be blocked or lost."
     measured, failed = (
         _measured(row.document),
         row.document.get("detail") if row.document.get("status") == "failed" else "",
     )
     if failed and not measured:
-        return f"Nothing could be run: {failed}"
+        return f"The rehearsal could not run: {failed}"
     said = rehearsal_text.paragraph(measured, row.document.get("cells") or {})
     return f"{said} {failed}" if failed and failed not in said else said
 

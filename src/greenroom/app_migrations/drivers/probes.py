@@ -156,7 +156,7 @@ def _names(value: Any, size: int = 300) -> tuple[str, ...]:
     return tuple(str(item)[:size] for item in value) if isinstance(value, list) else ()
 
 
-SQLITE = "The settings use SQLite in the dyno's own files{ignoring}: what is written is lost when the dyno ends."
+SQLITE = "The settings use SQLite in the dyno's own files{ignoring}: all data is lost when the dyno ends."
 SQLITE_HINT = (
     'in the settings: import dj_database_url; DATABASES = {"default": dj_database_url.config(conn_max_age=60)};'
     " in the requirements: dj-database-url and psycopg[binary]"

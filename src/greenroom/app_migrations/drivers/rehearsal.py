@@ -43,9 +43,9 @@ COPYING = "copying the database"
 BARE = "_bare"
 """Part of the file names of schema dumps of the copy."""
 LIMITS = (
-    "no traffic ran beside it: what a migration waits for behind long queries was not seen",
-    "the copy was fresh and its pages warm: a large table may take longer",
-    "the code had no network and no other service than the copy",
+    "there was no traffic: waits for long queries were not measured",
+    "the copy was new and in the cache: a large table may take longer",
+    "the code had no network and no services other than the copy",
 )
 """Limits of a rehearsal; part of each report."""
 
@@ -97,19 +97,19 @@ class Run:
         self.clone = self.copies.make(
             addon=self.addon, name=self.rehearsal.clone, folder=self.folder, deadline=self._left()
         )
-        self.note("the copy is made")
+        self.note("the copy is complete")
         if not self.clone.tables:
             return self._report({"status": "ok"}, {}, began)
-        self._cell("old_old", "the code before, on the schema before", self.rehearsal.previous)
+        self._cell("old_old", "the old code on the old schema", self.rehearsal.previous)
         before = self._keep_schema()
-        self._cell("new_old", "the new code, on the schema before", self.rehearsal.release)
+        self._cell("new_old", "the new code on the old schema", self.rehearsal.release)
         forward = self._record("running the migrations", {"job": "forward"})
         if forward.get("status") == "error":
             raise PlatformError(f"The migrations could not be rehearsed: {str(forward.get('detail'))[:1000]}")
         reverse: dict[str, Any] = {}
         if forward.get("status") == "ok":
-            self._cell("new_new", "the new code, on the new schema", self.rehearsal.release)
-            self._cell("old_new", "the code before, on the new schema", self.rehearsal.previous)
+            self._cell("new_new", "the new code on the new schema", self.rehearsal.release)
+            self._cell("old_new", "the old code on the new schema", self.rehearsal.previous)
             self._test(before)
             names = [str(one.get("name")) for one in forward.get("migrations") or () if isinstance(one, dict)]
             job = {
@@ -118,7 +118,7 @@ class Run:
                 "gone": forward.get("gone") or [],
                 "added": forward.get("added") or [],
             }
-            reverse = self._record("taking the migrations back", job).get("reverse") or {}
+            reverse = self._record("reversing the migrations", job).get("reverse") or {}
         return self._report(forward, reverse, began)
 
     def clean(self) -> None:
@@ -208,7 +208,7 @@ class Run:
         self.note("running the old code's tests on the new schema")
         self.tests["old_new"] = self._tests_on("old-new-tests", after)
         if self.tests["old_new"].get("state") == "fails":
-            self.note("running the old code's tests on the schema before")
+            self.note("running the old code's tests on the old schema")
             self.tests["old_old"] = self._tests_on("old-old-tests", before)
 
     def _tests_on(self, part: str, schema: Path) -> dict[str, Any]:

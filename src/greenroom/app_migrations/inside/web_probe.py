@@ -48,7 +48,7 @@ def smoke(argv, seconds):
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "fails", "the smoke command was not done in %d s" % seconds
+        return "fails", "the smoke command did not end within %d s" % seconds
     if done.returncode == 0:
         return "ok", ""
     return "fails", "the smoke command ended with exit code %d: %s" % (
@@ -61,7 +61,7 @@ def last_words(output):
     """The line of the last exception without the row data that a database adds; else the last line."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if EXCEPTION.match(line)]
-    return ((errors or lines or ["it said nothing"])[-1])[:TAIL]
+    return ((errors or lines or ["no output"])[-1])[:TAIL]
 
 
 def work(job, asking):
@@ -77,7 +77,7 @@ def work(job, asking):
             state, detail = wait(process, asking, job) if process else ("ok", "no web process")
             if state == "ok" and job["smoke"]:
                 state, said = smoke(job["smoke"], job["patience"] * 4)
-                detail = said or detail + ", the smoke command ended well"
+                detail = said or detail + ", the smoke command succeeded"
         finally:
             if process:
                 process.kill()

@@ -42,6 +42,6 @@ def told(old: Release, since: list[str]) -> str:
     count = "1 migration was" if len(since) == 1 else f"{len(since)} migrations were"
     verb = "is" if len(since) == 1 else "are"
     them = "it" if len(since) == 1 else "them"
-    unknown = f"How v{old.version}'s code does after {them} is not known: no rehearsal has tried it."
+    unknown = f"Whether v{old.version}'s code works after {them} is unknown: no rehearsal has tested it."
     known = looking_back(old) or unknown
     return f"{count} applied since v{old.version} and {verb} not undone by a rollback: {last}. {known}"

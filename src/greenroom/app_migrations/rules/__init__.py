@@ -43,8 +43,8 @@ def without_net(command: str) -> str:
     if is_migrate(command) or not migrates(command):
         return ""
     return (
-        "It migrates inside a shell line, so there is no snapshot, no limit for locks and no record of it. The plain"
-        " command, alone, has all of them."
+        "It migrates inside a shell command line: without a snapshot, a lock timeout and a record. Run the migrate"
+        " command alone to get all of them."
     )
 
 

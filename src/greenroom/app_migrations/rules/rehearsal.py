@@ -184,9 +184,9 @@ def breaks_old(migrations: Iterable[Measured]) -> list[str]:
             if column.change == "added" and column.required:
                 found.append(f"insert into {column.table} ({column.name} is required and has no default)")
             elif column.change == "dropped":
-                found.append(f"use {column.table} ({column.name} is gone)")
+                found.append(f"use {column.table} ({column.name} is dropped)")
             elif column.change == "renamed":
-                found.append(f"use {column.table} ({column.name} is called {column.new})")
+                found.append(f"use {column.table} ({column.name} is renamed to {column.new})")
         gone = [table for table in one.tables if table.change in ("dropped", "renamed")]
         found += [f"use {table.name} (it is " + (f"called {table.new})" if table.new else "gone)") for table in gone]
     return list(dict.fromkeys(found))
@@ -198,9 +198,9 @@ def needs_new(migrations: Iterable[Measured]) -> list[str]:
     for one in migrations:
         added = [(column.table, column.name) for column in one.columns if column.change == "added"]
         added += [(column.table, column.new) for column in one.columns if column.change == "renamed"]
-        found += [f"use {table} ({name} is not there yet)" for table, name in added]
+        found += [f"use {table} ({name} is missing)" for table, name in added]
         found += [
-            f"use {table.new or table.name} (it is not there yet)"
+            f"use {table.new or table.name} (it is missing)"
             for table in one.tables
             if table.change in ("created", "renamed")
         ]
@@ -238,7 +238,7 @@ def with_tests(
             if before.get("state") == "fails"
             else _text(before.get("detail"), 300) or said
         )
-        cell["detail"] = f"{detail}; what its tests would do is not known: {why}"
+        cell["detail"] = f"{detail}; the result of its tests is unknown: {why}"
     return result
 
 
@@ -262,7 +262,7 @@ def cell(found: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
     detail = _text(found.get("detail"), 1500)
     return {
         "state": found["state"] if known else "inconclusive",
-        "detail": detail if known else f"it could not be tried: {detail or otherwise}",
+        "detail": detail if known else f"it could not be tested: {detail or otherwise}",
         "seconds": _number(found.get("seconds")),
     }
 

@@ -63,7 +63,7 @@ def outlook(
     if state in ("wanted", "running"):
         return Outlook(waiting=required or age < PATIENCE)
     if state == "failed":
-        return Outlook(unfit=f"`rehearsal` is required, and nothing was learnt from it: {failure}" if required else "")
+        return Outlook(unfit=f"`rehearsal` is required, but has no result: {failure}" if required else "")
     new, old = (cells.get(name) or {} for name in ("new_old", "old_old"))
     if new.get("state") == "fails" and old.get("state") != "fails":
         return Outlook(

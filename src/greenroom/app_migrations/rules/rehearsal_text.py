@@ -52,7 +52,7 @@ def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, A
         if _gap(migrations, cells):
             parts.append(
                 "neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on"
-                " says so to visitors)"
+                " shows visitors a maintenance page)"
             )
     return "; ".join(parts) + "."
 
@@ -73,11 +73,11 @@ def going_back(version: int, number: int, cells: Mapping[str, Mapping[str, Any]]
     )
     undo = ""
     if reverse.get("done"):
-        undo = "taking them back " + (
-            "left another schema" if reverse.get("differences") else "restored the schema, though not the data"
+        undo = "reversing them " + (
+            "left a different schema" if reverse.get("differences") else "restored the schema, though not the data"
         )
     elif reverse.get("detail"):
-        undo = f"they could not be taken back: {reverse['detail']}"
+        undo = f"they could not be reversed: {reverse['detail']}"
     said = "; ".join(part for part in (code, undo) if part)
     return f"In rehearsal {number} {said}." if said else ""
 

@@ -85,7 +85,7 @@ def _of_statement(statement: str, one: Measured, new: frozenset[str]) -> list[Wa
         table = plain(match.group(4))
         if match.group(2) or table in new:
             return []
-        return [_warn("index", f"builds an index on {table} while nobody can write to it", table)]
+        return [_warn("index", f"builds an index on {table} while writes to it are blocked", table)]
     if match := DROP_INDEX.match(statement):
         return (
             []
@@ -124,7 +124,7 @@ def _of_alter(table: str, rest: str, one: Measured) -> list[Warning]:
             found.append(
                 _warn(
                     "type",
-                    f"changes the type of {table}.{plain(match.group(1))} and writes the whole table anew",
+                    f"changes the type of {table}.{plain(match.group(1))} and rewrites the whole table",
                     table,
                 )
             )
@@ -132,7 +132,7 @@ def _of_alter(table: str, rest: str, one: Measured) -> list[Warning]:
         found.append(
             _warn(
                 "set-not-null",
-                f"reads all of {table} under a lock that blocks reads, to see that {plain(match.group(1))} is never"
+                f"reads all of {table} under a lock that blocks reads, to verify that {plain(match.group(1))} is never"
                 " null",
                 table,
             )
@@ -146,7 +146,7 @@ def _of_column(table: str, column: str, rest: str, one: Measured) -> list[Warnin
         found.append(
             _warn(
                 "volatile",
-                f"adds {table}.{column} with another default for each row and writes the whole table anew",
+                f"adds {table}.{column} with a different default for each row and rewrites the whole table",
                 table,
             )
         )
@@ -159,7 +159,7 @@ def _of_column(table: str, column: str, rest: str, one: Measured) -> list[Warnin
         found.append(
             _warn(
                 "not-null",
-                f"adds {table}.{column} NOT NULL without a default in the database; old code cannot insert any more",
+                f"adds {table}.{column} NOT NULL without a default in the database; old code can no longer insert",
                 table,
             )
         )
@@ -170,7 +170,7 @@ def _of_constraint(table: str, rest: str) -> list[Warning]:
     if re.search(r"\bNOT\s+VALID\b", rest, FLAGS):
         return []
     if re.search(r"\bADD\s+CONSTRAINT\b.*\bFOREIGN\s+KEY\b|\bCONSTRAINT\b.*\bREFERENCES\b", rest, FLAGS):
-        return [_warn("foreign-key", f"checks a foreign key of {table} while nobody can write to either table", table)]
+        return [_warn("foreign-key", f"checks a foreign key of {table} while writes to both tables are blocked", table)]
     if re.search(r"\bADD\s+CONSTRAINT\b.*\bCHECK\b", rest, FLAGS):
         return [_warn("constraint", f"checks all rows of {table} under a lock that blocks reads", table)]
     if re.search(r"\bADD\s+CONSTRAINT\b.*\b(UNIQUE|EXCLUDE|PRIMARY\s+KEY)\b", rest, FLAGS) and not re.search(

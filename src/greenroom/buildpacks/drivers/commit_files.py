@@ -53,8 +53,8 @@ class Source:
                 if count > MAX_ENTRIES or total > MAX_BYTES:
                     raise BuildError(
                         "checkout::too-large",
-                        f"The commit holds more than {MAX_ENTRIES} files or {MAX_BYTES // 1024**2} MB; Heroku's limit"
-                        " of 1 GB holds here too.",
+                        f"The commit has more than {MAX_ENTRIES} files or {MAX_BYTES // 1024**2} MB. Heroku's limit"
+                        " of 1 GB applies.",
                         hint="keep large files outside the repository",
                     )
                 name = member.name.removeprefix("./").rstrip("/")

@@ -14,41 +14,41 @@ INSTALL = (
     ),
     (
         "sqlite3.h",
-        "The header sqlite3.h is missing: a package wants to be built against SQLite.",
-        "ask for a version that has a wheel",
+        "The header sqlite3.h is missing: a package is being built against SQLite.",
+        "use a version that has a wheel",
     ),
     (
         "pg_config",
-        "pg_config is missing: psycopg2 is being built from its sources.",
+        "pg_config is missing: psycopg2 is being built from source.",
         "use psycopg2-binary, or psycopg[binary]",
     ),
     (
         "No module named 'pkg_resources'",
         "A package's build needs a setuptools that still has pkg_resources.",
-        "ask for a newer version of the package",
+        "use a newer version of the package",
     ),
     (
         "Please use pip<24.1",
         "A package has metadata that installers no longer read (celery before 5.2.1 is one).",
-        "ask for a newer version of the package",
+        "use a newer version of the package",
     ),
     (
         "Python.h",
-        "The header Python.h is missing: a package is being built from its sources.",
-        "ask for a version that has a wheel",
+        "The header Python.h is missing: a package is being built from source.",
+        "use a version that has a wheel",
     ),
     (
         "is incompatible with the project's Python requirement",
-        "The chosen Python is not one that pyproject.toml allows.",
+        "pyproject.toml does not allow the chosen Python version.",
         "let .python-version and requires-python agree",
     ),
     (
         "The Python request from",
-        "The chosen Python is not one that pyproject.toml allows.",
+        "pyproject.toml does not allow the chosen Python version.",
         "let .python-version and requires-python agree",
     ),
     ("needs to be updated", "uv.lock does not match pyproject.toml.", "uv lock && git add uv.lock"),
-    ("Hash mismatch", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    ("Hash mismatch", "A package does not match its locked hash.", "find out why it changed, then lock again"),
     (
         "require-hashes",
         "Some requirements have hashes and others have none; with hashes, all need them.",
@@ -70,43 +70,43 @@ INSTALL = (
 LOCKED = (
     (
         "is out of date. Expected",
-        "Pipfile.lock was made from another Pipfile; what is locked is what gets installed.",
+        "Pipfile.lock does not match Pipfile; builds install the locked packages.",
         "pipenv lock && git add Pipfile.lock",
     ),
     (
         "pyproject.toml changed significantly",
-        "poetry.lock was made from another pyproject.toml; what is locked is what gets installed.",
+        "poetry.lock does not match pyproject.toml; builds install the locked packages.",
         "poetry lock && git add poetry.lock",
     ),
     (
         "is not allowed by the project",
-        "The chosen Python is not one that pyproject.toml allows.",
+        "pyproject.toml does not allow the chosen Python version.",
         "let .python-version and requires-python agree",
     ),
     (
         "THESE PACKAGES DO NOT MATCH THE HASHES",
-        "A package is not the one whose hash was locked.",
-        "lock again, after you know why it changed",
+        "A package does not match its locked hash.",
+        "find out why it changed, then lock again",
     ),
     (
         "not found in known hashes",
-        "A package is not the one whose hash was locked.",
-        "lock again, after you know why it changed",
+        "A package does not match its locked hash.",
+        "find out why it changed, then lock again",
     ),
-    ("Invalid hashes", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    ("Invalid hashes", "A package does not match its locked hash.", "find out why it changed, then lock again"),
     (
         "Unable to find installation candidates",
         "The package index has no file for a locked package on this machine.",
-        "lock again; if only an index of your own is reachable, name it in [[tool.poetry.source]]",
+        "lock again; if you use a private index, set it in [[tool.poetry.source]]",
     ),
     (
         "All attempts to connect to",
         "The package index could not be reached.",
-        "try again later; an index of your own is named in [[tool.poetry.source]]",
+        "try again later; if you use a private index, set it in [[tool.poetry.source]]",
     ),
     (
         "could not be installed: No file/folder found",
-        "poetry wants to install the project itself and finds no package of its name.",
+        "poetry tried to install the project itself, but found no package with its name.",
         "package-mode = false in [tool.poetry]",
     ),
 )
@@ -131,8 +131,8 @@ VARIABLE = (
 """Messages for a missing variable in the settings: os.environ, django-environ, python-decouple, environs."""
 
 SSL = (
-    "The settings ask PostgreSQL for TLS (sslmode=require), which the server of this installation does not speak: apps"
-    " reach it on their own machine."
+    "The settings require TLS for PostgreSQL (sslmode=require), which this installation does not support: apps"
+    " connect to it locally."
 )
 SSL_HINT = (
     "ssl_require=False for dj_database_url.config(), or read it from a config var: ssl_require=not"
@@ -149,7 +149,7 @@ STATIC = (
         "SECRET_KEY is empty: the config var is not set.",
         "greenroom config:set SECRET_KEY=...",
     ),
-    ("Missing staticfiles manifest entry", "Something names a static file that does not exist.", "correct the name"),
+    ("Missing staticfiles manifest entry", "A reference to a static file is broken.", "correct the name"),
     (
         "Error loading psycopg",
         "The settings use PostgreSQL, and no driver for it is installed.",
@@ -164,8 +164,8 @@ STATIC = (
     ("ModuleNotFoundError", "A module is missing.", "add its package to the requirements"),
     (
         "OperationalError",
-        "Something needs the database while the settings or the apps are loaded.",
-        "do that later, not at import",
+        "The settings or the apps access the database while they are loaded.",
+        "access the database later, not at import",
     ),
     (
         "FileNotFoundError",
@@ -234,7 +234,7 @@ def nltk(text):
         return (
             "nltk-downloader",
             said,
-            "push again later; the corpora come from raw.githubusercontent.com, which this host has to reach",
+            "push again later; the corpora come from raw.githubusercontent.com, which must be reachable",
         )
     return "nltk-downloader", said, "see the output above"
 
@@ -247,7 +247,7 @@ def collectstatic(manage, text):
     missing = next((found.group(1) for found in (pattern.search(text) for pattern in VARIABLE) if found), "")
     if missing.startswith(("HEROKU_", "GREENROOM_", "__")) or missing in ("PORT", "DYNO"):
         why = (
-            " The settings need %s, which only dynos of a release have, and no build; its name is reserved, so it"
+            " The settings need %s, which dynos of a release have, but builds do not. The name is reserved, so it"
             " cannot be set." % missing
         )
         return reason, message + why, 'read it with a default: os.environ.get("%s", "")' % missing
@@ -276,6 +276,6 @@ def reference(text):
     else:
         hint = "add %s to the static files and commit it, or correct the name in %s" % (
             missing,
-            by or "the file that names it",
+            by or "the file that references it",
         )
-    return "%s names %s, which does not exist." % (by or "A static file", missing), hint
+    return "%s references %s, which does not exist." % (by or "A static file", missing), hint

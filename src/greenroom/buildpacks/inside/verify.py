@@ -55,7 +55,7 @@ def check(folder, empty):
         (changed, "was replaced"),
         (added, "belongs to no package"),
         (outside, "lies outside"),
-        (wrong, "is not what its package lists"),
+        (wrong, "differs from its package's list"),
     ):
         if names:
             raise common.Failed("doubt", "%s %s" % (names[0][:200], text), code=common.DOUBT)

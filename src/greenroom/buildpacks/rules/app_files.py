@@ -87,12 +87,12 @@ def _procfile_problem(match: re.Match[str] | None, found: Mapping[str, str]) -> 
     if not PROCESS_TYPE.match(name):
         return f"{name[:60]!r} cannot be a process type"
     if name in found:
-        return f"the type {name!r} stands here a second time"
+        return f"the type {name!r} is defined twice"
     return "there are too many process types" if len(found) >= MAX_PROCESS_TYPES else ""
 
 
 def _bad_json(
-    path: str, problem: str, hint: str = "docs/reference/app-files.md lists what app.json may say"
+    path: str, problem: str, hint: str = "see docs/reference/app-files.md for the format of app.json"
 ) -> BuildError:
     return BuildError("app-json::invalid", f"app.json, {path}: {problem}.", hint=hint)
 
@@ -137,7 +137,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _bad_json(f"key {twice!r}", "it stands twice in the same object")
+        raise _bad_json(f"key {twice!r}", "it occurs twice in the same object")
     return found
 
 
@@ -158,7 +158,7 @@ def _expect(value: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
 def _check_app_json(value: Mapping[str, Any], where: str) -> None:
     for key, entry in _expect(value, "env", dict, where).items():
         if not CONFIG_KEY.match(key):
-            raise _bad_json(f"{where}env", f"{key[:60]!r} cannot be a config var; letters, digits and _ are allowed")
+            raise _bad_json(f"{where}env", f"{key[:60]!r} is not a valid config var name: use letters, digits and _")
         if not isinstance(entry, str | dict):
             raise _bad_json(f"{where}env.{key}", f"a string or an object is expected, found {_kind(entry)}")
         if isinstance(entry, dict):
@@ -191,7 +191,7 @@ def _check_env_entry(entry: Mapping[str, Any], where: str) -> None:
         if not isinstance(entry.get(key, ""), str):
             raise _bad_json(f"{where}{key}", f"a string is expected, found {_kind(entry[key])}")
     if entry.get("generator", "secret") != "secret":
-        raise _bad_json(f"{where}generator", 'only "secret" is known')
+        raise _bad_json(f"{where}generator", 'only "secret" is allowed')
 
 
 DJANGO_KEY = "SECRET_KEY"
@@ -258,7 +258,7 @@ def read_settings(data: bytes | None) -> dict[str, Any]:
         raise _bad_toml(*found)
     unknown = sorted(set(value) - set(SETTINGS))
     if unknown:
-        raise _bad_toml(f"key {unknown[0]!r}", f"it is not known; allowed are {', '.join(SETTINGS)}")
+        raise _bad_toml(f"key {unknown[0]!r}", f"unknown key; allowed are {', '.join(SETTINGS)}")
     settings |= value
     _check_health_path(settings["health_path"])
     _check_smoke(settings["smoke"])
@@ -307,7 +307,7 @@ def _check_policy(value: object) -> None:
         raise _bad_toml("policy", f"a table is expected, found {_kind(value)}")
     for key, entry in value.items():
         if key not in POLICY:
-            raise _bad_toml(f"[policy] {key}", f"it is not known; allowed are {', '.join(POLICY)}")
+            raise _bad_toml(f"[policy] {key}", f"unknown key; allowed are {', '.join(POLICY)}")
         if key == "rehearse":
             if entry not in REHEARSE or (isinstance(entry, int | float) and not isinstance(entry, bool)):
                 raise _bad_toml(
@@ -318,7 +318,7 @@ def _check_policy(value: object) -> None:
             if entry != "any":
                 raise _bad_toml(
                     "[policy] schema_changes",
-                    f'"any" is expected (without the line only people change the schema), found {str(entry)[:40]!r}',
+                    f'"any" is expected (by default only users change the schema), found {str(entry)[:40]!r}',
                 )
             continue
         if key == "rollback":

@@ -94,7 +94,7 @@ def _both(source: Files, manager: str, project: str, main: str, remedy: str) -> 
         if data is None:
             raise BuildError(
                 f"install-dependencies::{manager}",
-                f"{main} has no {name} beside it, which says what was locked.",
+                f"{main} was found without {name}, from which it is generated.",
                 hint=f"git add {name}",
             )
         try:
@@ -127,7 +127,7 @@ def _packages(lock: dict[str, Any], manager: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         reason, text = (
             f"install-dependencies::{manager}",
-            f"{manager}.lock is not as {manager} writes it: `package` is no list of tables.",
+            f"{manager}.lock is invalid: `package` is not a list of tables.",
         )
         raise BuildError(reason, text, hint=f"{manager} lock && git add {manager}.lock")
     return found
@@ -196,7 +196,7 @@ def _pipenv(source: Files, main: str) -> Install:
 
 
 def _pipfile_lock(text: str, reason: str) -> dict[str, Any]:
-    problem = "the top level is no object"
+    problem = "the top level is not an object"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -206,7 +206,7 @@ def _pipfile_lock(text: str, reason: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BuildError(
             reason,
-            f"Pipfile.lock is not JSON as pipenv writes it: {problem}.",
+            f"Pipfile.lock is invalid: {problem}.",
             hint="pipenv lock && git add Pipfile.lock",
         )
     return value

@@ -25,7 +25,7 @@ def scan(value: object, bad: Bad) -> dict[str, Any]:
         raise bad("scan", "a table is expected")
     for key in value:
         if key not in SCAN:
-            raise bad(f"[scan] {key}", f"it is not known; allowed are {', '.join(SCAN)}")
+            raise bad(f"[scan] {key}", f"unknown key; allowed are {', '.join(SCAN)}")
     names = value.get("scanners", [])
     if not isinstance(names, list) or not all(isinstance(name, str) and NAME.match(name) for name in names):
         raise bad("[scan] scanners", f'a list of names such as ["bandit"] is expected; found {str(names)[:60]!r}')
@@ -43,7 +43,7 @@ def tests(value: object, bad: Bad) -> dict[str, Any]:
         raise bad("tests", "a table is expected, or [[tests.quarantine]] entries")
     for key in value:
         if key not in ("quarantine", *LIMITS):
-            raise bad(f"[tests] {key}", f"it is not known; allowed are {', '.join(LIMITS)} and [[tests.quarantine]]")
+            raise bad(f"[tests] {key}", f"unknown key; allowed are {', '.join(LIMITS)} and [[tests.quarantine]]")
     given = {key: value[key] for key in LIMITS if key in value}
     for key, minutes in given.items():
         if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= LIMITS[key]:

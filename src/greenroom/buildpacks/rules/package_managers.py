@@ -67,8 +67,8 @@ def detect(names: Sequence[str]) -> None:
     raise BuildError(
         "detect::not-python",
         "This does not look like a Python app: requirements.txt, uv.lock, Pipfile.lock and poetry.lock are missing"
-        f" from the root folder, which holds:\n{listing(names)}\nEither the files are in another folder, their names"
-        " are spelled otherwise (case counts), they are ignored by .gitignore or .slugignore, or they were not"
+        f" from the root folder, which contains:\n{listing(names)}\nEither the files are in another folder, their names"
+        " are misspelled (they are case-sensitive), they are ignored by .gitignore or .slugignore, or they were not"
         " committed.",
         hint=(
             "pip freeze > requirements.txt && git add requirements.txt && git commit; for an app in a folder: root ="
@@ -83,7 +83,7 @@ def choose(names: Sequence[str], *, several: str = "error") -> Manager:
     if "Pipfile" in files and "Pipfile.lock" not in files:
         raise BuildError(
             "package-manager::pipenv-missing-lockfile",
-            "There is a Pipfile without Pipfile.lock; the lock file is what gets installed.",
+            "There is a Pipfile without Pipfile.lock; builds install from the lock file.",
             hint="pipenv lock && git add Pipfile.lock",
         )
     found = [name for name in MANAGERS if name in files]
@@ -105,7 +105,7 @@ def _several(found: Sequence[str], several: str, pipfile: bool) -> Manager:
         return Manager(MANAGERS[best], best, (text,))
     raise BuildError(
         "package-manager::multiple-found",
-        f"Several package manager files were found:\n{listed}\nExactly one is allowed, so that it is clear what gets"
+        f"Several package manager files were found:\n{listed}\nExactly one is allowed, to make it clear which one is"
         " installed.",
         hint=(
             f'keep {_best(found)}: git rm {_others(found, pipfile)}; or [policy] package_managers = "warn" in'
@@ -128,14 +128,14 @@ def _none(names: Sequence[str], files: set[str]) -> BuildError:
     if "setup.py" in files:
         return BuildError(
             "package-manager::setup-py-only",
-            "There is a setup.py, but no file that says what to install.",
+            "There is a setup.py, but no file that lists the requirements.",
             hint="echo '-e .' > requirements.txt && git add requirements.txt",
         )
     wrong = [name for name in MISSPELLED if name in {n.rstrip("/") for n in names}]
     return BuildError(
         "package-manager::none-found",
-        f"{_seen(wrong, names)}There is no file that says what to install: requirements.txt, uv.lock, Pipfile.lock or"
-        f" poetry.lock. The root folder holds:\n{listing(names)}",
+        f"{_seen(wrong, names)}There is no file that lists the requirements: requirements.txt, uv.lock, Pipfile.lock or"
+        f" poetry.lock. The root folder contains:\n{listing(names)}",
         hint=_remedy(wrong, names, files),
     )
 
@@ -144,7 +144,7 @@ def _seen(wrong: Sequence[str], names: Sequence[str]) -> str:
     if not wrong:
         return ""
     return (
-        "requirements is a folder; which of its files are for the server has to be said. "
+        "requirements is a folder; name the file in it to install. "
         if f"{wrong[0]}/" in names
         else f"{wrong[0]!r} looks like a misspelled requirements.txt. "
     )

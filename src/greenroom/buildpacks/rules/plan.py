@@ -153,7 +153,9 @@ def _folder_exists(source: Source, names: Sequence[str]) -> None:
 def _negations(slugignore: bytes) -> tuple[str, ...]:
     _, negated = patterns(slugignore)
     return (
-        (f"Warning: .slugignore, {negated[0]!r}: negation is not supported there and was left out.",) if negated else ()
+        (f"Warning: .slugignore, {negated[0]!r}: negation is not supported, so this pattern was ignored.",)
+        if negated
+        else ()
     )
 
 
@@ -167,17 +169,18 @@ def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
         if known is None:
             key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
             found.append(
-                f"Warning: app.json asks for the add-on {plan}, which is not here.\nLet its URL be a config var:"
+                f"Warning: app.json requires the add-on {plan}, which is not available.\nSet its URL as a config var:"
                 f" greenroom config:set {key}=..."
             )
         elif not known.given:
             attachment = f" --as {name}" if name else ""
             found.append(
-                f"Warning: app.json asks for the add-on {plan}.\nMake it once: heroku addons:create {plan}{attachment}"
+                f"Warning: app.json requires the add-on {plan}.\nCreate it once: heroku addons:create"
+                f" {plan}{attachment}"
             )
         elif name not in ("", known.attachment):
             found.append(
-                f"Warning: app.json asks for a second {known.noun}, {name}.\nMake it once: heroku addons:create"
+                f"Warning: app.json requires a second {known.noun}, {name}.\nCreate it once: heroku addons:create"
                 f" {service} --as {name}"
             )
     return tuple(found)
@@ -190,7 +193,7 @@ def _never_given(app_json: dict[str, Any]) -> tuple[str, ...]:
     wanted = required_env({"env": app_json.get("env")}, is_django=False)
     names = [key for key in wanted if config_rules.reserved(key) and not config_rules.given(key)]
     return tuple(
-        f"Warning: app.json requires {key}, which Greenroom gives to no dyno; the name is reserved, so nobody can set"
+        f"Warning: app.json requires {key}, which Greenroom does not set; the name is reserved, so you cannot set"
         f" it.\nInstead: {config_rules.remedy(key)}."
         for key in names
     )
@@ -215,7 +218,7 @@ def _no_python(source: Source) -> None:
     if ".heroku/python" in source:
         raise BuildError(
             "checks::existing-python-dir",
-            "The app has .heroku/python, where the build puts the app's Python: committed, or made by bin/pre_compile.",
+            "The app has .heroku/python, which is reserved for the build: committed, or created by bin/pre_compile.",
             hint="git rm -r --cached .heroku/python",
         )
 
@@ -225,7 +228,7 @@ def _no_venv(source: Source) -> None:
         if f"{name}/pyvenv.cfg" in source:
             raise BuildError(
                 "checks::existing-venv-dir",
-                f"The commit holds a virtual environment ({name}/pyvenv.cfg); the build makes its own.",
+                f"The commit contains a virtual environment ({name}/pyvenv.cfg); the build creates its own.",
                 hint=f"git rm -r --cached {name} && echo {name}/ >> .gitignore",
             )
 

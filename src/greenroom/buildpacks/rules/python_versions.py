@@ -115,10 +115,10 @@ def _aged(request: Request) -> tuple[str, ...]:
     minor = request.version[:2]
     if minor < OLDEST:
         return (
-            f"Warning: Python {dotted(minor)} gets no more fixes, security fixes included. Move to a newer version.",
+            f"Warning: Python {dotted(minor)} gets no more fixes, not even security fixes. Upgrade to a newer version.",
         )
     return (
-        ("Warning: Python 3.10 gets no more fixes after October 2026. Move to a newer version.",)
+        ("Warning: Python 3.10 gets no more fixes after October 2026. Upgrade to a newer version.",)
         if minor == OLDEST
         else ()
     )
@@ -135,7 +135,7 @@ def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interp
     if patch > newest:
         raise NotHereError(
             dotted(request.version),
-            f"Python {dotted(request.version)} {_where(request)} is not known; the newest of {dotted(minor)} is"
+            f"Python {dotted(request.version)} {_where(request)} does not exist; the newest of {dotted(minor)} is"
             f" {dotted(minor)}.{newest}.",
             hint=_instead(request, minor),
             reason="unknown-patch",
@@ -143,15 +143,15 @@ def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interp
     if best.version != request.version:
         return (
             (
-                f"Warning: Python {dotted(request.version)} is not on this host; {best.text} is used.\n"
-                f"Ask for {dotted(minor)} in {request.origin} to get the newest patch without this warning."
+                f"Warning: Python {dotted(request.version)} is not installed on this host; {best.text} is used.\n"
+                f"Use {dotted(minor)} in {request.origin} to get the newest patch without this warning."
             ),
         )
     if patch < newest:
         return (
             (
                 f"Warning: Python {best.text} is not the newest patch, which is {dotted(minor)}.{newest}; it may lack"
-                f" security fixes.\nAsk for {dotted(minor)} in {request.origin} to get the newest of this host at each"
+                f" security fixes.\nUse {dotted(minor)} in {request.origin} to get the newest of this host at each"
                 " build."
             ),
         )
@@ -207,7 +207,7 @@ def _file_problems(request: Request, manager: str, default: str, used: Sequence[
     if request.origin in ("cached", "default") and default == "error":
         raise BuildError(
             "python-version-file::not-found",
-            'There is no .python-version, and greenroom.toml asks for one ([policy] python_default is "error").',
+            'There is no .python-version, and greenroom.toml requires one ([policy] python_default is "error").',
             hint=pin(used),
         )
     if request.origin in ("cached", "default"):
@@ -249,8 +249,8 @@ def _eol(request: Request, available: Sequence[Interpreter]) -> BuildError:
 def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return BuildError(
         "python-version::unknown-major",
-        f"Python {dotted(request.version)} {_where(request)} is not known; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]},"
-        f" and this host has {_had(available)}.",
+        f"Python {dotted(request.version)} {_where(request)} does not exist; allowed are 3.{OLDEST[1]} to"
+        f" 3.{NEWEST[1]}, and this host has {_had(available)}.",
         hint=_instead(request, _newest(available)),
     )
 
@@ -258,7 +258,8 @@ def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
 def _missing(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return NotHereError(
         dotted(request.version),
-        f"Python {dotted(request.version)} {_where(request)} is not on this host, which has {_had(available)}.",
+        f"Python {dotted(request.version)} {_where(request)} is not installed on this host, which has"
+        f" {_had(available)}.",
         hint=(
             f"{_instead(request, _newest(available))}; or let the operator install it: uv python install"
             f" {dotted(request.version[:2])}"
@@ -273,6 +274,6 @@ def _fallback(request: Request, available: Sequence[Interpreter], warnings: tupl
     newest = found[-1]
     line = (
         f"No Python version was specified. Using the newest on this host: Python {newest.text} (the default"
-        f" {dotted(DEFAULT)} is not there)"
+        f" {dotted(DEFAULT)} is not installed)"
     )
     return Choice(newest, line, warnings, better=dotted(DEFAULT))

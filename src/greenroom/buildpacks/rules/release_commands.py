@@ -87,10 +87,10 @@ def _judged(kind: str, text: str, origin: str, policy: Mapping[str, Any]) -> Rel
         text,
         origin,
         skipped=(
-            f"{origin} asks for `{text[:200]}`, which migrates the database. A person does that here, after the"
+            f"{origin} runs `{text[:200]}`, which migrates the database. On Greenroom a user does this, after the"
             " release."
         ),
-        hint="take it out; or, to run it at each release: [policy] migrate_in_release = true in greenroom.toml",
+        hint="remove it; or, to run it at each release: [policy] migrate_in_release = true in greenroom.toml",
     )
 
 
@@ -102,13 +102,13 @@ def schema_notes(app: str, process_types: Mapping[str, str], policy: Mapping[str
             " database"
         ]
     lines = [
-        f" !     Procfile, {name}: `{text[:200]}` migrates. The database refuses that to all but a person's command;"
+        f" !     Procfile, {name}: `{text[:200]}` migrates. The database allows this only to a user's command;"
         " without pending migrations it is harmless."
         for name, text in process_types.items()
         if name != "release" and migrates(text)
     ]
     return (
-        [*lines, f" !     hint: take it out; after the release: greenroom run -a {app} python manage.py migrate"]
+        [*lines, f" !     hint: remove it; after the release: greenroom run -a {app} python manage.py migrate"]
         if lines
         else []
     )

@@ -34,7 +34,7 @@ def _spec(number: int, line: str) -> GitIgnoreSpec:
     except (ValueError, re.error) as error:
         raise BuildError(
             "slugignore::invalid",
-            f".slugignore, line {number}: {line[:100]!r} is no pattern of gitignore's. A line may not end in a"
+            f".slugignore, line {number}: {line[:100]!r} is not a valid gitignore pattern. A line may not end in a"
             " backslash, and a range in brackets goes from the lower character to the higher one.",
             hint=f"correct line {number} of .slugignore; for a folder write docs/",
         ) from error

@@ -39,7 +39,7 @@ def fault(value: object, *, endless: bool = False) -> tuple[str, str] | None:
             inner = list(enumerate(found, 1))
         for key, entry in inner:
             if problem := trouble(key):
-                return place[:200] or "top level", f"the name {str(key)[:60]!r} cannot be: {problem}"
+                return place[:200] or "top level", f"the name {str(key)[:60]!r} is invalid: {problem}"
             left.append((f"{place}.{key}" if place else str(key), entry, depth + 1))
     return None
 
@@ -50,7 +50,7 @@ def trouble(found: object) -> str:
         if "\0" in found:
             return "it contains a NUL character"
         if any("\ud800" <= char <= "\udfff" for char in found):
-            return "it contains half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+            return "it contains an unpaired surrogate (\\ud800 to \\udfff)"
     if isinstance(found, float) and not math.isfinite(found):
         return "it is not a finite number"
     if isinstance(found, int) and found.bit_length() > LONGEST:

@@ -62,7 +62,7 @@ def requested(
     if wrong:
         raise BuildError(
             "python-version-file::misspelled",
-            f"The file {wrong[0]!r} looks like a misspelled .python-version; that is the only name that counts.",
+            f"The file {wrong[0]!r} looks like a misspelled .python-version; no other name is read.",
             hint=_rename(wrong[0], names),
         )
     if ".python-version" in files:
@@ -80,7 +80,7 @@ def misspelled(name: str) -> bool:
 
 def _rename(wrong: str, names: Sequence[str]) -> str:
     if ".python-version" in names:
-        return f"git rm -- {shlex.quote(wrong)} (.python-version is there already)"
+        return f"git rm -- {shlex.quote(wrong)} (.python-version already exists)"
     return f"git mv -- {shlex.quote(wrong)} .python-version"
 
 
@@ -106,7 +106,7 @@ def _runtime_txt(data: bytes) -> tuple[int, ...]:
     if version is None:
         raise BuildError(
             "runtime-txt::invalid-version",
-            f"runtime.txt holds {_shown(text)!r}; allowed is one version such as python-3.13 or python-3.13.2. "
+            f"runtime.txt contains {_shown(text)!r}; allowed is one version such as python-3.13 or python-3.13.2. "
             "The file is deprecated: .python-version takes its place.",
             hint="git rm runtime.txt; " + pin(_minor_in(text)),
         )
@@ -139,13 +139,13 @@ def _version_file(data: bytes) -> tuple[int, ...]:
     if not lines:
         raise BuildError(
             "python-version-file::no-version",
-            ".python-version holds no version; one line such as 3.13 is expected.",
+            ".python-version contains no version; one line such as 3.13 is expected.",
             hint=pin(),
         )
     if len(lines) > 1:
         raise BuildError(
             "python-version-file::multiple-versions",
-            f".python-version holds {len(lines)} versions ({', '.join(map(_shown, lines[:5]))}); exactly one is"
+            f".python-version contains {len(lines)} versions ({', '.join(map(_shown, lines[:5]))}); exactly one is"
             " allowed.",
             hint=pin(_minor_in(lines[0])),
         )

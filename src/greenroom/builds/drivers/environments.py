@@ -140,7 +140,7 @@ def adopt(home: Path, engine: Engine, dyno_id: str, key: str, facts: dict[str, A
     with engine.tree(dyno_id, "env") as made:
         if made is None:
             raise PlatformError(
-                "The environment that was installed is not there.", hint="push again; if it persists: greenroom doctor"
+                "The installed environment was not found.", hint="push again; if it persists: greenroom doctor"
             )
         _describe(envs / f"{key}.json", facts)
         _move(made, target)
@@ -154,7 +154,7 @@ def _move(made: Path, target: Path) -> None:
     except OSError as error:
         if not target.is_dir():
             raise PlatformError(
-                f"The environment could not be kept: {error.strerror}.", hint="greenroom doctor"
+                f"The environment could not be stored: {error.strerror}.", hint="greenroom doctor"
             ) from error
 
 

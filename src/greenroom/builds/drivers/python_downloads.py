@@ -94,7 +94,7 @@ def _install(home: Path, version: str, eager: bool) -> str:
     except OSError as error:
         return f"uv could not be run: {error.strerror}"
     if done.timed_out:
-        return f"it was not there after {SECONDS:.0f} s"
+        return f"it did not finish within {SECONDS:.0f} s"
     return "" if done.code == 0 else _reason(done.err.decode("utf-8", "replace"))
 
 

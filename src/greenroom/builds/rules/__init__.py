@@ -68,20 +68,20 @@ def ended(
 
 
 def _out_of_room(exit_code: int | None, reason: str, result: dict[str, Any], memory_mb: int) -> Ended | None:
-    hint = "see what the last step above loads"
+    hint = "reduce the memory use of the last step above"
     if reason == "oom":
         return Ended("failed", "build::memory", f"The build needed more than {memory_mb} MB of memory.", hint)
     if reason == "disk":
         return Ended("errored", "build::disk", "The machine's disk is full.", "greenroom doctor")
     if exit_code == FAILED and result.get("reason") == "build::memory":
-        what = f"{_text(result, 'message', 200)}, as happens when more than {memory_mb} MB of memory are needed."
+        what = f"{_text(result, 'message', 200)}, probably because it needed more than {memory_mb} MB of memory."
         return Ended("failed", "build::memory", what, hint)
     return None
 
 
 def _ended_by_engine(reason: str, detail: str, minutes: float) -> Ended | None:
     if reason in ("timeout", "silence"):
-        message = f"The build took longer than {minutes:.0f} minutes and was ended."
+        message = f"The build took longer than {minutes:.0f} minutes and was stopped."
         return Ended("failed", "build::timeout", message, "see the last step above")
     if reason == "start":
         message = f"The build could not be started: {detail or 'no reason was given'}."
@@ -104,7 +104,7 @@ def _ended_by_itself(exit_code: int | None, detail: str, result: dict[str, Any])
         "errored",
         "build::crashed",
         f"The build's process ended without a result: {ending}.",
-        "push again; then greenroom doctor",
+        "push again; if it fails again: greenroom doctor",
     )
 
 
@@ -149,7 +149,7 @@ def too_heavy(size: int, packages: Mapping[str, Sequence[Any]]) -> list[str]:
     largest = sorted(packages.items(), key=lambda item: -item[1][1])[:5]
     listed = ", ".join(f"{name} {entry[0]} ({entry[1] / 1e6:.0f}M)" for name, entry in largest)
     return [
-        f"Warning: the slug is {total / 1e6:.0f}M large, {size / 1e6:.0f}M of them the app's own files.",
+        f"Warning: the slug is {total / 1e6:.0f}M large, of which {size / 1e6:.0f}M are the app's own files.",
         f"The largest packages: {listed}.",
-        "Leave out what a running app does not need: .slugignore, and requirements without test tools.",
+        "Exclude files that a running app does not need with .slugignore, and remove test tools from the requirements.",
     ]

@@ -92,7 +92,7 @@ def changed(settings: Mapping[str, Any], *, add: Iterable[str], remove: Iterable
 def problem(name: str) -> str:
     """Why a name cannot be on the list; empty if it can."""
     if not CONFIG_KEY.match(name):
-        return f"{name[:80]!r} cannot be a config var; letters, digits and _ are allowed, no digit first."
+        return f"{name[:80]!r} is not a valid config var name: use letters, digits and _, and no digit first."
     if name in BUILD_BLOCKED:
         return f"{name} never reaches a build: it would break the installer itself."
     return ""

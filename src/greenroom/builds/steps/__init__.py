@@ -99,7 +99,7 @@ class Steps(Installing, Storing):
     def _any_python(self) -> Interpreter:
         found = [it for it in interpreters.find(home=self.home) if it.minor >= OLDEST]
         if not found:
-            raise PlatformError("This host has no Python that can build.", hint="greenroom doctor")
+            raise PlatformError("This host has no suitable Python.", hint="greenroom doctor")
         return found[-1]
 
     def _plan(self, source: Source, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
@@ -138,7 +138,7 @@ class Steps(Installing, Storing):
     def _to_fetch(
         self, version: str, eager: bool, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]
     ) -> bool:
-        self.say(f"-----> Installing Python {version}, which is not on this host")
+        self.say(f"-----> Installing Python {version}, which is missing on this host")
         asked = {"version": version, "eager": eager, "since": clock.now().timestamp(), "told": 0}
         return self.go("python", source=tar, root=root, settings=settings, ignored=list(left_out), fetch=asked)
 
@@ -150,7 +150,7 @@ class Steps(Installing, Storing):
             return False
         why = python_downloads.why_not(self.home, asked["version"])
         if why:
-            self.say(self.mask("\n".join(f"       {line}" for line in f"It could not be had: {why}".splitlines())))
+            self.say(self.mask("\n".join(f"       {line}" for line in f"The installation failed: {why}".splitlines())))
         source = Source(self.home / self.facts["source"], self.facts["root"])
         try:
             source.leave_out(self.facts["ignored"])
@@ -176,7 +176,7 @@ class Steps(Installing, Storing):
         )
         if not why:
             return error
-        return BuildError(error.reason, self.mask(f"{error.message}\nIt could not be fetched: {why}."), hint=error.hint)
+        return BuildError(error.reason, self.mask(f"{error.message}\nThe download failed: {why}."), hint=error.hint)
 
     def _announce(self, made: Plan) -> None:
         for line in made.lines:
@@ -203,7 +203,7 @@ class Steps(Installing, Storing):
         if not (self.home / tar).exists():
             with self.engine.tree(self.current("pre"), "out") as left:
                 if left is None:
-                    raise PlatformError("The tree that bin/pre_compile left is not there.", hint="push again")
+                    raise PlatformError("The tree from bin/pre_compile was not found.", hint="push again")
                 store.keep_file(left / "source.tar", self.home / tar)
         source = Source(self.home / tar)
         try:
@@ -249,8 +249,8 @@ def advance(
 
 def _own_fault(build: Build) -> tuple[str, str]:
     """The message and hint of an internal error."""
-    text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
-    return text, f"tell the operator: build {build.id}"
+    text = "Internal error of Greenroom during this build. See Greenroom's log."
+    return text, f"report this to the operator: build {build.id}"
 
 
 def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:

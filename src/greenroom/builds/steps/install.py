@@ -56,13 +56,13 @@ class Installing(Part):
                 f"install-package-manager::{tool}",
                 f"{tool} {pins.VERSIONS[tool]} has no wheels for Python {self.python.text}.",
             )
-            raise Failed(Ended("failed", reason, text, "ask for another Python in .python-version"))
+            raise Failed(Ended("failed", reason, text, "set another Python version in .python-version"))
         self._distrust(found.message, pins.requirements(tool))
         raise Failed(
             Ended(
                 "errored",
                 "build::platform",
-                f"{tool} in the shared cache is not what it was. It is fetched again.",
+                f"The files of {tool} in the shared cache were changed. It is downloaded again.",
                 "push again",
             )
         )
@@ -208,7 +208,7 @@ class Installing(Part):
         return self.go("install", private=True)
 
     def _needs_build(self) -> bool:
-        self.say("       A package has no wheel and is built from its sources, in the app's own sandbox.")
+        self.say("       A package has no wheel and is built from source, in the app's own sandbox.")
         environments.mark_needs_build(self.home, self.build.app_id.hex, self._input_digest())
         return self._alone()
 
@@ -232,13 +232,13 @@ class Installing(Part):
         if found.kind == "needs-build":
             return self._needs_build()
         if found.kind == "conflict":
-            self.say(f"       {found.message}: the environment is made for this app alone.")
+            self.say(f"       {found.message}: the environment is created for this app only.")
             return self._made_alone()
         name = self.current("wheels")
         if found.kind != "ok" or not self._is_sound(name, [*lines, *self._seeds().splitlines()], dyno_specs.ENV):
             self._distrust(found.message, lock)
             self.say(
-                "       The shared packages are not what their records say; the environment is made for this app alone."
+                "       The shared packages differ from their records; the environment is created for this app only."
             )
             return self._made_alone()
         return self._kept(name, key, {"lock": lock, "shared": True})
@@ -264,7 +264,7 @@ class Installing(Part):
         or tampering.
         """
         logger.error(
-            "build %s of %s: shared packages are not what they were: %s",
+            "build %s of %s: shared packages were changed: %s",
             self.build.id,
             self.build.app.name,
             why or "another digest",

@@ -111,7 +111,7 @@ class Storing(Part):
     def _keep(self, env_key: str, manifest: dict[str, Any]) -> Stored:
         with self.engine.tree(self.current("compile"), "app") as tree:
             if tree is None:
-                raise PlatformError("The tree that was built is not there.", hint="push again")
+                raise PlatformError("The built tree was not found.", hint="push again")
             return store.keep(tree, home=self.home, env_key=env_key, manifest=manifest)
 
     def _manifest(self) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def why_ended(state: DynoState) -> str:
     if state.detail:
         return printable(state.detail)
     if state.phase == "lost":
-        return "it died with the machine it ran on"
-    return "it left no result" if state.reason in ("", "exit") else f"it was ended by {state.reason}"
+        return "it was lost with its machine"
+    return "it left no result" if state.reason in ("", "exit") else f"it was stopped: {state.reason}"
 
 
 def tail(path: Path, size: int = 4000) -> str:

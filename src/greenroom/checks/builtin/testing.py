@@ -47,9 +47,9 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
         sha=run.sha,
         number=CheckRun.objects.filter(app=run.app).count(),
     )
-    wish: dict[str, Any] = {"setup": setup, "test": test}
+    options: dict[str, Any] = {"setup": setup, "test": test}
     if travis:
-        wish |= _wished(travis)
+        options |= _options_of(travis)
         marks |= _marked(travis, run, slug)
     config = _config(run, slug, home=home, addons=own, marks=marks)
     interpreter, extra = tools.python()
@@ -66,7 +66,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
         forwards=forwards,
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),
         output=True,
-        stdin=json.dumps(wish).encode(),
+        stdin=json.dumps(options).encode(),
     )
 
 
@@ -95,7 +95,7 @@ def limits_of(slug: Slug | None) -> tuple[float, float]:
     return float(own.get("minutes", TOTAL / 60) * 60), float(own.get("silent_minutes", SILENCE / 60) * 60)
 
 
-def _wished(travis: travis_rules.Plan) -> dict[str, Any]:
+def _options_of(travis: travis_rules.Plan) -> dict[str, Any]:
     """The plan as the dyno's input: the head lines of the log, and the jobs unless the file does not apply."""
     head = [printable(row) for row in travis.table()]
     if travis.other:

@@ -1,1 +1,1 @@
-"""Talks to the outside: files, processes, engines and networks. Nothing here decides."""
+"""Access to files, processes, engines and networks. Makes no decisions."""

@@ -21,6 +21,6 @@ JOBS = {
 def main(argv: list[str]) -> int:
     """Run one job and write ``result.json``. After a crash the file is missing, which counts as an error."""
     job, out = argv
-    wish = json.loads(sys.stdin.read() or "{}")
-    write(out, "result.json", JOBS[job](wish, out))
+    options = json.loads(sys.stdin.read() or "{}")
+    write(out, "result.json", JOBS[job](options, out))
     return 0

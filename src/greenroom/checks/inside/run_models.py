@@ -68,10 +68,10 @@ def operations(lines: list[str]) -> set[tuple[str, str]]:
     return found
 
 
-def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
+def run_all(options: dict[str, Any], out: str) -> dict[str, Any]:
     """Run the command in the app's folder, then lint new migrations. An app without manage.py passes.
 
-    wish: the input of ``run_squawk.lint``, and known: the missing migrations of the deployed commit. Only apps with
+    options: the input of ``run_squawk.lint``, and known: the missing migrations of the deployed commit. Only apps with
     code or migrations in the repository are checked, because migrations cannot be committed to an installed package.
     """
     manage = plan.manage_py(os.getcwd())
@@ -87,13 +87,13 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
     outcome, detail = judge(step.code, text)
     drift = changes(text) if outcome == "failure" else []
     notes = [_foreign(apps["foreign"])] if apps.get("foreign") else []
-    if outcome == "failure" and operations(drift) and operations(drift) <= operations(wish.get("known") or []):
+    if outcome == "failure" and operations(drift) and operations(drift) <= operations(options.get("known") or []):
         outcome, detail = "success", ""
         notes.append(
             f"{len(operations(drift))} changes of models have no migration, as in the deployed commit:"
             f" {drift[0].rstrip(':')}"
         )
-    lint = {} if outcome == "error" else {"squawk": run_squawk.lint(wish, manage, out)}
+    lint = {} if outcome == "error" else {"squawk": run_squawk.lint(options, manage, out)}
     return {
         **lint,
         "outcome": outcome,

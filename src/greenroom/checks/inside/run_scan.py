@@ -92,15 +92,15 @@ def _spot(item: dict[str, Any]) -> tuple[Any, ...]:
     return item["filename"], item.get("code"), item["location"]["row"], item["location"]["column"]
 
 
-def look_at(wish: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look | None, Future | None]:
+def look_at(options: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look | None, Future | None]:
     """The pushed tree, the deployed tree, and the parallel secret search (None without a tool or an old tree)."""
-    secrets, old, work = bool(wish.get("secrets")) and bool(wish.get("old")), wish.get("old"), wish["work"]
+    secrets, old, work = bool(options.get("secrets")) and bool(options.get("old")), options.get("old"), options["work"]
     later = pool.submit(unpack, old, os.path.join(work, "old"), plain=secrets) if old else None
-    trees = [unpack(wish["new"], os.path.join(work, "new"), plain=secrets)]
+    trees = [unpack(options["new"], os.path.join(work, "new"), plain=secrets)]
     trees += [later.result()] if later else []
-    jobs = [(pool.submit(ruff, wish["ruff"], tree), pool.submit(loud, wish["ruff"], tree)) for tree in trees]
+    jobs = [(pool.submit(ruff, options["ruff"], tree), pool.submit(loud, options["ruff"], tree)) for tree in trees]
     search = (
-        pool.submit(run_secrets.look, trees[1], trees[0], wish["secrets"], os.path.join(work, "secrets"))
+        pool.submit(run_secrets.look, trees[1], trees[0], options["secrets"], os.path.join(work, "secrets"))
         if secrets
         else None
     )
@@ -112,14 +112,14 @@ def look_at(wish: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look 
     return looks[0], looks[1] if old else None, search
 
 
-def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Scan and compare. wish: {ruff, new, old (archive; null: all findings are known), work (folder), secrets
+def run_all(options: dict[str, Any], out: str) -> dict[str, Any]:
+    """Scan and compare. options: {ruff, new, old (archive; null: all findings are known), work (folder), secrets
     (packages or null)}.
     """
     began = time.monotonic()
     with ThreadPoolExecutor(5) as pool:
         try:
-            now, before, search = look_at(wish, pool)
+            now, before, search = look_at(options, pool)
         except (ScanError, OSError, tarfile.TarError) as error:
             return {"outcome": "error", "detail": str(error)}
         result = judge(now, before)

@@ -17,15 +17,15 @@ from .scanners.kind import Report, ScanError, Scanner, Sources
 from .trees import Tree, unpack
 
 
-def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Scanner name -> result. wish: {scanners: {name: tool folder or null}, new, old (or null), work}."""
-    results = {name: one(name, tool, wish) for name, tool in wish["scanners"].items()}
+def run_all(options: dict[str, Any], out: str) -> dict[str, Any]:
+    """Scanner name -> result. options: {scanners: {name: tool folder or null}, new, old (or null), work}."""
+    results = {name: one(name, tool, options) for name, tool in options["scanners"].items()}
     outcomes = [result["outcome"] for result in results.values()]
     worst = next((outcome for outcome in ("failure", "error") if outcome in outcomes), "success")
     return {"outcome": worst, "detail": "", "scanners": results}
 
 
-def one(name: str, tool: str | None, wish: dict[str, Any]) -> dict[str, Any]:
+def one(name: str, tool: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """One scanner's result. Any exception becomes an error result."""
     began = time.monotonic()
     try:
@@ -36,7 +36,7 @@ def one(name: str, tool: str | None, wish: dict[str, Any]) -> dict[str, Any]:
     if not tool or not os.access(os.path.join(tool, "bin", "python"), os.X_OK):
         return _error(f"it is not installed here; hint: the operator runs: greenroom scanners:install {name}")
     try:
-        result = scan(scanner, tool, wish)
+        result = scan(scanner, tool, options)
     except (ScanError, OSError, tarfile.TarError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         words = (
             str(error)
@@ -58,14 +58,14 @@ def version(tool: str, scanner: Scanner) -> str:
     return os.path.basename(found[0]).removesuffix(".dist-info").rpartition("-")[2] if found else ""
 
 
-def scan(scanner: Scanner, tool: str, wish: dict[str, Any]) -> dict[str, Any]:
+def scan(scanner: Scanner, tool: str, options: dict[str, Any]) -> dict[str, Any]:
     """Scan both trees with the same tool and compare the findings."""
-    work = os.path.join(wish["work"], scanner.name)
-    tree = _unpack(wish["new"], os.path.join(work, "new"), scanner)
+    work = os.path.join(options["work"], scanner.name)
+    tree = _unpack(options["new"], os.path.join(work, "new"), scanner)
     report = scanner.look(tool, Sources(tree.folder, tree.files, tree.folder))
     found, ignored = findings(scanner.name, report, tree, tree.ignore)
-    if wish.get("old"):
-        before = _unpack(wish["old"], os.path.join(work, "old"), scanner)
+    if options.get("old"):
+        before = _unpack(options["old"], os.path.join(work, "old"), scanner)
         past = (
             report
             if before.files == tree.files
@@ -79,7 +79,7 @@ def scan(scanner: Scanner, tool: str, wish: dict[str, Any]) -> dict[str, Any]:
     return {
         **summary(judged),
         "ignored": ignored,
-        "baseline": not wish.get("old"),
+        "baseline": not options.get("old"),
         "suppressed": report.suppressed,
         "suppressed_before": past.suppressed,
         "note": report.note,

@@ -75,10 +75,10 @@ RECIPES = {
 }
 
 
-def migrations(wish: dict[str, Any], folder: str) -> list[str]:
-    """The app's migration files that are new or changed since the deployed tree. wish: {old, root}."""
-    root = f"{wish['root']}/" if wish.get("root") else ""
-    with tarfile.open(wish["old"], "r:") as tar:
+def migrations(options: dict[str, Any], folder: str) -> list[str]:
+    """The app's migration files that are new or changed since the deployed tree. options: {old, root}."""
+    root = f"{options['root']}/" if options.get("root") else ""
+    with tarfile.open(options["old"], "r:") as tar:
         known = {
             member.name.removeprefix("./"): _digest(tar, member)
             for member in tar
@@ -104,15 +104,15 @@ def _digest_of(path: str) -> str:
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def lint(wish: dict[str, Any], manage: str, out: str) -> dict[str, Any]:
-    """The result of the part ``squawk``. wish: {squawk, old (or null), root, strict}; manage: the path of manage.py."""
+def lint(options: dict[str, Any], manage: str, out: str) -> dict[str, Any]:
+    """The result of the part ``squawk``. options: {squawk, old (or null), root, strict}; manage: its path."""
     folder = os.getcwd()
-    if not wish.get("squawk") or not wish.get("old"):
+    if not options.get("squawk") or not options.get("old"):
         return _result([], "", 0)
     try:
-        paths = migrations(wish, folder)
+        paths = migrations(options, folder)
         rows, vendor = _sql(manage, paths, out) if paths else ([], "")
-        return _result(judge(wish, rows, out), _note(rows, vendor), len(rows))
+        return _result(judge(options, rows, out), _note(rows, vendor), len(rows))
     except (ScanError, OSError, tarfile.TarError, KeyError, TypeError, ValueError, IndexError) as error:
         return {"outcome": "error", "detail": str(error)[:500], "findings": [], "new": 0, "total": 0}
 
@@ -142,7 +142,7 @@ def _note(rows: list[dict[str, Any]], vendor: str) -> str:
     )
 
 
-def judge(wish: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[baseline.Finding]:
+def judge(options: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[baseline.Finding]:
     """squawk's findings in all new migrations together, so that it knows which tables are new."""
     lines: list[tuple[dict[str, Any], int]] = []
     text = []
@@ -158,7 +158,7 @@ def judge(wish: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[ba
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(text) + "\n")
     argv = [
-        wish["squawk"],
+        options["squawk"],
         "--reporter",
         "json",
         "--assume-in-transaction",
@@ -169,7 +169,7 @@ def judge(wish: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[ba
         path,
     ]
     report = json.loads(call(argv, cwd=out))
-    return _findings(report, lines, bool(wish.get("strict")), str(wish.get("root") or ""))
+    return _findings(report, lines, bool(options.get("strict")), str(options.get("root") or ""))
 
 
 def _findings(

@@ -10,23 +10,23 @@ from .results import write
 from .steps import attempt, broken, run
 
 
-def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
+def run_all(options: dict[str, Any], out: str) -> dict[str, Any]:
     """Run the set-up, the tests and, after a failure, the second run.
 
-    wish, all optional: {head} first lines of the log, {setup, test} command lines, {travis} a plan.
+    options, all optional: {head} first lines of the log, {setup, test} command lines, {travis} a plan.
     """
-    for line in wish.get("head") or []:
+    for line in options.get("head") or []:
         print(line, flush=True)
-    setup = wish.get("setup")
+    setup = options.get("setup")
     if setup:
         step = run(setup, dict(os.environ))
         if step.code:
             return broken(f"test-setup ended with exit code {step.code}", setup, step)
-    travis = wish.get("travis")
-    if travis and not wish.get("test"):
-        return run_travis.run_all(travis, out, again=bool(wish.get("again", True)))
-    command = plan.find(os.getcwd(), wish.get("test"))
+    travis = options.get("travis")
+    if travis and not options.get("test"):
+        return run_travis.run_all(travis, out, again=bool(options.get("again", True)))
+    command = plan.find(os.getcwd(), options.get("test"))
     if command is None:
         return {**broken(plan.NO_TESTS, ""), "empty": True}
     write(out, "plan.json", {"command": command.text, "kind": command.kind})
-    return attempt(command, out, again=bool(wish.get("again", True)))
+    return attempt(command, out, again=bool(options.get("again", True)))

@@ -13,16 +13,16 @@ SUMS = ("tests", "skipped", "seconds", "wall")
 LISTS = ("failures", "flaky", "flaky_output", "slowest")
 
 
-def run_all(wish: dict[str, Any], out: str, *, again: bool) -> dict[str, Any]:
-    """The result of all jobs. wish: {problem, left_out: [[name, why]], jobs: [{name, stage, env, setup, script,
+def run_all(options: dict[str, Any], out: str, *, again: bool) -> dict[str, Any]:
+    """The result of all jobs. options: {problem, left_out: [[name, why]], jobs: [{name, stage, env, setup, script,
     allowed}]}.
 
     As on Travis, stages after a failed stage do not start. A job that cannot run here makes the result an error unless
     another job failed.
     """
-    if wish.get("problem"):
-        return broken(wish["problem"], "")
-    jobs, left_out = wish.get("jobs") or [], [tuple(row) for row in wish.get("left_out") or []]
+    if options.get("problem"):
+        return broken(options["problem"], "")
+    jobs, left_out = options.get("jobs") or [], [tuple(row) for row in options.get("left_out") or []]
     results: list[dict[str, Any]] = []
     failed = ""
     for number, job in enumerate(jobs, 1):

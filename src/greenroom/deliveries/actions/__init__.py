@@ -191,7 +191,7 @@ def promote(*, actor: Actor, app: App, home: Path, slug: Slug, description: str,
     own = slugs.adopt(slug=slug, app=app)
     fill_config(actor=actor, app=app, slug=own, home=home)
     config = config_queries.latest(app)
-    assert config is not None, "each app has a version from its beginning"
+    assert config is not None, "each app has a config version"
     row = releases.release(actor=actor, app=app, kind="promote", description=description, slug=own, config=config)
     open_for_release(release=row, forced=force)
     log_by(actor, app, home, row.description, created(row))

@@ -33,7 +33,7 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None, home: Path) -> 
     if newest and newest.finished_at and not (newest.build and newest.build.slug):
         state = newest.state.replace("_", " ")
         raise ConflictError(
-            f"{sha[:8]} was never built, so nothing can be run again: its delivery is {state}.",
+            f"{sha[:8]} was never built, so its checks cannot be rerun. Its delivery is {state}.",
             hint="push a new commit",
         )
     runs = checks.rerun(app=app, sha=sha, actor=actor, name=name)

@@ -52,7 +52,7 @@ def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
 def give_way(*, delivery: Delivery, home: Path) -> None:
     """Supersede older held deliveries of the app. Repeatable."""
     for row in Delivery.objects.filter(app_id=delivery.app_id, state="held", seq__lt=delivery.seq):
-        _end(row, home, "a newer release took its place")
+        _end(row, home, "replaced by a newer release")
 
 
 @transaction.atomic

@@ -97,7 +97,7 @@ def _release_to_run(app: App) -> Release:
     )
     if row is None:
         text, hint = standing(app)
-        raise ConflictError(f"Nothing can be run on {app.name} yet: {text}", hint=hint)
+        raise ConflictError(f"Cannot run commands on {app.name} yet: {text}", hint=hint)
     return row
 
 

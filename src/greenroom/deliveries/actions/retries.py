@@ -39,8 +39,8 @@ def retry_release(*, actor: Actor, app: App, home: Path, slug: str) -> Release:
     )
     if newest is None or str(newest.slug_id) != slug:
         raise UserError(
-            "Only the newest release can be tried again.",
-            hint=f"heroku rollback vN -a {app.name} goes back to an earlier one",
+            "Only the newest release can be retried.",
+            hint=f"to return to an earlier release: heroku rollback vN -a {app.name}",
         )
     delivery = (
         Delivery.objects.filter(release=newest).select_related("app", "release__slug", "push", "build__slug").first()
@@ -51,8 +51,8 @@ def retry_release(*, actor: Actor, app: App, home: Path, slug: str) -> Release:
         return again.release
     if not any(row.kind == "release" for row in release_commands.of_release(newest)):
         raise UserError(
-            f"v{newest.version} serves and has no release command to run again.",
-            hint=f"to restart it: greenroom ps:restart -a {app.name}",
+            f"v{newest.version} is live and has no release command to run again.",
+            hint=f"to restart its dynos: greenroom ps:restart -a {app.name}",
         )
     row = _again(actor, app, newest, kind="deploy")
     actions.open_for_release(release=row)
@@ -93,12 +93,12 @@ def _refuse(app: App, delivery: Delivery) -> None:
     name, what = app.name, delivery.sha[:8]
     if delivery.finished_at is None:
         raise ConflictError(
-            f"The delivery of {what} is on its way.", hint=f"greenroom deliveries:wait {what} -a {name}"
+            f"The delivery of {what} is still in progress.", hint=f"greenroom deliveries:wait {what} -a {name}"
         )
     if delivery.state == "live":
         raise ConflictError(
-            f"The delivery of {what} went live: nothing failed.",
-            hint=f"to restart what runs: greenroom ps:restart -a {name}",
+            f"The delivery of {what} is live: there is nothing to retry.",
+            hint=f"to restart the dynos: greenroom ps:restart -a {name}",
         )
     if delivery.state == "superseded":
         raise ConflictError(
@@ -109,12 +109,10 @@ def _refuse(app: App, delivery: Delivery) -> None:
         if queries.live_since(delivery):
             raise ConflictError(f"A newer commit than {what} is live.", hint="push it again on top, or roll back")
         if delivery.push and queries.was_rewritten(delivery.push):
-            raise ConflictError(f"The branch does not have {what} any more.", hint="git push greenroom HEAD:master")
+            raise ConflictError(f"The branch no longer contains {what}.", hint="git push greenroom HEAD:master")
         return
     if release.slug is None:
-        raise ConflictError(
-            f"The code of v{release.version} is not kept any more.", hint="git push greenroom HEAD:master"
-        )
+        raise ConflictError(f"The code of v{release.version} has been removed.", hint="git push greenroom HEAD:master")
     later = (
         Release.objects.filter(
             app=app, version__gt=release.version, status__in=("succeeded", "pending"), slug__isnull=False
@@ -135,13 +133,13 @@ def _refuse_unserved(app: App, delivery: Delivery, release: Release) -> None:
         return
     if newest_green.paused(app):
         raise ConflictError(
-            f"v{release.version} cannot be tried again: {newest_green.barred(app, release)}.",
+            f"v{release.version} cannot be retried: {newest_green.barred(app, release)}.",
             hint=f"greenroom deploy:resume -a {app.name}",
         )
     barred = newest_green.barred(app, release)
     if barred:
         raise ConflictError(
-            f"v{release.version} cannot be tried again: {barred}.",
+            f"v{release.version} cannot be retried: {barred}.",
             hint=f"greenroom checks {delivery.sha[:8]} -a {app.name}",
         )
 
@@ -149,7 +147,7 @@ def _refuse_unserved(app: App, delivery: Delivery, release: Release) -> None:
 def _again(actor: Actor, app: App, old: Release, *, kind: str) -> Release:
     """Create a release of the same code with the current config vars."""
     config = config_queries.latest(app)
-    assert config is not None, "each app has a version from its beginning"
+    assert config is not None, "each app has a config version"
     text = (
         f"Retry of v{old.version}:"
         f" {old.description.rpartition(': ')[2] if old.description.startswith('Retry of v') else old.description}"
@@ -167,6 +165,6 @@ def _check_again(actor: Actor, app: App, delivery: Delivery) -> None:
         checks.rerun(app=app, sha=delivery.sha, actor=actor)
     elif newest_green.paused(app):
         raise ConflictError(
-            f"{delivery.sha[:8]} is green and waits: automatic deployment is paused.",
+            f"{delivery.sha[:8]} is green, but automatic deployment is paused.",
             hint=f"greenroom deploy:resume -a {app.name}",
         )

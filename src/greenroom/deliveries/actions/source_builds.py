@@ -31,8 +31,8 @@ def archive_of(url: str, *, home: Path, key: str, checksum: str = "") -> Path:
     found = source_archives.file_of(url, home=home, key=key)
     if found is None:
         raise UserError(
-            "Only archives that were sent to this installation can be built.",
-            hint="POST /sources, PUT the archive to its put_url, then name its get_url",
+            "Only archives uploaded to this installation can be built.",
+            hint="POST /sources, PUT the archive to its put_url, then use its get_url",
         )
     if checksum:
         match = CHECKSUM.match(checksum.strip())
@@ -41,7 +41,9 @@ def archive_of(url: str, *, home: Path, key: str, checksum: str = "") -> Path:
         with found.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if not hmac.compare_digest(digest, match[1].lower()):
-            raise UserError(f"The archive's SHA-256 is {digest}, not the one that was given.", hint="upload it again")
+            raise UserError(
+                f"The archive's SHA-256 is {digest}, which does not match the checksum.", hint="upload it again"
+            )
     return found
 
 

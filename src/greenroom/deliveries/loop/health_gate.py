@@ -43,10 +43,12 @@ class HealthGate:
     def turn(self) -> bool:
         """Send requests and record the answers. True while a dyno has not answered yet."""
         for run in migrations.unasked_runs():
-            self.guard.run(run.pk, f"the question after a migrate of {run.app.name}", partial(self._after_migrate, run))
+            self.guard.run(
+                run.pk, f"the health check after a migrate of {run.app.name}", partial(self._after_migrate, run)
+            )
         waiting = queries.unanswered()
         for dyno in waiting:
-            self.guard.run(dyno.engine_id, f"the health question of {dyno.engine_id}", partial(self._one, dyno))
+            self.guard.run(dyno.engine_id, f"the health check of {dyno.engine_id}", partial(self._one, dyno))
         known = {dyno.engine_id for dyno in waiting}
         self.questions.keep(known)
         for table in (self.first, self.next):

@@ -96,7 +96,7 @@ def barred(app: App, row: Release) -> str:
         .first()
     )
     if origin and origin.push and queries.was_rewritten(origin.push):
-        return "the branch does not have this commit any more"
+        return "the branch no longer contains this commit"
     if check_queries.newest_verdict(app, row.slug.commit) is None:  # promoted: judged in the source app
         return ""
     verdict = checks.judge(app=app, sha=row.slug.commit, required=queries.required_checks(app, row.slug))

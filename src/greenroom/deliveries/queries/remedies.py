@@ -70,7 +70,7 @@ def sentence(delivery: Delivery) -> str:
     """``v3 was refused: required config var not set: FOO.``"""
     what = f"v{delivery.release.version}" if delivery.release else delivery.sha[:8]
     if delivery.finished_at is None:
-        return f"{what} is on its way ({delivery.state.replace('_', ' ')})."
+        return f"{what} is in progress ({delivery.state.replace('_', ' ')})."
     word = {
         "refused": "was refused",
         "failed": "failed",

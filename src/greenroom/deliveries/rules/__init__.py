@@ -253,7 +253,7 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-IN_DOUBT = "does not answer; its pending migrations may be why, or not"
+IN_DOUBT = "does not answer; its pending migrations may be the cause"
 
 
 def held_lines(
@@ -283,9 +283,9 @@ def held_lines(
         *output_lines(seen),
         f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}",
         f" !     {keeps}",
-        " !     Nothing migrates for you. When you are ready:",
+        " !     Greenroom does not run migrations automatically. To apply them:",
         f" !       greenroom run -a {app} {command}",
-        f" !     It runs in v{version}, and when it ends well v{version} takes over by itself.",
+        f" !     It runs in v{version}. If it succeeds, v{version} goes live automatically.",
         f" !     To drop v{version} instead: greenroom deliveries:drop -a {app}",
     ]
     if doubt:
@@ -313,12 +313,12 @@ def settings_lines(about: Mapping[str, Any], detail: str, *, has_web: bool = Tru
         lines += [f" !     {text}", f" !     hint: in the settings: {remedy}"]
     if about.get("debug") and served:
         lines += [
-            " !     DEBUG is on: visitors read tracebacks, code and settings.",
+            " !     DEBUG is on: visitors can see tracebacks, code and settings.",
             ' !     hint: in the settings: DEBUG = os.environ.get("DEBUG") == "1"',
         ]
     if about.get("insecure_key") and served:
         lines += [
-            " !     SECRET_KEY stands in the code, as startproject wrote it.",
+            " !     SECRET_KEY is in the code, with the value from startproject.",
             (
                 ' !     hint: in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set'
                 " SECRET_KEY=$(openssl rand -hex 32)"
@@ -335,12 +335,8 @@ def settings_lines(about: Mapping[str, Any], detail: str, *, has_web: bool = Tru
 
 def astray_lines(conflicts: str, unmade: Sequence[str]) -> list[str]:
     """Further lines for the pusher about migrations: conflicting leaf nodes, and model changes without a migration."""
-    lines = (
-        [f" !     Migrations conflict, and none can be run until one follows the other: {conflicts}"]
-        if conflicts
-        else []
-    )
-    return [*lines, *([f" !     Changes of the models without a migration: {named(unmade)}"] if unmade else [])]
+    lines = [f" !     Migrations conflict and cannot run until they are merged: {conflicts}"] if conflicts else []
+    return [*lines, *([f" !     Model changes without a migration: {named(unmade)}"] if unmade else [])]
 
 
 def is_paused(reason: str, until: datetime | None, now: datetime) -> bool:
@@ -363,14 +359,14 @@ def pending_lines(
         verb = "is" if len(pending) == 1 else "are"
         lines += [f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}"]
         lines += [
-            " !     Nothing runs them for you. When you are ready:",
+            " !     Greenroom does not run migrations automatically. To apply them:",
             f" !       greenroom run -a {app} {command}",
         ]
     if missing:
         lines += [f" !     Applied in the database but not in this code: {named(missing)}"]
     if status == "error":
         lines += [
-            f" !     Could not ask the database about migrations: {detail}",
+            f" !     Could not query the database for migrations: {detail}",
             f" !       greenroom migrations -a {app}",
         ]
     return lines

@@ -137,7 +137,7 @@ def _no_command(seen: Seen, text: str) -> str:
     name = (match[1] or match[2]).rpartition("/")[2]
     if name in SERVERS:
         return _install(seen.manager, PACKAGES.get(name, name))
-    return f"correct the web line of the Procfile, or add the package that brings `{name}` to the requirements"
+    return f"correct the web line of the Procfile, or add the package that provides `{name}` to the requirements"
 
 
 def _wsgi(seen: Seen) -> str:
@@ -160,7 +160,7 @@ def _wrong_module(seen: Seen, text: str) -> str:
         return (
             f"the Procfile starts `{named}`, the settings name `{right}`: web: {seen.command.replace(named, right, 1)}"
         )
-    return f"the Procfile starts `{named}`, which is not there: name the module of WSGI_APPLICATION in the settings"
+    return f"the Procfile starts `{named}`, which does not exist: use the module of WSGI_APPLICATION in the settings"
 
 
 def _no_module(seen: Seen, text: str) -> str:
@@ -188,7 +188,7 @@ def _no_such_server(seen: Seen, text: str) -> str:
 def _no_variable(seen: Seen, text: str) -> str:
     found = next((match[1] for pattern in VARIABLES if (match := pattern.search(text))), "")
     if reserved(found):
-        return f"{found} is reserved and cannot be set: read it with os.environ.get, or a name of your own"
+        return f"{found} is reserved and cannot be set: read it with os.environ.get, or use another name"
     return f"greenroom config:set {found}=... -a {seen.app}" if found else ""
 
 
@@ -196,7 +196,7 @@ def _host(seen: Seen, text: str) -> str:
     if "answered 400" not in seen.failure and "Invalid HTTP_HOST header" not in text:
         return ""
     return (
-        f'Django refuses the host name: ALLOWED_HOSTS = ["{seen.host}"] in the settings, or read it from'
+        f'Django rejects the host name: ALLOWED_HOSTS = ["{seen.host}"] in the settings, or read it from'
         " HEROKU_APP_DEFAULT_DOMAIN_NAME"
     )
 

@@ -57,7 +57,7 @@ class Steps(Outcomes):
             table[step](delivery, facts)
 
     def supersede(self, delivery: Delivery, facts: Facts) -> None:
-        reason = "a newer release took its place" if delivery.release else "a newer push took its place"
+        reason = "replaced by a newer release" if delivery.release else "replaced by a newer push"
         if delivery.release is not None:
             releases.conclude(release=delivery.release, status="expired", reason=reason)
         self.once(delivery, "superseded", f"-----> Superseded: {reason}")
@@ -68,7 +68,7 @@ class Steps(Outcomes):
     def build(self, delivery: Delivery, facts: Facts) -> None:
         """Start or continue the build, with the source scan in parallel."""
         if delivery.build is None and (full := disk.lacking(self.home)):
-            return self.once(delivery, "disk_full", f"-----> Waiting for room on the disk. {full}.")
+            return self.once(delivery, "disk_full", f"-----> Waiting for free disk space. {full}.")
         if delivery.build is None:
             row = builds.start(app=delivery.app, commit=delivery.sha, account=delivery.account)
             actions.advance(delivery=delivery, state="building", home=self.home, build=row)
@@ -176,7 +176,7 @@ class Steps(Outcomes):
         assert command is not None
         end = self.commands.advance(delivery, command, self.say(delivery))
         if end is not None and end.kind != "ok":
-            self.say(delivery)(f" !     {end.message} The release is live all the same.\n !     hint: {end.hint}")
+            self.say(delivery)(f" !     {end.message} The release stays live.\n !     hint: {end.hint}")
 
     def roll_out(self, delivery: Delivery, facts: Facts) -> None:
         """Request the release's dynos and the check of its migrations, in parallel."""

@@ -72,7 +72,7 @@ class Outcomes:
         logger.info("%s %s %s: %s", delivery.app.name, delivery.sha[:8], state, reason)
 
     def _retry(self, delivery: Delivery) -> str:
-        return f" !     To try the same commit again: {rules.retry_command(delivery.app.name, delivery.sha)}"
+        return f" !     To retry the same commit: {rules.retry_command(delivery.app.name, delivery.sha)}"
 
     def log(self, delivery: Delivery, text: str) -> None:
         """Write a line ``app[api]: TEXT`` to the app's log."""
@@ -90,7 +90,10 @@ class Outcomes:
             f"-----> Refused: v{delivery.release.version} does not start",
             *(f" !     {line}" for line in text.splitlines()),
         ]
-        lines += [f" !     hint: {hint}", f" !     That makes a release of this commit. {self._keeps(delivery)}"]
+        lines += [
+            f" !     hint: {hint}",
+            f" !     This command creates a release of this commit. {self._keeps(delivery)}",
+        ]
         self.once(delivery, "refused", "\n".join(lines))
         self.log(
             delivery, f"Release v{delivery.release.version} refused: {text.splitlines()[0].rstrip('.')}; then: {hint}"
@@ -104,9 +107,7 @@ class Outcomes:
         assert delivery.release is not None
         rollout = queries.rollout_of(delivery)
         tried = rollout is not None and rollout.switched_at is not None
-        failure = (
-            facts.failure or delivery.release.reason or self._misfit(delivery) or "it was replaced before it answered"
-        )
+        failure = facts.failure or delivery.release.reason or self._misfit(delivery) or "replaced before it answered"
         failure, seen = self._explained(delivery.release, failure) if facts.failure else (failure, ())
         if rollout is not None and rollout.state in ("candidate", "watched"):
             dynos.give_up(rollout=rollout, failure=failure)
@@ -134,9 +135,7 @@ class Outcomes:
         lines += [] if "hint: " in failure else [f" !     hint: greenroom logs -a {delivery.app.name}"]
         self.once(delivery, "failed", "\n".join([*lines, self._retry(delivery)]))
         again = rules.retry_command(delivery.app.name, delivery.sha)
-        self.log(
-            delivery, f"Release v{delivery.release.version} failed: {failure.splitlines()[0]}; to try again: {again}"
-        )
+        self.log(delivery, f"Release v{delivery.release.version} failed: {failure.splitlines()[0]}; to retry: {again}")
         self.end(delivery, "failed", failure.splitlines()[0])
 
     def _explained(self, release: Release, failure: str) -> tuple[str, tuple[str, ...]]:
@@ -153,7 +152,9 @@ class Outcomes:
         state = migration_queries.known_state(release)
         if state is None or not state.pending or facts.cause != "code":
             return []
-        return [f" !     {rules.plural(len(state.pending), 'migration')} pending as well; that is not why it failed."]
+        return [
+            f" !     {rules.plural(len(state.pending), 'migration')} pending as well, but not the cause of the failure."
+        ]
 
     def _misfit(self, delivery: Delivery) -> str:
         """Why a rollback that answers is refused: its tables have changed. Empty if they have not."""
@@ -163,8 +164,7 @@ class Outcomes:
         since = f"; applied since: {rules.named(state.missing)}" if state.missing else ""
         hint = f"migrate back first, or go live with failing pages: greenroom rollback --force -a {delivery.app.name}"
         return (
-            f"its code needs what the database does not have any more: {rules.named(state.lacking)}{since}\nhint:"
-            f" {hint}"
+            f"its code needs columns that the database no longer has: {rules.named(state.lacking)}{since}\nhint: {hint}"
         )
 
     def hold(self, delivery: Delivery, facts: Facts) -> None:
@@ -176,7 +176,7 @@ class Outcomes:
         assert release is not None
         state = migration_queries.of_release(release)
         lacking = ", ".join(state.lacking[:5]) if state else ""
-        needs = f"its code needs what the database does not have yet: {lacking}" if lacking else ""
+        needs = f"its code needs columns that the database does not have yet: {lacking}" if lacking else ""
         failure = facts.failure or rollout.failure or needs or facts.unfit
         seen: tuple[str, ...] = ()
         doubt = bool(facts.failure) and facts.cause == "unknown"
@@ -184,7 +184,7 @@ class Outcomes:
             failure, seen = self._explained(release, failure)
             failure = failure.partition("\nhint: ")[0]
         if facts.promoted and not failure:
-            failure = "its migrations have not been run here"
+            failure = "its migrations have not been run"
         if rollout.state == "candidate":
             dynos.hold(rollout=rollout, failure=failure)
         pending = list(state.pending) if state else []
@@ -210,18 +210,18 @@ class Outcomes:
     def break_off(self, delivery: Delivery, trouble: str) -> None:
         """End the delivery after repeated platform errors, with a message that the code is not the cause."""
         lines = [
-            "-----> Failed: Greenroom itself could not go on; the commit is not to blame",
+            "-----> Failed: an error of Greenroom, not of this commit",
             f" !     {trouble.splitlines()[0][:300]}",
             f" !     {self._keeps(delivery)}",
             " !     hint: greenroom doctor",
         ]
-        self._stop(delivery, lines, "the platform failed", trouble)
+        self._stop(delivery, lines, "platform error", trouble)
 
     def turn_down(self, delivery: Delivery, error: GreenroomError) -> None:
         """End the delivery with the text of a refusal that is due to the commit or the app's settings, since a retry
         cannot succeed.
         """
-        lines = ["-----> Failed: Greenroom cannot do what this commit or the app's settings ask for"]
+        lines = ["-----> Failed: this commit or the app's settings require something that is not supported"]
         lines += [f" !     {line}" for line in error.message.splitlines()]
         lines += [f" !     {self._keeps(delivery)}", *([f" !     hint: {error.hint}"] if error.hint else [])]
         self._stop(delivery, lines, "refused", error.message)
@@ -237,7 +237,7 @@ class Outcomes:
             self.once(delivery, "broken-off", "\n".join([*lines, self._retry(delivery)]))
             self._close_output(delivery)
         except OSError as error:  # e.g. a full disk, perhaps the cause of the abort: the row is decisive
-            logger.warning("the transcript of %s %s lacks its end: %s", delivery.app.name, delivery.sha[:8], error)
+            logger.warning("the transcript of %s %s is incomplete: %s", delivery.app.name, delivery.sha[:8], error)
         self._write_end(delivery, "failed", f"{what}: {trouble.splitlines()[0][:300].rstrip('.')}")
 
     def switch(self, delivery: Delivery, facts: Facts) -> None:

@@ -360,4 +360,4 @@ def _refused(dyno: Dyno, said: str, home: Path) -> str:
     if not found:
         return ""
     say(app=dyno.app, home=home, process=dyno.name, text=f"{found.message}\nhint: {found.hint}")
-    return f": the database refused `{found.words}`; only a person's command changes the schema"
+    return f": the database refused `{found.words}`; only a command that a user runs may change the schema"

@@ -1,4 +1,4 @@
-# A web dyno that is asked to restart serves until its successor does.
+# A web dyno that is to be restarted serves until its successor does.
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-# Whether a web dyno sends visitors who come by plain HTTP to HTTPS.
+# Whether a web dyno redirects plain HTTP to HTTPS.
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-# The engine names the socket of a web dyno; those that run have the name that rooms gave them before.
+# The engine names the socket of a web dyno; running dynos keep their previous socket name.
 
 from django.db import migrations, models
 from django.db.models import F, Value

@@ -29,7 +29,7 @@ def first(home: str, dyno_id: str) -> Attachment:
         if (values is None and os.path.isdir(folder)) or (values and values.get("phase") == "starting"):
             raise NotReadyError(f"The dyno {dyno_id} is being started.") from error
         raise NotWaitingError(
-            f"The dyno {dyno_id} waits for nobody.", hint="a dyno takes one client; it may have ended"
+            f"The dyno {dyno_id} does not wait for a client.", hint="a dyno accepts one client; it may have ended"
         ) from error
 
 
@@ -40,14 +40,16 @@ def again(home: str, dyno_id: str, seen: int) -> Attachment:
     try:
         sock = unixsock.connect(_door(home, dyno_id), timeout=SECONDS)
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise NotWaitingError(f"The dyno {dyno_id} waits for nobody.", hint="it has ended") from error
+        raise NotWaitingError(f"The dyno {dyno_id} does not wait for a client.", hint="it has ended") from error
     try:
         sock.sendall(seen.to_bytes(session.WORD, "big"))
         taken = sock.recv(session.WORD)
         if len(taken) != session.WORD:
-            raise ConnectionResetError("the dyno closed its door meanwhile")  # the next attempt reports its end
+            raise ConnectionResetError("the dyno no longer accepts connections")  # the next attempt reports its end
         if taken == session.GONE:
-            raise OutputGoneError(f"Output of the dyno {dyno_id} that the client has not seen is not kept any more.")
+            raise OutputGoneError(
+                f"Output of the dyno {dyno_id} that the client has not received is no longer available."
+            )
     except BaseException:
         sock.close()
         raise

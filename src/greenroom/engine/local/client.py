@@ -118,7 +118,7 @@ class LocalEngine:
                     raise EngineAwayError(
                         f"the supervisor at {os.path.join(self.home, protocol.SOCKET)} does not answer:"
                         f" {error.strerror or error}",
-                        hint="`greenroom doctor` tells whether it runs; `greenroom up` starts it",
+                        hint="check it with `greenroom doctor`; start it with `greenroom up`",
                     ) from None
             time.sleep(0.05)
         if answer.get("ok"):

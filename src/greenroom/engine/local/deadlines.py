@@ -74,8 +74,7 @@ class Deadlines:
         self._lows = 0 if free > 0 else self._lows + 1
         if self._lows and (used := written(self._disk)) > much >> min(self._lows - 1, HALVINGS):
             text = (
-                f"Error: the machine's disk is full; this dyno has written {used / 1e6:,.0f} MB to files that nobody"
-                " keeps"
+                f"Error: the machine's disk is full; this dyno has written {used / 1e6:,.0f} MB to its temporary files"
             )
             self._shim.end_by("disk", text)
         self._timers["disk"] = self._shim.loop.at(DISK_LOOK, self._watch_disk)

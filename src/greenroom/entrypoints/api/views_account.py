@@ -135,7 +135,7 @@ def update_authorization(call: Call) -> dict[str, Any]:
     """Change a token's description. Its permissions are fixed at creation."""
     token = _token(call)
     if call.body.get("client"):
-        raise UserError("Tokens here belong to no OAuth client.", hint="leave --client-id and --client-secret out")
+        raise UserError("OAuth clients are not supported.", hint="omit --client-id and --client-secret")
     text = call.text("description", required=True)
     row = actions.describe_token(actor=call.actor, account=token.account, token_id=str(token.id), description=text)
     return shapes.authorization(row)
@@ -155,7 +155,7 @@ def rotate_authorization(call: Call) -> dict[str, Any]:
 
 def _refuse_wider(call: Call, scopes: list[str]) -> None:
     if wider(tuple(scopes), call.actor.scopes):
-        raise UserError("A token cannot make a wider one.", hint="use a token of scope global")
+        raise UserError("A token cannot create a token with more permissions.", hint="use a token of scope global")
 
 
 def _token(call: Call) -> Token:

@@ -29,13 +29,13 @@ def addon_of(call: Call, text: str, permission: str, app: App | None = None) -> 
         names = ", ".join(row.name for row in found)
         raise UserError(
             f"Ambiguous identifier; multiple matching add-ons found: {names}.",
-            hint="name one of them",
+            hint="specify one of them",
             id="multiple_matches",
         )
     if found:
         authorise(call.actor, found[0].app.name, permission)
         return found[0]
-    where = f"heroku addons -a {app.name} lists those of the app" if app else "heroku addons lists them"
+    where = f"list the app's add-ons with: heroku addons -a {app.name}" if app else "list them with: heroku addons"
     raise NotFoundError("Couldn't find that add-on.", hint=where, resource="add_on")
 
 
@@ -92,8 +92,8 @@ def create_addon(call: Call) -> Reply:
     service = _service_of(name)
     if call.body.get("config"):
         raise UserError(
-            "Options of the plan (such as --fork or --follow) are not possible here.",
-            hint="greenroom pg:restore copies data",
+            "Plan options (such as --fork or --follow) are not supported.",
+            hint="copy data with: greenroom pg:restore",
         )
     attachment = call.body.get("attachment")
     label = attachment.get("name") if isinstance(attachment, dict) else None
@@ -121,7 +121,7 @@ def _service_of(name: str) -> Service:
     if problem:
         raise NotFoundError(
             problem,
-            hint=f"heroku addons:create {named} makes one; it may grow to the size in `{service.size_command}`",
+            hint=f"create one with: heroku addons:create {named}; its size limit is in `{service.size_command}`",
             resource="plan",
         )
     return service
@@ -142,7 +142,7 @@ def _text(value: Any) -> str:
 def _confirmed(call: Call, app: App) -> bool:
     given = call.text("confirm")
     if given and given not in (app.name, str(app.id)):
-        raise UserError(f"confirm says {given[:60]!r}, but this is about {app.name}.")
+        raise UserError(f"confirm is {given[:60]!r}, but must be {app.name}.")
     return bool(given)
 
 
@@ -154,8 +154,8 @@ def rename_addon(call: Call) -> dict[str, Any]:
     plan = (wanted.get("name") if isinstance(wanted, dict) else wanted) or ""
     if plan and plan != row.plan:
         raise UserError(
-            f"{row.name} has the one plan that there is, {row.plan}.",
-            hint=f"{queries.service_of(row).size_command} shows how large it may grow",
+            f"{row.name} already has the only plan, {row.plan}.",
+            hint=f"see its size limit with: {queries.service_of(row).size_command}",
         )
     if plan and not call.text("name"):
         return shapes_data.addon(row)
@@ -221,7 +221,7 @@ def create_attachment(call: Call) -> Reply:
     text = (addon.get("name") or addon.get("id")) if isinstance(addon, dict) else addon
     row = addon_of(call, _text(text), "data:write")
     if call.body.get("namespace"):
-        raise UserError("Credentials and connection pools of their own are not possible here.")
+        raise UserError("Separate credentials and connection pools are not supported.")
     made = resources.attach(
         actor=call.actor, addon=row, app=app, home=HOME, wanted=call.text("name"), confirmed=_confirmed(call, app)
     )
@@ -250,7 +250,7 @@ def resolve_addon(call: Call) -> list[dict[str, Any]]:
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
     found = [row for row in queries.find_addons(call.text("addon", required=True), app) if _may_see(call, row.app)]
     if not found:
-        raise NotFoundError("Couldn't find that add-on.", hint="heroku addons lists them", resource="add_on")
+        raise NotFoundError("Couldn't find that add-on.", hint="list them with: heroku addons", resource="add_on")
     return [shapes_data.addon(row) for row in found]
 
 

@@ -101,14 +101,14 @@ def change_app(call: Call) -> dict[str, Any]:
 
 
 PERMISSIONS_HINT = (
-    "view is the role viewer, view and deploy developer, view, deploy and operate operator; or leave permissions out"
-    " and give a role"
+    "view: role viewer; view and deploy: developer; view, deploy and operate: operator; or omit permissions"
+    " and set a role"
 )
 PLACES = {"stack": shapes.STACK, "build_stack": shapes.STACK, "region": shapes.REGION}
 ABSENT = {
-    "space": "There are no private spaces: dynos of different apps never reach each other anyway.",
-    "team": "There are no teams: an app has an owner, and collaborators with roles.",
-    "organization": "There are no teams: an app has an owner, and collaborators with roles.",
+    "space": "Private spaces are not supported: dynos of different apps are always isolated.",
+    "team": "Teams are not supported: an app has an owner, and collaborators with roles.",
+    "organization": "Teams are not supported: an app has an owner, and collaborators with roles.",
 }
 
 
@@ -121,12 +121,12 @@ def _refuse_places(call: Call) -> None:
             what = "stack" if "stack" in name else "region"
             command = "apps:stacks" if what == "stack" else "regions"
             raise UserError(
-                f"There is no {what} {str(text)[:60]}: apps are on {row['name']}.",
-                hint=f"leave --{what} out; heroku {command} lists them",
+                f"Couldn't find {what} {str(text)[:60]}: apps are on {row['name']}.",
+                hint=f"omit --{what}; list them with: heroku {command}",
             )
     for name, text in ABSENT.items():
         if call.body.get(name):
-            raise UserError(text, hint="heroku access:add E-MAIL -a APP" if name != "space" else "leave --space out")
+            raise UserError(text, hint="heroku access:add E-MAIL -a APP" if name != "space" else "omit --space")
 
 
 def _pause_end(call: Call) -> datetime | None:
@@ -140,13 +140,13 @@ def _pause_end(call: Call) -> datetime | None:
         moment = datetime.min
     if moment.tzinfo is None or not call.text("deploy_paused"):
         raise UserError(
-            "deploy_paused_until must be a moment with its offset, beside deploy_paused, the reason.",
-            hint='as in "2026-11-27T17:00:00Z"',
+            "deploy_paused_until must be a time with a UTC offset, and requires deploy_paused, the reason.",
+            hint='for example "2026-11-27T17:00:00Z"',
         )
     if moment <= clock.now():
         raise UserError(
-            f"deploy_paused_until is over: {clock.heroku_time(moment)}.",
-            hint=f"it is {clock.heroku_time(clock.now())} now",
+            f"deploy_paused_until is in the past: {clock.heroku_time(moment)}.",
+            hint=f"the current time is {clock.heroku_time(clock.now())}",
         )
     return moment
 
@@ -217,7 +217,7 @@ def _wanted_role(call: Call) -> str:
     found = role_of_permissions(names)
     if not found or role not in ("", found):
         raise UserError(
-            f"No role gives just {', '.join(sorted(set(names)))}{f' and is {role}' if found else ''}.",
+            f"No role grants exactly {', '.join(sorted(set(names)))}{f' and is {role}' if found else ''}.",
             hint=PERMISSIONS_HINT,
         )
     return found

@@ -22,7 +22,7 @@ def _one(rows: list[dict[str, Any]], wanted: str, resource: str, field: str = "n
         names = ", ".join(str(row[field]) for row in rows)
         raise NotFoundError(
             f"Couldn't find that {resource.replace('_', ' ')}.",
-            hint=f"there is: {names}" if names else "",
+            hint=f"available: {names}" if names else "",
             resource=resource,
         )
     return found

@@ -48,9 +48,7 @@ def create_token(call: Call) -> Reply:
         raise UserError("checks must be a list of names.", hint='for example {"checks": ["ci/build"]}')
     own = [name for name in names if rules.key(name) in rules.BUILTIN]
     if own:
-        raise UserError(
-            f"Check {own[0]} is run by Greenroom itself and cannot be reported.", hint="choose another name"
-        )
+        raise UserError(f"Check {own[0]} is a built-in check and cannot be reported.", hint="choose another name")
     seconds = call.body.get("expires_in")
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9):
         raise UserError("expires_in must be a number of seconds above 0, or null.")

@@ -166,7 +166,7 @@ def start_test_run(call: Call) -> Reply:
     first app, with the pipeline's test config vars; the named commit's checks are unaffected.
     """
     if call.body.get("debug") is True:
-        raise UserError("A test run cannot be entered here: there is no ci:debug.", hint="heroku run bash -a APP")
+        raise UserError("ci:debug is not supported.", hint="heroku run bash -a APP")
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
     parent = queries.parent_app(pipeline)
     if parent is not None:
@@ -174,7 +174,7 @@ def start_test_run(call: Call) -> Reply:
     tarball = source_archives.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
     if tarball is None:
         raise UserError(
-            "source_blob_url must be a get_url of this installation: other addresses are not fetched.",
+            "source_blob_url must be a get_url of this installation: other URLs are not fetched.",
             hint="POST /sources, then PUT the archive",
         )
     row = test_runs.start(

@@ -24,7 +24,7 @@ from greenroom.router.drivers import certificates
 from greenroom.router.models import SniEndpoint
 
 OWN_CA = (
-    "It is signed by this installation's own CA: whoever trusts its ca.pem trusts it. For the public, add one of a"
+    "It is signed by this installation's own CA, and trusted by clients with its ca.pem. For the public, add one of a"
     " public CA: heroku certs:add CRT KEY"
 )
 
@@ -222,7 +222,7 @@ def add_endpoint(call: Call) -> Reply:
     text = (
         f"Served for {', '.join(hosts)}."
         if hosts
-        else f"No domain of {call.app.name} is for it yet: heroku domains:add {row.names[0]} -a {call.app.name}"
+        else f"No domain of {call.app.name} uses it yet: heroku domains:add {row.names[0]} -a {call.app.name}"
     )
     return Reply(_endpoint(row), 201, {"X-Heroku-Warning": text[:1000]})
 

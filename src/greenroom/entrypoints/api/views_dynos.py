@@ -95,9 +95,9 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
         )
     if snapshot is not None:
         name, app = snapshot.name, dyno.app.name
-        words.append(f"Snapshot {name} is taken first. To go back: greenroom pg:restore {name} -a {app}")
+        words.append(f"Snapshot {name} is taken first. To restore it: greenroom pg:restore {name} -a {app}")
     if held is not None and held.release_id == dyno.release_id:
-        words.append(f"v{version} is held: it goes live by itself when this migrates well.")
+        words.append(f"v{version} is on hold. It goes live automatically after this migration succeeds.")
     return {"X-Heroku-Warning": "  ".join(words)} if words else {}
 
 

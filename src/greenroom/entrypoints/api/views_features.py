@@ -37,25 +37,25 @@ FEATURES: dict[str, tuple[bool, str, str, str]] = {
         False,
         "beta",
         "Load and memory of each dyno in the log.",
-        "greenroom status and greenroom ps show what runs",
+        "see greenroom status and greenroom ps",
     ),
     "http-shorter-timeouts": (
         False,
         "general",
-        "The router gives up sooner.",
+        "A shorter timeout of the router.",
         "the router waits 30 seconds for the first byte, as Heroku's does",
     ),
     "spaces-dns-discovery": (
         False,
         "general",
         "Names for the dynos of a private space.",
-        "there are no private spaces, and dynos have no network between them",
+        "private spaces are not supported, and dynos cannot connect to each other",
     ),
 }
 """name -> (enabled, Heroku's state, description, alternative to the other setting)."""
 NAMESPACE = uuid.UUID("6d1f4a64-6a0d-4c52-9f39-2f3d3b8f5a10")
 INSTEAD = (
-    "apps are built by heroku/python alone; what other buildpacks add goes into bin/pre_compile and bin/post_compile"
+    "only heroku/python is supported; replace other buildpacks by bin/pre_compile and bin/post_compile"
     " (docs/reference/app-files.md)."
 )
 
@@ -84,7 +84,7 @@ def _named(call: Call) -> str:
     name = next((name for name in FEATURES if wanted in (name, str(uuid.uuid5(NAMESPACE, name)))), None)
     if name is None:
         raise NotFoundError(
-            f"There is no feature {wanted[:60]} here.", hint=f"heroku features -a {call.app.name}", resource="feature"
+            f"Couldn't find feature {wanted[:60]}.", hint=f"heroku features -a {call.app.name}", resource="feature"
         )
     return name
 
@@ -109,7 +109,7 @@ def switch_feature(call: Call) -> dict[str, Any]:
         raise UserError("enabled must be true or false.")
     on, _, text, instead = FEATURES[name]
     if wanted != on:
-        what = "is part of every deployment here and cannot be switched off" if on else "is not there"
+        what = "is always on and cannot be disabled" if on else "is not supported"
         raise UserError(f"{name} {what}.", hint=instead or text)
     return _feature(call, name)
 
@@ -118,7 +118,7 @@ def switch_feature(call: Call) -> dict[str, Any]:
 def account_feature(call: Call) -> None:
     """Always 404: the Heroku CLI requests it before the app's feature."""
     raise NotFoundError(
-        f"There is no account feature {call.params['feature'][:60]}.", hint="heroku labs -a APP", resource="feature"
+        f"Couldn't find account feature {call.params['feature'][:60]}.", hint="heroku labs -a APP", resource="feature"
     )
 
 
@@ -150,7 +150,7 @@ def set_buildpacks(call: Call) -> list[dict[str, Any]]:
     if others:
         raise UserError(f"The buildpack {others[0][:200]} cannot be used.", hint=INSTEAD)
     if len(updates) > 1:
-        raise UserError(f"{PYTHON} is needed once.", hint=f"heroku buildpacks -a {call.app.name}")
+        raise UserError(f"{PYTHON} must be given exactly once.", hint=f"heroku buildpacks -a {call.app.name}")
     app = change_settings(actor=call.actor, app=call.app, buildpack=PYTHON if updates else "")
     return _buildpacks(app.buildpack)
 
@@ -195,14 +195,14 @@ def registry(call: Call) -> list[dict[str, Any]]:
 def registry_versions(call: Call) -> list[dict[str, Any]]:
     """List the versions of the registry's single entry."""
     if call.params["name"] != PYTHON:
-        raise NotFoundError(f"{call.params['name'][:80]} is not here.", hint=INSTEAD, resource="buildpack")
+        raise NotFoundError(f"Couldn't find buildpack {call.params['name'][:80]}.", hint=INSTEAD, resource="buildpack")
     return [{**_registered(), "version": "v1", "status": "published", "error": None}]
 
 
 @route("GET", "/buildpacks/{name}/readme", "public", wide="name", returns="registry-readme")
 def registry_readme(call: Call) -> dict[str, str]:
     """A link to the documentation of the buildpack."""
-    return {"content": "Its behaviour stands in docs/reference/buildpack-conformance.md."}
+    return {"content": "Its behaviour is described in docs/reference/buildpack-conformance.md."}
 
 
 @route("GET", "/buildpacks/{name}", "public", wide="name", returns="registry-buildpack")
@@ -215,7 +215,7 @@ def registry_entry(call: Call) -> dict[str, Any]:
     if name == PYTHON:
         return _registered()
     if not re.fullmatch(r"[\w-]+/[\w-]+", name):
-        raise NotFoundError(f"{name[:80]} is no buildpack's name.", hint=INSTEAD, resource="buildpack")
+        raise NotFoundError(f"{name[:80]} is not a valid buildpack name.", hint=INSTEAD, resource="buildpack")
     return {
         **_registered(),
         "namespace": name.partition("/")[0],

@@ -149,7 +149,7 @@ def change_check_run(call: Call) -> dict[str, Any]:
     asked = Asked(call.body, "CheckRun")
     name = asked.text("name", 100)
     if name and rules.key(name) != rules.key(row.name):
-        asked.wrong("name", "a check run keeps its name")
+        asked.wrong("name", "the name of a check run cannot be changed")
     status, conclusion = asked.progress()
     words, annotations = asked.words(), asked.annotations()
     asked.done()

@@ -12,7 +12,7 @@ from greenroom.basics.clock import heroku_time
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
-NO_SSH = "Greenroom keeps SSH keys but has no SSH transport: git goes over HTTPS, with your API token."
+NO_SSH = "Greenroom stores SSH keys, but git over SSH is not supported: use HTTPS with your API token."
 
 
 def _own(call: Call) -> Account:

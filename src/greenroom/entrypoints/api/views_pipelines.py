@@ -70,7 +70,7 @@ def create_pipeline(call: Call) -> Reply:
     if isinstance(owner, dict) and (
         owner.get("type", "user") != "user" or owner.get("id", str(call.actor.account_id)) != str(call.actor.account_id)
     ):
-        raise UserError("A pipeline is owned by who makes it: there are no teams.", hint="leave owner out")
+        raise UserError("A pipeline is owned by its creator: teams are not supported.", hint="omit owner")
     return Reply(of_pipeline(actions.create(actor=call.actor, name=call.text("name", required=True))), 201)
 
 

@@ -10,8 +10,8 @@ from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.routing import Call, route
 
-NO_CLIENTS = "Greenroom is no OAuth provider for other programs."
-USE_TOKENS = "a token does it: heroku authorizations:create, or greenroom tokens:create"
+NO_CLIENTS = "Greenroom is not an OAuth provider."
+USE_TOKENS = "use an API token: heroku authorizations:create, or greenroom tokens:create"
 
 
 def _own(call: Call) -> Account:
@@ -20,7 +20,7 @@ def _own(call: Call) -> Account:
 
 def _change_password(call: Call, current: str) -> Account:
     if "global" not in call.actor.scopes:
-        raise UserError("A password is changed with a token of scope global.")
+        raise UserError("Changing the password requires a token of scope global.")
     return profile.change_password(
         actor=call.actor, account=_own(call), current=current, new=call.text("new_password", required=True)
     )
@@ -31,7 +31,9 @@ def update_account(call: Call) -> dict[str, Any]:
     """Change the name: {name}, or the password: {password, new_password}. The e-mail is fixed."""
     row = _own(call)
     if call.body.get("email") not in (None, row.email):
-        raise UserError("An account keeps its e-mail.", hint="greenroom accounts:create makes another one")
+        raise UserError(
+            "The e-mail of an account cannot be changed.", hint="create another account with: greenroom accounts:create"
+        )
     if call.body.get("new_password") is not None:
         row = _change_password(call, call.text("password"))
     if call.body.get("name") is not None:

@@ -125,7 +125,7 @@ def _changes(call: Call) -> dict[str, Any]:
 def _refuse_foreign(call: Call) -> None:
     wanted, app = call.text("repo"), _parent(call)
     if wanted and wanted not in (f"greenroom/{app.name}", app.name):
-        hint = f"leave repo out, or name greenroom/{app.name}"
+        hint = f"omit repo, or set it to greenroom/{app.name}"
         raise UserError(
             f"The repository of {call.pipeline.name} is that of {app.name}; {wanted[:100]!r} cannot be connected.",
             hint=hint,
@@ -159,10 +159,10 @@ def enable(call: Call) -> Reply:
     """Enable review apps: {repo, automatic_review_apps, destroy_stale_apps, stale_days, wait_for_ci, base_name}."""
     if ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists():
         hint = (
-            f"heroku reviewapps:enable -p {call.pipeline.name} --autodeploy changes how; so do --autodestroy and"
+            f"change them with: heroku reviewapps:enable -p {call.pipeline.name} --autodeploy, --autodestroy and"
             " --wait-for-ci"
         )
-        raise ConflictError(f"Review apps are enabled for {call.pipeline.name} already.", hint=hint)
+        raise ConflictError(f"Review apps are already enabled for {call.pipeline.name}.", hint=hint)
     return Reply(_config(review_apps.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call))), 201)
 
 
@@ -219,7 +219,7 @@ def create_review_app(call: Call) -> Reply:
     """
     if call.body.get("fork_repo_id") is not None or call.body.get("pr_number") is not None:
         raise UserError(
-            "There are no pull requests and forks here: a review app is of a branch of the pipeline's own repository."
+            "Pull requests and forks are not supported: a review app uses a branch of the pipeline's own repository."
         )
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
     authorise(call.actor, str(review_apps.parent_of(pipeline).pk), "view")
@@ -273,6 +273,6 @@ def review_app_of(call: Call) -> dict[str, Any]:
     row = ReviewApp.objects.filter(app=call.app).first()
     if row is None:
         raise NotFoundError(
-            f"{call.app.name} is no review app.", hint="heroku pipelines:info PIPELINE", resource="review_app"
+            f"{call.app.name} is not a review app.", hint="heroku pipelines:info PIPELINE", resource="review_app"
         )
     return _review_app(row)

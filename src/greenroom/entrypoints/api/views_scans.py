@@ -140,7 +140,9 @@ def ignore(call: Call) -> Reply:
     try:
         until = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UserError(f"until is no moment: {text[:40]!r}.", hint="for example 2026-12-31T18:00:00Z") from error
+        raise UserError(
+            f"until is not a valid time: {text[:40]!r}.", hint="for example 2026-12-31T18:00:00Z"
+        ) from error
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     fingerprint, reason = call.text("fingerprint", required=True), call.text("reason", required=True)
     row = policies.ignore(app=call.app, fingerprint=fingerprint, reason=reason, until=until, actor=call.actor)
@@ -170,7 +172,7 @@ def change_policy(call: Call) -> dict[str, Any]:
     two, stale = call.body.get("two_people"), call.body.get("stale_after")
     if unknown or not isinstance(two, bool | None) or isinstance(stale, bool) or not isinstance(stale, int | None):
         raise UserError(
-            f"{unknown[0][:60]} is not known."
+            f"Unknown key: {unknown[0][:60]}."
             if unknown
             else "two_people is true or false, stale_after a number of minutes."
         )

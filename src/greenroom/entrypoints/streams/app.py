@@ -241,7 +241,7 @@ class Stream:
         name = str(payload.get("file"))
         path = self.home / name
         if not SNAPSHOT.match(name) or not path.is_file():
-            raise NotFoundError("The snapshot is gone.", hint="heroku pg:backups")
+            raise NotFoundError("The snapshot no longer exists.", hint="heroku pg:backups")
         with await asyncio.to_thread(path.open, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             title = re.sub(r"[^\w.-]", "_", str(payload.get("name") or "snapshot.dump"))

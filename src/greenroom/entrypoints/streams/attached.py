@@ -68,7 +68,7 @@ class Meeting:
         self, engine: Engine, starts: Starts, connection: TlsConnection, payload: dict[str, Any], hello: Hello
     ) -> None:
         if not DYNO.match(str(payload.get("dyno"))):
-            raise NotFoundError("The reference names no dyno.")
+            raise NotFoundError("The reference contains no dyno.")
         self.engine, self.starts, self.dyno = engine, starts, str(payload["dyno"])
         self.connection = connection
         self.wants_marker = bool(payload.get("marker"))
@@ -120,8 +120,8 @@ class Meeting:
                 return await asyncio.to_thread(self.engine.attach, self.dyno)
             except (NotReadyError, NotWaitingError) as error:
                 if isinstance(error, NotWaitingError) or time.monotonic() > deadline:
-                    hint = "each link is good for one client"
-                    raise NotFoundError("The dyno waits for nobody.", hint=hint) from error
+                    hint = "each link is valid for one client"
+                    raise NotFoundError("The dyno does not wait for a client.", hint=hint) from error
                 await asyncio.sleep(0.02)
 
     async def _until_started(self) -> None:
@@ -143,9 +143,9 @@ class Meeting:
         try:
             found = await asyncio.to_thread(self.engine.attach, self.dyno, seen=self.hello.seen)
         except NotWaitingError as error:
-            raise NotFoundError("The dyno waits for nobody.", hint="it has ended") from error
+            raise NotFoundError("The dyno does not wait for a client.", hint="it has ended") from error
         except OutputGoneError as error:
-            raise OutputLostError("Output that the client has not seen is not kept any more.") from error
+            raise OutputLostError("Output that the client has not received is no longer available.") from error
         self._greeting = HELLO.rstrip() + f" {found.received}\r\n".encode()
         return found
 

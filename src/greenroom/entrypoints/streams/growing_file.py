@@ -17,7 +17,7 @@ def named(home: Path, name: str) -> Growing:
     path = home / name
     if TRANSCRIPT.match(name):
         return Growing(path, path.with_name(f"{path.name}.done"))
-    raise NotFoundError("There is no such output.", hint="ask for a new link")
+    raise NotFoundError("There is no such output.", hint="request a new link")
 
 
 class Growing:

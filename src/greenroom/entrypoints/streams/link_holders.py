@@ -77,7 +77,7 @@ class Holders:
         except (KeyError, TypeError):
             holder = None
         if holder is None or holder not in await self._ask({holder}):
-            raise NotFoundError("This link is not valid or has expired.", hint="ask for a new one")
+            raise NotFoundError("This link is not valid or has expired.", hint="request a new one")
         return holder
 
     @contextlib.contextmanager
@@ -98,7 +98,7 @@ class Holders:
             try:
                 await self._turn()
             except Exception as error:  # database unavailable: no connection is closed, and the check is repeated
-                log.warning("whether open links still hold could not be asked: %s", error)
+                log.warning("checking the holders of open links failed: %s", error)
 
     async def _turn(self) -> None:
         asked = Counter(holder for holder, _ in self._open.values())

@@ -125,10 +125,7 @@ async def _refusal(reader: asyncio.StreamReader) -> tuple[bytes, str] | None:
     if not HOSTS.match(match[1].decode().lower()):
         return (
             b"403 Forbidden",
-            (
-                "This proxy leads *.heroku.com to Greenroom and nothing anywhere else; keep other hosts out of it with"
-                " NO_PROXY."
-            ),
+            ("This proxy redirects *.heroku.com to Greenroom and accepts no other hosts; exclude those with NO_PROXY."),
         )
     return None
 

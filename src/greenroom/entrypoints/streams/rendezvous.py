@@ -146,7 +146,7 @@ class Hall:
             except TimeoutError:
                 return data
             if not piece:
-                raise ConnectionResetError("the client left without a word")
+                raise ConnectionResetError("the client disconnected without data")
             data += piece
         return data
 

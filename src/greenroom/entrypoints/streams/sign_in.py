@@ -32,7 +32,7 @@ async def respond(scope: dict[str, Any], receive: Any, send: Any, collect: Colle
     try:
         while not gone.done():
             if away.is_set():
-                text = "Too many commands wait to be signed in."
+                text = "Too many sign-ins are pending."
                 return await _answer(send, 503, {"id": "busy", "message": text, "error": text, "url": ""})
             try:
                 token = await collect(scope["path"].removeprefix(PREFIX), secret)

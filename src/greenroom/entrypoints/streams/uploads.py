@@ -48,7 +48,7 @@ class Gate:
         """
         draft = goal.with_name(f".{goal.name}.part")
         if draft in self.drafts:
-            raise UserError("Something is being uploaded to this link.", hint="POST /sources gives a new one")
+            raise UserError("An upload to this link is in progress.", hint="create a new one: POST /sources")
         self.drafts.add(draft)
         try:
             draft.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ async def _answer(send: Any, status: int, body: bytes = b"") -> None:
 async def _take(gate: Gate, token: str, scope: dict, receive: Any, send: Any) -> None:
     goal, holder = await gate.admit(token, source_archives.PUT)
     if goal.exists():
-        raise UserError("Something was uploaded to this link already.", hint="POST /sources gives a new one")
+        raise UserError("An archive was already uploaded to this link.", hint="create a new one: POST /sources")
     goal.parent.mkdir(mode=0o700, exist_ok=True)
     disk.guard(gate.home, "uploads")
     revoked = asyncio.Event()
@@ -98,7 +98,7 @@ async def _take(gate: Gate, token: str, scope: dict, receive: Any, send: Any) ->
             await asyncio.to_thread(os.link, draft, goal)
         except FileExistsError as error:
             raise UserError(
-                "Something was uploaded to this link already.", hint="POST /sources gives a new one"
+                "An archive was already uploaded to this link.", hint="create a new one: POST /sources"
             ) from error
     await _answer(send, 200)
 
@@ -110,12 +110,13 @@ async def _copy(home: Path, receive: Any, file: BinaryIO, revoked: asyncio.Event
         if message["type"] == "http.disconnect":
             return False
         if revoked.is_set():
-            raise NotFoundError("This link is not valid or has expired.", hint="ask for a new one")
+            raise NotFoundError("This link is not valid or has expired.", hint="request a new one")
         data = message.get("body", b"")
         size += len(data)
         if size > source_archives.MAX_BYTES:
             raise UserError(
-                f"A source may have {source_archives.MAX_BYTES // 1024**2} MB.", hint="leave out what need not be in it"
+                f"The archive is too large. Limit: {source_archives.MAX_BYTES // 1024**2} MB.",
+                hint="leave out unnecessary files",
             )
         if size - looked >= LOOK:
             looked = size

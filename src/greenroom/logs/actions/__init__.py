@@ -1,4 +1,4 @@
-"""Adds the platform's own lines to an app's log; what dynos print is written by the engine."""
+"""Adds the platform's lines to an app's log. The engine writes the output of dynos."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 
 def say(*, app: App, home: Path, process: str, text: str, source: str = "heroku") -> None:
-    """One line of the platform: ``heroku[web.1]: ...``, or with source ``app``: ``app[api]: ...``.
+    """Append a line of the platform: ``heroku[web.1]: ...``, or with source ``app``: ``app[api]: ...``.
 
-    Never fails its caller: what happened is in the rows, and a full disk must not stop a release.
+    Never fails the caller: the rows record the event, and a full disk must not stop a release.
     """
     try:
         logfile.append(str(home / app.log_folder), [(time.time(), source, process, text)])

@@ -1,6 +1,4 @@
-"""Writes log drains: where an app's lines are sent, and how far they were taken. A user and password of a URL are
-sealed.
-"""
+"""Writes log drains: the receivers of an app's log, and their progress. User and password of a URL are encrypted."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ SCHEMES = ("https", "http", "syslog+tls", "syslog")
 
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgoing.Network] = ()) -> LogDrain:
-    """A drain that begins with the next line. UserError for a URL that cannot be one, ConflictError for one that is
-    there.
-    """
+    """Create a drain, which starts with the next line. UserError for an invalid URL, ConflictError for a duplicate."""
     lock_app(app.pk)
     bare, secret = split_secret(url)
     _refuse(url, bare, allowed)
@@ -45,7 +41,7 @@ def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgo
     if app.log_drains.count() >= MOST:
         raise UserError(f"Drain limit of {app.name} reached ({MOST}).", hint=f"heroku drains:remove URL -a {app.name}")
     segment, offset = logfile.end(str(home / app.log_folder))
-    segment = segment or 1  # before its first line a log has no segment: it will be this one
+    segment = segment or 1  # an empty log has no segment yet; this will be the first
     row = LogDrain(app=app, url=bare, token=f"d.{ids.new_uuid()}", segment=segment, offset=offset)
     if secret:
         row.sealed = seal(data_key(app=app, home=home), secret.encode(), _place(row))
@@ -71,7 +67,7 @@ def _refuse(url: str, bare: str, allowed: Sequence[outgoing.Network]) -> None:
 
 
 def split_secret(url: str) -> tuple[str, str]:
-    """(the URL without user and password, ``user:password``); the secret is empty where there is none."""
+    """(the URL without user and password, ``user:password``); the second is empty if the URL has none."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -87,7 +83,7 @@ def _place(row: LogDrain) -> str:
 
 
 def authorization(row: LogDrain, home: Path) -> str:
-    """The Authorization header for the drain's receiver; empty where its URL had no user."""
+    """The Authorization header for the drain's receiver; empty if its URL has no user."""
     if row.sealed is None:
         return ""
     secret = unseal(data_key(app=row.app, home=home), bytes(row.sealed), _place(row))
@@ -96,7 +92,7 @@ def authorization(row: LogDrain, home: Path) -> str:
 
 @transaction.atomic
 def remove(*, actor: Actor, app: App, name: str) -> LogDrain:
-    """Send nothing more to the drain of that URL, token or id."""
+    """Remove the drain with that URL, token or id."""
     row = find(app, name)
     audit(actor=actor, action="drain.remove", app=app, detail={"host": urlsplit(row.url).hostname, "drain": row.token})
     LogDrain.objects.filter(pk=row.pk).delete()

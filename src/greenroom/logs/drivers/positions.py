@@ -1,7 +1,6 @@
-"""Finds the way in an app's log: where the last lines begin, where a reader who comes again goes on, and what was
-missed.
+"""Finds positions in an app's log: the start of the last lines, the position of a returning reader, and dropped lines.
 
-Django-free and bounded in memory whatever is asked for: it returns places and small pieces, never a whole log.
+Django-free, with bounded memory: returns positions and small chunks, never a whole log.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ if TYPE_CHECKING:
 
 PIECE = 65_536
 LOOKED_AT = 400_000
-"""Lines that a search for rare ones goes back at most; about 40 MB."""
+"""Maximum number of lines that a search for rare lines reads backwards; about 40 MB."""
 
 
-class _Found(Exception):  # noqa: N818 (no error: the way out of a search)
+class _Found(Exception):  # noqa: N818 (not an error: ends a search)
     pass
 
 
 class _Search:
-    """Is shown the log's lines from the newest on; knows where the ``count``-th wanted one begins."""
+    """Receives the log's lines from the newest on and finds the start of the ``count``-th wanted one."""
 
     def __init__(self, count: int, keep: Callable[[Line], bool], stop: Position) -> None:
         self.left, self.keep, self.stop = count, keep, stop
@@ -47,14 +46,14 @@ class _Search:
         return False
 
     def _leave(self, line: Line) -> None:
-        """The line that was looked at before this one begins where this one ends."""
+        """The line read before this one starts where this one ends."""
         same = line.after[0] == self.newer[0]
         self.newer = line.after if same else (self.newer[0], 0)
         raise _Found
 
 
 def start_of_last(folder: str, count: int, keep: Callable[[Line], bool]) -> tuple[Position, Position]:
-    """(where the last ``count`` lines that ``keep`` accepts begin, where the log ends now)."""
+    """(start of the last ``count`` lines that ``keep`` accepts, end of the log)."""
     stop = logfile.end(folder)
     if count <= 0:
         return stop, stop
@@ -67,8 +66,8 @@ def start_of_last(folder: str, count: int, keep: Callable[[Line], bool]) -> tupl
 
 
 def read_on(folder: str, position: Position, limit: int = PIECE) -> tuple[list[Line], Position]:
-    """The next whole lines and where to read on; a line of ``heroku[logplex]`` first when the log was rotated away from
-    under the reader.
+    """The next complete lines and the position after them. If rotation removed lines that were not read, the first line
+    is a notice of ``heroku[logplex]``.
     """
     lines, after = logfile.read_from(folder, position, limit)
     if lines and position != START and lines[0].after[0] != position[0]:
@@ -83,8 +82,8 @@ def _note(position: Position) -> Line:
 
 
 def resume(folder: str, text: str) -> Position | None:
-    """Where a reader goes on who names the last id that it saw; None when this log has no such place between two
-    lines.
+    """The position of a returning reader, from the last id that it received; None if the log has no line boundary
+    there.
     """
     place = read_place(text)
     numbers = logfile.segments(folder)
@@ -98,7 +97,7 @@ def resume(folder: str, text: str) -> Position | None:
 
 
 def between(folder: str, start: Position, stop: Position) -> Iterator[list[Line]]:
-    """The lines from one place to another, in pieces."""
+    """The lines between two positions, in chunks."""
     position = start
     while position < stop:
         lines, position = read_on(folder, position)
@@ -110,7 +109,7 @@ def between(folder: str, start: Position, stop: Position) -> Iterator[list[Line]
 def follow(
     folder: str, start: Position, wanted: Wanted, *, pause: float = 0.1, stop: Callable[[], bool] | None = None
 ) -> Iterator[Line]:
-    """Wanted lines from a place on, for ever or until ``stop()``; blocks between them."""
+    """Yield wanted lines from a position on, forever or until ``stop()``; blocks in between."""
     position = start
     while True:
         ending = stop is not None and stop()

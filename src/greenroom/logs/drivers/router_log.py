@@ -1,8 +1,7 @@
-"""Turns Caddy's access log into ``heroku[router]`` lines of the apps concerned, once each, across restarts and rolled
-files.
+"""Converts Caddy's access log to ``heroku[router]`` lines in the apps' logs, each exactly once, across restarts and
+rotation.
 
-``line_of`` is pure. The tail keeps its place by the first bytes of the file that it is in, because names and inodes are
-used again.
+``line_of`` is pure. The tail identifies a file by its first bytes, because names and inodes are reused.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ WITHOUT_DYNO = frozenset(["H01", "H10", "H14", "H80", "H81"])
 CLIENT_LEFT = 499
 READ = 262_144
 HEAD = 100
-"""Bytes at a file's beginning that tell it from all others: they hold the moment of its first entry."""
+"""Number of bytes at the start of a file that identify it: they contain the time of its first entry."""
 LOOK_BACK = 2_000
-"""Lines that are compared after a restart; one piece of READ bytes never holds more entries."""
+"""Number of lines to compare after a restart; a chunk of READ bytes never has more entries."""
 REMEMBER_SECONDS = 5.0
 LONGEST_FIELD = 2_000
 UPSTREAM = re.compile(r"run/router/(hosts/[a-z0-9_.-]+|[0-9a-f]{32})/[0-9]+\Z")
@@ -47,12 +46,12 @@ DYNO_IN_SOCKET = re.compile(r"-v[0-9]+-([A-Za-z0-9_-]+\.[0-9]+)-[0-9a-f]+\Z")
 
 
 def quoted(text: str) -> str:
-    """Somebody's text within double quotes, on one line; what is not printable becomes ``\\x0a`` or ``\\u2028``."""
+    """Untrusted text in double quotes, on one line; unprintable characters become ``\\x0a`` or ``\\u2028``."""
     return f'"{_plain(text, unsafe="")}"'
 
 
 def bare(text: str) -> str:
-    """Somebody's text as one word without quotes: neither blank nor ``=`` nor ``"`` can make it look like another
+    """Untrusted text as one unquoted word: spaces, ``=`` and ``"`` are escaped, so that it cannot imitate another
     field.
     """
     return _plain(text, unsafe=" =") or "-"
@@ -69,7 +68,7 @@ def _escaped(code: int) -> str:
 
 @dataclass(frozen=True)
 class Request:
-    """One entry: ``when`` in seconds, the ``host`` asked for, Heroku's ``code`` or '', the proxy's ``upstream`` or '',
+    """One entry: ``when`` in seconds, the requested ``host``, Heroku's ``code`` or '', the proxy's ``upstream`` or '',
     and the line.
     """
 
@@ -81,12 +80,12 @@ class Request:
     tail: str
 
     def text(self, dyno: str) -> str:
-        """The line's text, with the dyno that answered; '' when none did."""
+        """The line's text with the dyno that answered; '' if none did."""
         return f"{self.head} dyno={dyno} {self.tail}"
 
 
 def read_entry(entry: dict[str, Any]) -> Request:
-    """One entry of Caddy's access log. KeyError, TypeError, ValueError and AttributeError when it is none."""
+    """Parse an entry of Caddy's access log. KeyError, TypeError, ValueError or AttributeError if it is invalid."""
     request, status, milliseconds = entry["request"], int(entry["status"]), round(float(entry["duration"]) * 1000)
     code = _code((entry.get("resp_headers") or {}).get("Greenroom-Error"), status)
     first = f"at=error code={code} desc={quoted(DESCRIPTIONS.get(code, 'Error'))}" if code else "at=info"
@@ -119,14 +118,14 @@ def _code(header: Any, status: int) -> str:
 
 
 def line_of(entry: dict[str, Any], dyno: str = "web") -> tuple[float, str, str]:
-    """(seconds, host, text) of one access-log entry; the errors are those of ``read_entry``."""
+    """(seconds, host, text) of one access-log entry. Errors as ``read_entry``."""
     request = read_entry(entry)
     return request.when, request.host, request.text("" if request.code in WITHOUT_DYNO else dyno)
 
 
 @dataclass(frozen=True)
 class Place:
-    """How far the access log has been copied: the first bytes of the file, and the offset in it."""
+    """The copied part of the access log: the first bytes of the file, and the offset in it."""
 
     head: str = ""
     offset: int = 0
@@ -147,11 +146,10 @@ class RouterLogTail:
         self.dynos: dict[str, tuple[float, str]] = {}
 
     def turn(self) -> bool:
-        """Copy the next piece of what is new; True when there may be more at once.
+        """Copy the next chunk of new entries. True if there may be more.
 
-        The place is written after the lines. A process that dies in between leaves a piece of which nobody knows how
-        far it got:
-        the first piece of the next process is compared with what the logs hold already.
+        The position is written after the lines. If the process dies in between, the next process compares its first
+        chunk with the lines in the logs, to skip those that were already copied.
         """
         found = self._file()
         if found is None:
@@ -159,7 +157,7 @@ class RouterLogTail:
         path, head, start = found
         with path.open("rb") as handle:
             if _head(handle.read(HEAD)) != head:
-                return True  # rolled away this moment
+                return True  # rotated just now
             handle.seek(start)
             data = handle.read(READ)
         whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == READ else b"")
@@ -171,7 +169,7 @@ class RouterLogTail:
             return True
         return path != self.path and self._next(path)
 
-    # -- the place ----------------------------------------------------------------------------------------------------
+    # -- position ----------------------------------------------------------------------------------------------------
 
     def _recall(self) -> Place:
         try:
@@ -185,12 +183,12 @@ class RouterLogTail:
         self.place = place
 
     def _rolled(self) -> list[Path]:
-        """What Caddy has rolled away, oldest first: its names hold the moment."""
+        """The rotated files, oldest first: their names contain the time."""
         return sorted(self.path.parent.glob("access-*.log"))
 
     def _file(self) -> tuple[Path, str, int] | None:
-        """(file, its head, offset) where to read on; when the place has been rolled out of existence, the oldest file's
-        beginning.
+        """(file, its head, offset) of the position; the start of the oldest file if the position's file no longer
+        exists.
         """
         current = self._head_of(self.path)
         if current and current == self.place.head:
@@ -203,7 +201,7 @@ class RouterLogTail:
         return (*heads[0], 0) if heads else None
 
     def _next(self, path: Path) -> bool:
-        """Go on with the file after this one, which is complete."""
+        """Continue with the file after this one, which is complete."""
         for later in [*self._rolled(), self.path]:
             head = self._head_of(later) if later == self.path or later > path else ""
             if head:
@@ -212,7 +210,7 @@ class RouterLogTail:
         return False
 
     def _head_of(self, path: Path) -> str:
-        """'' as long as the file has not got a whole head."""
+        """The head of the file; '' while the file is shorter than a head."""
         try:
             with path.open("rb") as handle:
                 return _head(handle.read(HEAD))
@@ -243,10 +241,10 @@ class RouterLogTail:
                 records = [record for record in records if _first_line(record) not in there]
             logfile.append(str(place), records)
         except OSError as error:
-            log.warning("%d router lines are lost: %s", len(records), error)
+            log.warning("%d router lines were lost: %s", len(records), error)
 
     def _folder(self, host: str) -> str | None:
-        """Remembered for some seconds: a flood of requests is not a flood of queries."""
+        """The app's log folder, cached for some seconds, so that many requests do not cause many queries."""
         moment, folder = self.known.get(host, (0.0, None))
         if not moment or time.monotonic() - moment > REMEMBER_SECONDS:
             if len(self.known) > 1000:
@@ -256,8 +254,8 @@ class RouterLogTail:
         return folder
 
     def _dyno(self, request: Request, folder: str) -> str:
-        """The dyno that answered: where the slot leads that the proxy names, or where all slots of the app lead; else
-        its type.
+        """The dyno that answered: the target of the proxy's slot, or of all slots of the app if they agree; else
+        ``web``.
         """
         if request.code in WITHOUT_DYNO:
             return ""
@@ -278,7 +276,7 @@ def _head(data: bytes) -> str:
 
 
 def _dyno_behind(slot: Path) -> str:
-    """``web.1`` of a slot that leads to ``.../a1-v4-web.1-603f9927``; '' when it leads nowhere."""
+    """``web.1`` for a slot that points to ``.../a1-v4-web.1-603f9927``; '' if it points nowhere."""
     try:
         match = DYNO_IN_SOCKET.search(os.readlink(slot))
     except OSError:

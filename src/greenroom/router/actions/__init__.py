@@ -1,4 +1,4 @@
-"""Writes routes: the row first, then what is on disk."""
+"""Writes routes: the row first, then the files on disk."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from greenroom.router.rules import Target, target
 
 
 def switch_to(*, app: App, release: Release | None, target: Target, home: Path) -> bool:
-    """Route the app's requests to the target; True when it has changed. For the same target, only repairs the disk."""
+    """Route the app's requests to the target; True if it has changed. For the same target, only repairs the disk."""
     changed = _record(app, release, target)
     switch.apply(home, app.id.hex, target, app.name)
     return changed
 
 
 def reroute(*, app: App, home: Path) -> bool:
-    """Update the app's route from its rows; True when it has changed. A roll-out on trial gets the traffic."""
+    """Update the app's route from its rows; True if it has changed. A roll-out on trial gets the traffic."""
     live = dynos.watched(app) or dynos.live(app)
     return switch_to(
         app=app, release=live.release if live else None, target=target(queries.facts(app, live)), home=home
@@ -53,7 +53,7 @@ LOOK = 5.0
 
 
 def lead_hosts(*, home: Path) -> bool:
-    """Route each host name to its app; True when something has changed. Checks the disk after changes of rows, and
+    """Route each host name to its app; True if something has changed. Checks the disk after changes of rows, and
     periodically.
     """
     sites, now = queries.sites(), clock.monotonic()
@@ -71,7 +71,7 @@ def repair(*, app: App, target: Target, home: Path) -> None:
 
 
 def render(*, home: Path, installation: dict[str, Any]) -> bool:
-    """Load the configuration into Caddy if it has changed; True when it was loaded."""
+    """Load the configuration into Caddy if it has changed; True if it was loaded."""
     rows = queries.served()
     served = [caddy.Served(queries.tag(row), hosts) for row, hosts in rows]
     wanted = caddy.render(installation, served)

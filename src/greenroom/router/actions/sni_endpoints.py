@@ -26,7 +26,7 @@ MOST = 50
 
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpoint:
-    """Add a certificate and assign the domains to it that it covers and that have none. UserError."""
+    """Add a certificate and assign it to the domains that it covers and that have none. UserError."""
     app = lock_app(app.pk)
     if app.sni_endpoints.count() >= MOST:
         raise UserError(
@@ -45,7 +45,7 @@ def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpo
 
 @transaction.atomic
 def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: str) -> SniEndpoint:
-    """Replace chain and key of a certificate. UserError when it would no longer cover one of its domains."""
+    """Replace chain and key of a certificate. UserError if it would no longer cover one of its domains."""
     app = lock_app(app.pk)
     row = find(app, name)
     if row.issued:
@@ -90,7 +90,7 @@ def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
 
 @transaction.atomic
 def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
-    """Assign a certificate to the domain, or none. UserError when it does not cover the domain, NotFoundError when the
+    """Assign a certificate to the domain, or none. UserError if it does not cover the domain, NotFoundError if the
     domain no longer exists.
     """
     app = lock_app(app.pk)
@@ -122,7 +122,9 @@ def settle(*, app: App) -> None:
 
 @transaction.atomic
 def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = False) -> App:
-    """Turn automatic certificates of the app on or off. ``again``: issue a new one although the old one is valid."""
+    """Turn automatic certificates of the app on or off. ``again``: issue a new one although the present one is
+    valid.
+    """
     app = lock_app(app.pk)
     if app.acm != on:
         switch_certificates(app=app, on=on)
@@ -136,7 +138,7 @@ def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = Fa
 
 @transaction.atomic
 def renew(*, app: App, home: Path) -> SniEndpoint | None:
-    """Issue the app's automatic certificate when its domains have changed or it expires soon; None when it is up to
+    """Issue the app's automatic certificate if its domains have changed or it expires soon; None if it is up to
     date.
     """
     app = lock_app(app.pk)
@@ -158,8 +160,8 @@ def renew(*, app: App, home: Path) -> SniEndpoint | None:
 
 
 def _own_name(app: App) -> str:
-    """The name of a new certificate of our own. Another app may have had this app's name before it was renamed, and its
-    certificate has it still.
+    """The name of a new certificate of our own. The certificate of another app, which had this app's name before a
+    rename, may already use the obvious name.
     """
     name = f"greenroom-ca-{app.name}"
     return f"{name}-{app.pk.hex[:8]}" if SniEndpoint.objects.filter(name=name).exists() else name

@@ -29,14 +29,14 @@ OWN_PAGES = {
 
 @dataclass(frozen=True)
 class Served:
-    """A certificate as Caddy knows it: a tag that changes with it, and the host names that it serves."""
+    """A certificate for Caddy: its tag, which changes with it, and its host names."""
 
     tag: str
     hosts: tuple[str, ...]
 
 
 def render(installation: dict[str, Any], served: Sequence[Served] = ()) -> dict[str, Any]:
-    """The configuration as Caddy's JSON, without the private keys of ``served``. It names no app."""
+    """Caddy's configuration as JSON, without the private keys of ``served``. It contains no app names."""
     server = {
         "errors": caddy_routes.errors(),
         "automatic_https": {"disable": True},
@@ -75,7 +75,7 @@ def _policy(row: Served) -> dict[str, Any]:
 
 
 def with_keys(config: dict[str, Any], pairs: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
-    """The configuration that Caddy is given: with (tag, chain, key) of each certificate. It is never written to
+    """The configuration with the (tag, chain, key) of each certificate, to send to Caddy. It is never written to
     disk.
     """
     loaded = [{"certificate": chain, "key": key, "tags": [tag]} for tag, chain, key in pairs]
@@ -101,7 +101,7 @@ def _logging() -> dict[str, Any]:
 
 
 def write_pages(home: Path) -> None:
-    """The pages that do not belong to one app."""
+    """Write the pages that belong to no app."""
     folder = home / "caddy" / "pages"
     folder.mkdir(parents=True, exist_ok=True)
     for name, (code, what) in OWN_PAGES.items():
@@ -109,8 +109,8 @@ def write_pages(home: Path) -> None:
 
 
 def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str]] = ()) -> None:
-    """Give Caddy the configuration with the keys, and keep it without them for its next start. PlatformError when Caddy
-    refuses or does not answer.
+    """Load the configuration with the keys into Caddy, and store it without them for Caddy's next start. PlatformError
+    if Caddy rejects it or does not answer.
     """
     given = json.dumps(with_keys(config, pairs) if pairs else config, sort_keys=True).encode()
     status, text = _ask(home, "POST", "/load", given)
@@ -120,7 +120,7 @@ def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str
 
 
 def tags(home: Path) -> set[str]:
-    """The certificates whose keys Caddy has in memory; none after a restart of Caddy."""
+    """The tags of the certificates whose keys Caddy has in memory; none after a restart of Caddy."""
     status, text = _ask(home, "GET", "/config/apps/tls/certificates/load_pem", b"")
     rows = json.loads(text) if status == 200 else None
     return {tag for row in rows or [] for tag in row.get("tags", [])}

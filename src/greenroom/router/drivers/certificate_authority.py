@@ -19,7 +19,7 @@ RENEW = timedelta(days=30)
 
 
 def issue(*, home: Path, names: Sequence[str], now: datetime) -> tuple[str, str]:
-    """(chain, key) as PEM for the host names. PlatformError when the CA of this installation cannot be read."""
+    """(chain, key) as PEM for the host names. PlatformError if the installation's CA cannot be read."""
     try:
         ca_text = (home / "keys" / "ca.pem").read_bytes()
         ca_key = load_pem_private_key((home / "keys" / "ca.key").read_bytes(), None)

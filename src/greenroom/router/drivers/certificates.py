@@ -30,9 +30,7 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 @dataclass(frozen=True)
 class Judged:
-    """A chain and key that belong together. names: the host names it is for, wildcards as they stand; chain, key: as
-    normal PEM.
-    """
+    """A matching chain and key. names: its host names, including wildcards; chain, key: normalised PEM."""
 
     chain: str
     key: bytes
@@ -41,7 +39,7 @@ class Judged:
 
 
 def judge(*, chain: str, key: str, now: datetime) -> Judged:
-    """The chain (leaf first) and key of two PEM texts. UserError that says which of them is wrong, and how."""
+    """The chain (leaf first) and key of two PEM texts. UserError with the text that is invalid, and the reason."""
     certificates = _chain(chain)
     private = _key(key)
     leaf = certificates[0]
@@ -183,13 +181,13 @@ def names_of(row: x509.Certificate) -> tuple[str, ...]:
 
 
 def covers(names: Sequence[str], hostname: str) -> bool:
-    """Whether one of a certificate's names is good for the host name; a star stands for one label."""
+    """Whether one of a certificate's names matches the host name; ``*`` matches one label."""
     parent = hostname.partition(".")[2]
     return any(name in (hostname, f"*.{parent}") for name in names)
 
 
 def described(chain: str) -> dict[str, object]:
-    """Issuer, subject and dates of a chain's first certificate; self_signed: whether it issued itself."""
+    """Issuer, subject and dates of a chain's first certificate; self_signed: whether it is self-signed."""
     leaf = x509.load_pem_x509_certificates(chain.encode())[0]
     return {
         "issuer": _name(leaf.issuer),

@@ -29,8 +29,8 @@ def apply(home: Path, folder: str, target: Target, app: str) -> None:
 
 
 def lead_hosts(home: Path, sites: Mapping[str, str]) -> bool:
-    """Make each host name lead to its app's folder, and no other; True when that was a change. A wildcard's ``*`` is
-    written ``_``.
+    """Link each host name to its app's folder, and remove all other links; True if anything has changed. A wildcard's
+    ``*`` is written ``_``.
     """
     place = home / HOSTS
     place.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -45,9 +45,7 @@ def lead_hosts(home: Path, sites: Mapping[str, str]) -> bool:
 
 
 def folder_of(home: Path, host: str) -> str | None:
-    """The folder of the app that a host name leads to (its id in hex), by its own name or a wildcard's; None when there
-    is none.
-    """
+    """The app's folder (its id in hex) for a host name or a wildcard that covers it; None if there is none."""
     name = host.lower().rstrip(".")
     if not HOST.match(name):
         return None

@@ -54,7 +54,7 @@ FIRST_STATES = {
     "refused": "refused",
     "failed": "failed",
 }
-"""State of the newest delivery -> the variant of H81, as long as no release has been live."""
+"""State of the newest delivery -> the variant of H81, until the first release is live."""
 
 SLOTS = MAX_WEB
 CRASHES_UNTIL_PAGE = 2
@@ -62,7 +62,7 @@ CRASHES_UNTIL_PAGE = 2
 
 @dataclass(frozen=True)
 class Web:
-    """A web dyno of the live release: its socket, whether it answers, and how often it crashed in a row."""
+    """A web dyno of the live release: its socket, whether it answers, and the number of consecutive crashes."""
 
     socket: str
     healthy: bool
@@ -112,5 +112,5 @@ def target(facts: Facts) -> Target:
 
 
 def slots(sockets: Sequence[str], count: int = SLOTS) -> list[str]:
-    """Which socket each fixed slot of the proxy leads to: 12 divides evenly by 1, 2, 3, 4 and 6 dynos."""
+    """The socket of each fixed slot of the proxy: 12 divides evenly by 1, 2, 3, 4 and 6 dynos."""
     return [sockets[i % len(sockets)] for i in range(count)]

@@ -1,9 +1,7 @@
-"""Caddy's routes: one set for all apps. Which app a request is for, and which dyno, is looked up on disk at each
-request.
+"""Caddy's routes: one set for all apps. The app and the dyno of a request are looked up on disk at each request.
 
-Pure: a function of the installation's ports. A host name leads to an app by a symlink in ``run/router/hosts``
-(``switch`` makes them), so that
-an app or a domain that comes or goes changes no configuration and cuts no connection.
+Pure: a function of the installation's ports. A host name leads to an app by a symlink in ``run/router/hosts`` (created
+by ``switch``), so that adding or removing an app or a domain changes no configuration and closes no connection.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from greenroom.router.rules import PAGES, SLOTS
 HOLD = "10s"
 FIRST_BYTE = "30s"
 STREAMS_OUTLIVE = "24h"
-"""Websockets stay open so long when the configuration does change, for a certificate."""
+"""Time that websockets stay open after a configuration change, which only a certificate causes."""
 
 SPOOFED = (
     "X-Forwarded-*",
@@ -45,12 +43,12 @@ SPOOFED = (
     "X-Rewrite-Url",
     "X-Script-Name",
 )
-"""Headers by which proxies tell apps about a request: a client's own never reach an app. ``*_*``: WSGI cannot tell
-``_`` from ``-``.
+"""Headers in which proxies describe a request to apps; removed from a client's request. ``*_*``: WSGI cannot
+distinguish ``_`` from ``-``.
 """
 
 REQUEST_ID = "^[A-Za-z0-9+/=-]{20,200}$"
-"""A client's own X-Request-Id that is kept, as on Heroku."""
+"""The format of a client's X-Request-Id that is kept, as on Heroku."""
 
 HOST = "X-Greenroom-Host"
 
@@ -82,7 +80,7 @@ def errors() -> dict[str, Any]:
 
 
 def headers(code: str) -> dict[str, Any]:
-    """The headers of a page of the router's own."""
+    """The headers of the router's own pages."""
     sets = {
         "Greenroom-Error": [code],
         "Cache-Control": ["no-store"],
@@ -93,7 +91,7 @@ def headers(code: str) -> dict[str, Any]:
 
 
 def page(name: str, status: str, root: str = "caddy/pages") -> dict[str, Any]:
-    """A file as the answer."""
+    """Respond with a file."""
     inner = [
         {"handle": [{"handler": "rewrite", "method": "GET", "uri": f"/{name}"}]},
         {"handle": [{"handler": "file_server", "root": root, "status_code": status}]},
@@ -113,11 +111,11 @@ def _request_id() -> list[dict[str, Any]]:
 
 
 def _host() -> list[dict[str, Any]]:
-    """The host name in lower case as ``host``, and ``any``, the name of the wildcard that covers it: ``_.example.com``
-    for a.example.com.
+    """Set ``host`` to the host name in lower case, and ``any`` to the wildcard that covers it: ``_.example.com`` for
+    a.example.com.
 
-    Caddy has no function for lower case: a header is replaced letter by letter, for the rare client that sends
-    capitals.
+    Caddy has no lower-case function: for the rare client that sends capitals, letters are replaced one by one in a
+    header.
     """
     lower = [{"search": letter, "replace": letter.lower()} for letter in string.ascii_uppercase]
     small = [
@@ -152,7 +150,7 @@ def _matches(variable: str, name: str, pattern: str) -> dict[str, Any]:
 
 
 def _site(http: int, https: int, *, secure: bool) -> dict[str, Any]:
-    """The requests of all apps. A host name that could leave the folder of links matches nothing."""
+    """The route of all apps' requests. A host name that could leave the folder of links matches nothing."""
     known = {"file": {"root": "run/router", "try_files": ["/hosts/{http.vars.host}/", "/hosts/{http.vars.any}/"]}}
     inner = {
         "handler": "subroute",
@@ -181,7 +179,7 @@ def _logged(key: str, value: str) -> dict[str, Any]:
 
 
 def _when_file(code: str) -> dict[str, Any]:
-    """While ``<code>.html`` lies in the app's folder, it is the answer; looked up at each request, so no reload is
+    """Respond with ``<code>.html`` while that file is in the app's folder. Looked up at each request, so no reload is
     needed.
     """
     match = {"file": {"root": "{http.vars.site}", "try_files": [f"/{code}.html"]}}
@@ -193,10 +191,9 @@ def _when_file(code: str) -> dict[str, Any]:
 
 
 def _own_ports(http: int, https: int, *, secure: bool) -> list[dict[str, Any]]:
-    """Redirects between http and https lead to the port where that is spoken, and no browser is told to speak TLS on
-    the other one.
+    """Redirect between http and https to the installation's own ports, and send no browser HSTS for the other port.
 
-    Only for clients that named this router's own port: who comes by another way (a proxy, a tunnel) sees other ports.
+    Only for clients that used this router's own port: those behind a proxy or a tunnel see other ports.
     """
     if (http, https) == (80, 443):
         return []
@@ -221,7 +218,9 @@ def _at(scheme: str, port: int, usual: int) -> str:
 
 
 def _proxy() -> dict[str, Any]:
-    """Fixed slots: which dyno a slot leads to is a symlink, changed by ``switch`` without Caddy knowing."""
+    """The proxy to fixed slots. A slot is a symlink to a dyno's socket, changed by ``switch`` without a reload of
+    Caddy.
+    """
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"unix/{{http.vars.site}}{slot}"} for slot in range(SLOTS)],

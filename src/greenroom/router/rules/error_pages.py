@@ -1,4 +1,4 @@
-"""The error pages for visitors when no dyno can answer: static files without scripts."""
+"""Error pages for visitors if no dyno can answer: static files without scripts."""
 
 from __future__ import annotations
 

@@ -38,9 +38,7 @@ def add(
     """A webhook and its signing secret, which is shown only once; random by default. UserError for invalid settings."""
     lock_app(app.pk)
     if app.webhooks.count() >= MAX_WEBHOOKS:
-        raise UserError(
-            f"{app.name} has {MAX_WEBHOOKS} webhooks, and more are not possible.", hint="heroku webhooks:remove ID"
-        )
+        raise UserError(f"Webhook limit of {app.name} reached ({MAX_WEBHOOKS}).", hint="heroku webhooks:remove ID")
     plain = secret or new_secret()
     row = Webhook(app=app)
     _fill(row, home, allowed, url=url, include=include, level=level, secret=plain, authorization=authorization)

@@ -62,7 +62,7 @@ def catch_up(*, home: Path) -> list[Addon]:
                 build(addon=addon, home=home)
             done.append(addon)
         except (GreenroomError, psycopg.Error) as error:
-            log.warning("%s has not got its roles yet: %s", addon.name, error)
+            log.warning("%s: creating its roles failed, will retry: %s", addon.name, error)
     return done
 
 

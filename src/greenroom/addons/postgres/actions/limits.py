@@ -53,9 +53,9 @@ def _left(owner: Account, before: int) -> int:
     limit = rules.share(whole - taken)
     if not limit:
         raise ConflictError(
-            f"The PostgreSQL server has no connections left for another database: {taken} of {whole} are given out.",
+            f"The PostgreSQL server has no connections left for another database: {taken} of {whole} are reserved.",
             hint=(
-                "destroy a database that nobody needs (greenroom addons -a APP); the operator can raise"
+                "destroy an unused database (greenroom addons -a APP); the operator can raise"
                 " GREENROOM_POSTGRES_CONNECTIONS (max_connections of an external server) and restart"
             ),
         )
@@ -66,9 +66,9 @@ def _left(owner: Account, before: int) -> int:
     mine = rules.share(most - used)
     if not mine:
         raise ConflictError(
-            f"The databases of {owner.email} have all connections that one account may have: {used} of {most}.",
+            f"The account {owner.email} has reached its limit of database connections: {used} of {most}.",
             hint=(
-                "destroy a database that nobody needs (greenroom addons -a APP); "
+                "destroy an unused database (greenroom addons -a APP); "
                 "the operator can raise GREENROOM_ACCOUNT_CONNECTIONS"
             ),
         )
@@ -164,7 +164,7 @@ def _grow(addon: Addon) -> None:
 
 def _tell(addon: Addon, home: Path, size: int, quota: int) -> None:
     over = addon.data["over"]
-    facts = f"{addon.name} has {size / 1e6:.0f} MB of the {quota / 1e6:.0f} MB that a database may have"
+    facts = f"{addon.name} has {size / 1e6:.0f} MB; the limit is {quota / 1e6:.0f} MB"
     text = {
         "": f"{facts}: the app can write again.",
         "full": (
@@ -173,7 +173,7 @@ def _tell(addon: Addon, home: Path, size: int, quota: int) -> None:
             " GREENROOM_DATABASE_MB."
         ),
         "closed": (
-            f"{facts}: the app may not connect until it is smaller. Empty it with `heroku pg:reset` or restore a"
+            f"{facts}: the app cannot connect until it is smaller. Empty it with `heroku pg:reset` or restore a"
             " snapshot with `greenroom pg:restore`; or ask the operator to raise GREENROOM_DATABASE_MB."
         ),
     }[over]

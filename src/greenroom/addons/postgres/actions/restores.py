@@ -61,7 +61,7 @@ def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_versio
         raise ConflictError(f"{snapshot.name} cannot be restored: it is {snapshot.state}.")
     if Restore.objects.filter(addon=addon, finished_at=None).exists():
         raise ConflictError(
-            f"{addon.name} is being restored already.", hint=f"greenroom pg:snapshots -a {addon.app.name}"
+            f"{addon.name} is already being restored.", hint=f"greenroom pg:snapshots -a {addon.app.name}"
         )
     row = Restore.objects.create(
         addon=addon,

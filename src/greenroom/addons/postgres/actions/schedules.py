@@ -16,9 +16,9 @@ from greenroom.basics.errors import NotFoundError, UserError
 def schedule(*, actor: Actor, addon: Addon, hour: int, timezone: str, name: str) -> Schedule:
     """Schedule a daily snapshot at that hour (0..23) of the time zone. Replaces the database's earlier schedule."""
     if not 0 <= hour <= 23:
-        raise UserError(f"Hour {hour} does not exist.", hint="hours are 0 to 23")
+        raise UserError(f"Invalid hour: {hour}.", hint="hours are 0 to 23")
     if rules.zone(timezone) is None:
-        raise UserError(f"Time zone {timezone[:60]!r} is not known.", hint="use a name like Europe/London, or UTC")
+        raise UserError(f"Unknown time zone: {timezone[:60]!r}.", hint="use a name like Europe/London, or UTC")
     facts = {"hour": hour, "timezone": timezone, "name": name[:80], "by": actor.email}
     row, made = Schedule.objects.update_or_create(addon=addon, defaults=facts)
     if made and (day := rules.due(hour=hour, timezone=timezone, last_day=None, now=clock.now())):

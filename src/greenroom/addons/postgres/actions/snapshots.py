@@ -68,7 +68,7 @@ def ask(
     """
     if kind != "before_migrate" and Snapshot.objects.filter(addon=addon, state="wanted").exists():
         raise ConflictError(
-            f"A snapshot of {addon.name} is waiting to be made already.",
+            f"A snapshot of {addon.name} is already requested.",
             hint=f"greenroom pg:snapshots -a {addon.app.name}",
         )
     return _record(actor, addon, kind, reason, pinned, release_version, key=uuid.uuid4(), state="wanted")
@@ -89,7 +89,7 @@ def _record(
     actor: Actor, addon: Addon, kind: str, reason: str, pinned: bool, version: int | None, *, key: uuid.UUID, state: str
 ) -> Snapshot:
     if kind not in rules.KINDS:
-        raise UserError(f"Snapshots of kind {kind[:40]!r} do not exist.", hint=f"kinds are {', '.join(rules.KINDS)}")
+        raise UserError(f"Unknown snapshot kind: {kind[:40]!r}.", hint=f"kinds are {', '.join(rules.KINDS)}")
     row = Snapshot.objects.create(
         id=key,
         addon=addon,
@@ -221,7 +221,7 @@ def sweep(*, home: Path) -> None:
             if mine and Snapshot.objects.filter(pk=row.pk, state="running").exists():
                 for name in (row.file, row.file + ".part"):
                     (home / name).unlink(missing_ok=True)
-                _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was made.")
+                _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was being taken.")
     for row in Snapshot.objects.filter(state="deleting"):
         guard.run(row.pk, f"snapshot {row.name}", partial(_remove, row, home))
     _retain(home)

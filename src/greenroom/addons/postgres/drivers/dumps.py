@@ -86,7 +86,7 @@ def dump(
     with server.connect() as connection:
         role, facts = server.tenant(connection, database), server.facts(connection, database)
     if role is None or facts is None:
-        raise NotFoundError(f"There is no database {database} that an app uses.", resource="add_on")
+        raise NotFoundError(f"There is no app database {database}.", resource="add_on")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     preflight(size=facts.bytes, folder=target.parent)
     half = target.with_name(target.name + ".part")
@@ -235,7 +235,7 @@ def _run(
         raise PlatformError(f"{program} cannot be started: {error.strerror}.", hint="greenroom doctor") from error
     if result.timed_out:
         raise PlatformError(
-            f"{program} of {database} was not done in time and was ended.", hint="try again at a quieter hour"
+            f"{program} of {database} timed out and was stopped.", hint="try again when the database is less busy"
         )
     if result.code:
         lines = result.err.decode(errors="replace").strip().splitlines()
@@ -255,10 +255,10 @@ def _locked(program: str, guest: server.Guest, database: str) -> PlatformError:
             " database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER"
             " BY 1, 2 LIMIT 5"
         ).fetchall()
-    held = ", ".join(f"{table} (by process {pid})" for table, pid in rows) or "it is free again now"
+    held = ", ".join(f"{table} (by process {pid})" for table, pid in rows) or "it has been unlocked since"
     return PlatformError(
-        f"{program} of {database} waited {LOCK_WAIT} s for a table that another transaction holds locked: {held}.",
-        hint="try again when that transaction is over; greenroom ps lists what runs",
+        f"{program} of {database} waited {LOCK_WAIT} s for a table that another transaction has locked: {held}.",
+        hint="try again when that transaction has ended; list dynos with: greenroom ps",
     )
 
 

@@ -298,7 +298,7 @@ def exchange(*, current: str, new: str, kept: str) -> None:
                     connection.execute(rename.format(sql.Identifier(current), sql.Identifier(kept)))
                     connection.execute(rename.format(sql.Identifier(new), sql.Identifier(current)))
     except psycopg.Error as error:
-        raise PlatformError(f"The databases could not be exchanged: {error}", hint="try again") from error
+        raise PlatformError(f"The databases could not be swapped: {error}", hint="try again") from error
     finally:
         over.set()
         usher.join()

@@ -1,6 +1,6 @@
-"""Optional scanners: one folder each, with what its tool is, which files it reads, and how it is asked and understood.
+"""Optional scanners: one package each, with its tool, the files that it reads, and the parser of its report.
 
-The control plane reads ``name``, ``requirement`` and ``network`` of a scanner; all else happens in the dyno. Standard
+The control plane reads ``name``, ``requirement`` and ``network`` of a scanner; all else runs in the dyno. Standard
 library only.
 """
 

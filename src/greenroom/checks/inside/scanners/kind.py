@@ -1,6 +1,4 @@
-"""What an optional scanner is, and the few things that all of them need: to call a tool with a clean environment, to
-read its JSON.
-"""
+"""The contract of an optional scanner, and shared helpers: running a tool in a clean environment, parsing its JSON."""
 
 from __future__ import annotations
 
@@ -13,16 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SECONDS = 240
-"""How long one call of a tool may take; the dyno has its own limit above."""
+"""Timeout of one call of a tool, in seconds; the dyno has a higher one."""
 
 
 class ScanError(Exception):
-    """The scan could not be completed; the text says why, for the pusher."""
+    """The scan could not be completed; the text has the reason, for the pusher."""
 
 
 @dataclass(frozen=True)
 class Raw:
-    """One finding as a tool gives it. path: relative to the tree; severity: 1 critical, 2 potential bug, 3 minor, 4
+    """One finding as reported by a tool. path: relative to the tree; severity: 1 critical, 2 potential bug, 3 minor, 4
     recommendation.
     """
 
@@ -36,7 +34,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Sources:
-    """One unpacked tree. files: path -> text. config: the folder of the pushed tree, whose rules hold for both
+    """One unpacked tree. files: path -> text. config: the folder of the pushed tree, whose rules apply to both
     trees.
     """
 
@@ -47,8 +45,8 @@ class Sources:
 
 @dataclass
 class Report:
-    """What a tool found in one tree. suppressed: findings that the source silences; note: what a reader of a green scan
-    should know.
+    """The findings of a tool in one tree. suppressed: number of findings that comments in the source suppress; note: a
+    remark for the verdict of a green scan.
     """
 
     findings: list[Raw] = field(default_factory=list)
@@ -61,8 +59,8 @@ class Scanner:
     """One optional scanner.
 
     requirement: the pinned package; its folder then has ``bin/python``. network: whether it needs an external service.
-    wanted: whether it reads a path of the tree. look: (folder of the tool, sources) -> Report; ScanError when the scan
-    failed. rules: folders of the repository, with a trailing slash, that contain the tool's own rules; the scanner gets
+    wanted: whether it reads a path of the tree. look: (folder of the tool, sources) -> Report; ScanError if the scan
+    fails. rules: folders of the repository, with a trailing slash, that contain the tool's own rules; the scanner gets
     them even if the app is in another folder.
     """
 
@@ -75,7 +73,7 @@ class Scanner:
 
 
 def python(tool: str) -> str:
-    """The interpreter of the tool's own environment."""
+    """The interpreter of the tool's virtual environment."""
     return os.path.join(tool, "bin", "python")
 
 
@@ -92,13 +90,13 @@ def call(argv: list[str], *, cwd: str, ends: tuple[int, ...] = (0, 1), env: dict
 
 
 def ended(code: int, out: str, said: str) -> ScanError:
-    """For a tool whose exit code is none of a finished look, with what it said last."""
-    return ScanError(f"it ended with exit code {code}: {(said or out).strip()[-500:] or 'it said nothing'}")
+    """The error for an unexpected exit code, with the end of the tool's output."""
+    return ScanError(f"it ended with exit code {code}: {(said or out).strip()[-500:] or 'no output'}")
 
 
 def silent(said: str) -> ScanError:
-    """For a tool without a report, with what it said on standard error."""
-    return ScanError(f"it reported nothing: {said.strip()[-500:] or 'it said nothing'}")
+    """The error for a tool without a report, with the end of its standard error."""
+    return ScanError(f"it reported nothing: {said.strip()[-500:] or 'no output'}")
 
 
 def run(argv: list[str], *, cwd: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
@@ -127,7 +125,7 @@ def _run(argv: list[str], cwd: str, home: str, env: dict[str, str] | None) -> tu
     except OSError as error:
         raise ScanError(f"it could not be started: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise ScanError(f"it did not end within {SECONDS} seconds") from error
+        raise ScanError(f"it timed out after {SECONDS} seconds") from error
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
@@ -138,10 +136,10 @@ def read_json(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise ScanError(f"its report cannot be read: {text.strip()[:200]!r}") from error
     if not isinstance(content, dict):
-        raise ScanError("its report is no JSON object")
+        raise ScanError("its report is not a JSON object")
     return content
 
 
 def relative(path: str, sources: Sources) -> str:
-    """A tool's path, relative to the tree."""
+    """A path of the tool's report, relative to the tree."""
     return os.path.relpath(os.path.join(sources.folder, path), sources.folder)

@@ -219,7 +219,7 @@ def load(text: str, branch: str) -> tuple[dict[str, Any], Plan | None]:
         data = loaded(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return {}, Plan(
-            problem=f".travis.yml is no valid YAML: {short(str(error).splitlines()[0] if str(error) else 'unreadable')}"
+            problem=f".travis.yml is not valid YAML: {short(str(error).splitlines()[0] if str(error) else 'invalid')}"
         )
     if not isinstance(data, Mapping):
         return {}, Plan(problem=".travis.yml is not a mapping")

@@ -212,9 +212,7 @@ def probe(root):
         with contextlib.redirect_stdout(sys.stderr):
             return dict(answer, **inspect_app(ini))
     except SystemExit as error:
-        return dict(
-            answer, status="error", kind="code", detail="the app ended itself while it was loaded: %s" % error.code
-        )
+        return dict(answer, status="error", kind="code", detail="the app exited while it was loaded: %s" % error.code)
     except BaseException as error:
         traceback.print_exc()
         kind, detail = explain(error)

@@ -78,7 +78,7 @@ def prepare(root):
         with open(manage, encoding="utf-8", errors="replace") as file:
             module = settings_module(file.read())
         if not module:
-            return "error", "manage.py does not tell its settings module; set the config var " + VARIABLE, "settings"
+            return "error", "manage.py does not name its settings module; set the config var " + VARIABLE, "settings"
         os.environ[VARIABLE] = module
     try:
         import django  # noqa: F401
@@ -311,9 +311,7 @@ def probe(root, *asked):
             return dict(answer, framework=framework, status=status, detail=detail, kind=kind)
         return dict(answer, **inspect(*asked))
     except SystemExit as error:
-        return dict(
-            answer, status="error", kind="code", detail=f"the app ended itself while it was loaded: {error.code}"
-        )
+        return dict(answer, status="error", kind="code", detail=f"the app exited while it was loaded: {error.code}")
     except BaseException as error:
         traceback.print_exc()
         kind, detail = explain(error)

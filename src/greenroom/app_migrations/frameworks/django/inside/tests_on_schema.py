@@ -70,7 +70,7 @@ def work(folder, job, plan, probe, cell):
     words, kind = words_of(command.text) if command else (None, "it has no tests")
     module = settings_of(kind, probe) if words else None
     if words is None or module is None:
-        return {"state": "unknown", "detail": kind if words is None else "its settings module is not known"}
+        return {"state": "unknown", "detail": kind if words is None else "its settings module is unknown"}
     with open(os.path.join(folder, SHIM + ".py"), "w", encoding="utf-8") as file:
         file.write(TEXT.format(module=module))
     env = dict(os.environ, DJANGO_SETTINGS_MODULE=SHIM, GREENROOM_COPY=job["database"])
@@ -86,7 +86,7 @@ def work(folder, job, plan, probe, cell):
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {"state": "unknown", "detail": "its tests were not done in %d s" % job["seconds"]}
+        return {"state": "unknown", "detail": "its tests did not end within %d s" % job["seconds"]}
     except OSError as error:
         return {"state": "unknown", "detail": "its tests cannot be started: %s" % error.strerror}
     if done.returncode == 0:

@@ -1,4 +1,4 @@
-"""bandit: security patterns in Python. Its findings in tests are left out, as with ruff's security rules."""
+"""bandit: insecure patterns in Python. Findings in tests are ignored, as with ruff's security rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LEVELS = ("LOW", "MEDIUM", "HIGH")
 
 
 def severity(level: str, confidence: str) -> int:
-    """1 for what is surely grave, 2 for what is likely so, 3 and 4 for hints."""
+    """1 for certain and serious findings, 2 for probable ones, 3 and 4 for hints."""
     if confidence not in LEVELS[1:]:
         return 4
     if level == "HIGH":
@@ -18,7 +18,7 @@ def severity(level: str, confidence: str) -> int:
 
 
 def look(tool: str, sources: Sources) -> Report:
-    """All files of the tree; the repository's own settings of bandit are not there and cannot weaken it."""
+    """Scan all files of the tree. The repository's bandit settings are not in it and cannot weaken the scan."""
     if not sources.files:
         return Report()
     report = read_json(call([python(tool), "-m", "bandit", "-q", "-r", "-f", "json", "."], cwd=sources.folder))
@@ -39,7 +39,7 @@ def look(tool: str, sources: Sources) -> Report:
     totals = (report.get("metrics") or {}).get("_totals") or {}
     silenced = int(totals.get("nosec", 0)) + int(totals.get("skipped_tests", 0))
     broken = [str(row.get("filename")) for row in report.get("errors") or []]
-    note = f"bandit could not read {len(broken)} of the files, first: {relative(broken[0], sources)}" if broken else ""
+    note = f"bandit could not read {len(broken)} files, first: {relative(broken[0], sources)}" if broken else ""
     return Report([row for row in found if not is_test(row.path)], silenced, note)
 
 

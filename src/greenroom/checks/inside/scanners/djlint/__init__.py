@@ -1,4 +1,4 @@
-"""djlint: Django's templates. Its findings are hints (severity 3 for template rules, 4 for HTML) and never make a scan
+"""djlint: Django templates. Its findings are hints (severity 3 for template rules, 4 for HTML) and never make a scan
 red.
 """
 
@@ -12,7 +12,7 @@ SILENCED = re.compile(r"\{#\s*djlint:\s*off|<!--\s*djlint:\s*off")
 
 
 def look(tool: str, sources: Sources) -> Report:
-    """All templates of the tree, by djlint's own rules for Django."""
+    """Scan all templates of the tree with djlint's rules for Django."""
     if not sources.files:
         return Report()
     argv = [

@@ -1,5 +1,5 @@
-"""pip-audit: known vulnerabilities of the locked packages. It asks a service; what it could not ask about is said,
-never passed over.
+"""pip-audit: known vulnerabilities of the locked packages, from an external service. Packages that the service could
+not check are reported.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Pin = tuple[str, str, int]
 
 
 def lock_of(files: dict[str, str]) -> str:
-    """The path of the lock that stands highest in the tree; empty when there is none."""
+    """The path of the topmost lock file in the tree; empty if there is none."""
     found = [path for path in files if os.path.basename(path) in LOCKS]
     return min(found, key=lambda path: (path.count("/"), LOCKS.index(os.path.basename(path)), path), default="")
 
 
 def pins(path: str, text: str) -> list[Pin]:
-    """The packages that a lock fixes."""
+    """The packages that a lock file pins."""
     if path.endswith("requirements.txt"):
         rows = ((PIN.match(line.strip()), number) for number, line in enumerate(text.splitlines(), 1))
         return [(found.group(1), found.group(2), number) for found, number in rows if found]
@@ -43,27 +43,27 @@ def pins(path: str, text: str) -> list[Pin]:
 
 
 def normal(name: str) -> str:
-    """The name as package indexes compare it."""
+    """The normalised package name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def look(tool: str, sources: Sources) -> Report:
-    """The vulnerabilities of the locked packages. ScanError when there is no lock, or nothing could be asked."""
+    """The vulnerabilities of the locked packages. ScanError without a lock file, or if no package could be checked."""
     path = lock_of(sources.files)
     if not path:
         raise ScanError(f"not audited: the repository has none of {', '.join(LOCKS)}")
     fixed = pins(path, sources.files[path])
     if not fixed:
-        raise ScanError(f"not audited: {path} fixes no versions (name==version)")
-    wish = os.path.join(sources.folder, "audited.txt")
-    with open(wish, "w", encoding="utf-8") as file:
+        raise ScanError(f"not audited: {path} pins no versions (name==version)")
+    listing = os.path.join(sources.folder, "audited.txt")
+    with open(listing, "w", encoding="utf-8") as file:
         file.writelines(f"{name}=={version}\n" for name, version in sorted({row[:2] for row in fixed}))
     argv = [
         python(tool),
         "-m",
         "pip_audit",
         "-r",
-        wish,
+        listing,
         "--no-deps",
         "--disable-pip",
         "-f",
@@ -81,13 +81,11 @@ def look(tool: str, sources: Sources) -> Report:
 
 
 def judged(report: dict, path: str, fixed: list[Pin]) -> Report:
-    """pip-audit's answer. Packages that its service does not know are a note; when it knows none, nothing was
-    audited.
-    """
+    """The report of pip-audit. Packages unknown to its service become a note; if it knows none, the scan has failed."""
     rows = [row for row in report.get("dependencies") or [] if isinstance(row, dict)]
     skipped = [row for row in rows if row.get("skip_reason")]
     if len(skipped) == len(rows):
-        why = str(skipped[0]["skip_reason"]) if skipped else "it named no package"
+        why = str(skipped[0]["skip_reason"]) if skipped else "it listed no packages"
         raise ScanError(f"not audited: {why}")
     lines = {normal(name): line for name, _, line in fixed}
     found = [

@@ -1,7 +1,6 @@
-"""semgrep, with the rules that the repository has in ``.semgrep/`` and no others: none are fetched, and it reports to
-nobody.
+"""semgrep with the rules in the repository's ``.semgrep/`` only: it downloads no rules and sends no telemetry.
 
-The rules of the pushed tree hold for both trees, so that a new rule makes no old code new.
+The rules of the pushed tree apply to both trees, so that a new rule does not report old code as new.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ QUIET = {"SEMGREP_SEND_METRICS": "off", "SEMGREP_ENABLE_VERSION_CHECK": "0"}
 
 
 def look(tool: str, sources: Sources) -> Report:
-    """The tree by the pushed tree's rules. ScanError when there are no rules, or semgrep itself reports an error."""
+    """Scan the tree with the pushed tree's rules. ScanError if there are no rules, or semgrep reports an error."""
     rules = os.path.join(sources.config, RULES)
     if not os.path.isdir(rules):
         raise ScanError(
-            f"there are no rules: put them into {RULES}/ of the repository, or take semgrep out of greenroom.toml"
+            f"there are no rules: add them to {RULES}/ of the repository, or remove semgrep from greenroom.toml"
         )
     code, out, said = run(_argv(tool, rules), cwd=sources.folder, env=QUIET)
     if code not in (0, 1) and not out.startswith("{"):
@@ -36,7 +35,7 @@ def look(tool: str, sources: Sources) -> Report:
     if grave:
         words = next(
             (grave[0][key] for key in ("long_msg", "message", "short_msg", "type") if grave[0].get(key)),
-            "an error without words",
+            "an error without a message",
         )
         raise ScanError(str(words).replace(f"{sources.config.rstrip('/')}/", "")[:500])
     if code not in (0, 1):

@@ -37,7 +37,7 @@ def broken(raw):
         names = [name for (name,) in rows_of(raw, INVALID)]
     except Exception:  # the connection may be unusable after an error
         return ""
-    return " (the invalid index " + ", ".join(names) + " is left behind: drop it before the next try)" if names else ""
+    return " (the invalid index " + ", ".join(names) + " remains: drop it before the next attempt)" if names else ""
 
 
 def rows_of(raw, query):

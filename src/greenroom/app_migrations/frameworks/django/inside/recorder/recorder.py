@@ -55,7 +55,7 @@ class Recorder:
         try:
             executor.loader.check_consistent_history(self.connection)
         except InconsistentMigrationHistory as trouble:
-            return self.end("failed", "migrate would refuse to begin: " + self.probe.explain(trouble)[1])
+            return self.end("failed", "migrate would fail: " + self.probe.explain(trouble)[1])
         plan = [migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
         self.answer["pending"] = [str(migration) for migration in plan]
         executor.recorder.ensure_schema()
@@ -80,7 +80,7 @@ class Recorder:
         state = executor._create_project_state(with_applied_migrations=True)
         for migration in plan:
             if time.monotonic() > self.until:
-                return "the time is over before %s" % migration
+                return "timed out before %s" % migration
             item, state = self.one(executor, migration, state, known, poller)
             self.done.append(item)
             self.keep(self.answer)
@@ -185,7 +185,7 @@ class Recorder:
             ".".join(key) for key in sorted(missing) if key in loader.replacements or key in loader.applied_migrations
         ]
         if squashed:
-            return ", ".join(squashed) + ": squashed, and can only be taken back as a whole"
+            return ", ".join(squashed) + ": squashed, and can only be reversed as a whole"
         return "not all are applied" if missing else ""
 
     def differences(self):
@@ -224,7 +224,7 @@ def work(root, job, probe, keep):
         recorder.answer["version"] = django.get_version()
         return recorder.reverse() if job.get("job") == "reverse" else recorder.forward()
     except SystemExit as error:
-        return dict(answer, status="error", detail="the app ended itself: " + str(error.code))
+        return dict(answer, status="error", detail="the app exited: " + str(error.code))
     except BaseException as error:
         traceback.print_exc()
         return dict(answer, status="error", detail=probe.explain(error)[1])
