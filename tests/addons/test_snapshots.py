@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from greenroom.accounts.models import AuditEntry
+from greenroom.addons.actions import snapshots as any_snapshots
 from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Restore, Snapshot
 from greenroom.addons.postgres import actions
@@ -200,13 +201,13 @@ def test_a_half_made_snapshot_is_marked_failed_and_its_file_removed_unless_someb
 def test_deleting_removes_file_and_row_but_not_what_is_pinned_or_in_use(alice, database, home):
     row = capture(alice, database, home, pinned=True)
     with pytest.raises(ConflictError, match="pinned"):
-        snapshots.delete(actor=alice, snapshot=row, home=home)
-    snapshots.pin(actor=alice, snapshot=row, pinned=False)
+        any_snapshots.delete(actor=alice, snapshot=row, home=home)
+    any_snapshots.pin(actor=alice, snapshot=row, pinned=False)
     asked = restores.ask(actor=alice, addon=database[0], snapshot=row)
     with pytest.raises(ConflictError, match="in use"):
-        snapshots.delete(actor=alice, snapshot=row, home=home)
+        any_snapshots.delete(actor=alice, snapshot=row, home=home)
     asked.delete()
-    snapshots.delete(actor=alice, snapshot=row, home=home)
+    any_snapshots.delete(actor=alice, snapshot=row, home=home)
     assert not (home / row.file).exists()
     assert not Snapshot.objects.exists()
 

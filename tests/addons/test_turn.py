@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from greenroom.addons.actions import snapshots as any_snapshots
 from greenroom.addons.models import Restore, Schedule, Snapshot
 from greenroom.addons.postgres.actions import restores, schedules, snapshots
 from greenroom.addons.postgres.loop import Loop
@@ -121,11 +122,11 @@ def test_schedules_that_cannot_be_are_refused(alice, database):
 
 def test_a_waiting_snapshot_can_be_cancelled_and_a_finished_one_cannot(alice, database, home):
     row = snapshots.ask(actor=alice, addon=database[0])
-    assert snapshots.cancel(actor=alice, snapshot=row)
+    assert any_snapshots.cancel(actor=alice, snapshot=row)
     Loop(home, PLATFORM).turn()
     row.refresh_from_db()
     assert (row.state, alice.email in row.failure) == ("failed", True)
-    assert not snapshots.cancel(actor=alice, snapshot=row)
+    assert not any_snapshots.cancel(actor=alice, snapshot=row)
 
 
 def test_no_migration_begins_while_the_database_is_being_replaced(alice, shop, database, home):

@@ -6,8 +6,8 @@ import ast
 from pathlib import Path
 
 SRC = Path(__file__).parent.parent.parent / "src"
-IMPORTERS = {"greenroom/entrypoints/api/views_pg.py", "greenroom/entrypoints/api/views_snapshots.py"}
-"""Heroku's API of PostgreSQL, and Greenroom's own beside it: these are about that kind alone."""
+IMPORTERS = {"greenroom/entrypoints/api/views_pg.py"}
+"""Heroku's API of PostgreSQL: it is about that kind alone."""
 API_OF_POSTGRES = {*IMPORTERS, "greenroom/entrypoints/api/views_pg_copy.py"}
 PACKAGE = "greenroom.addons.postgres"
 NAMES = {"postgres", "heroku-postgresql"}

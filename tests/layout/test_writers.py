@@ -77,7 +77,7 @@ def test_a_planted_write_is_found(text):
     "text",
     [
         "import hashlib\n\ndef f():\n    total = hashlib.sha256()\n    total.update(b'x')\n",
-        "from greenroom.addons.postgres.actions import snapshots\n\ndef f(row):\n    snapshots.delete(snapshot=row)\n",
+        "from greenroom.addons.actions import snapshots\n\ndef f(row):\n    snapshots.delete(snapshot=row)\n",
         "def f(values: dict[str, str]):\n    values.update(a='b')\n",
     ],
 )

@@ -57,6 +57,19 @@ class Copy:
     tables: int
 
 
+@dataclass(frozen=True)
+class Loss:
+    """The data that a restore would discard. writes: rows written since, by the server's counters; None if unknown.
+
+    migrations: ``app.name`` of those applied since; tables: their present number.
+    """
+
+    seconds: float
+    writes: int | None
+    migrations: tuple[str, ...]
+    tables: int
+
+
 class Doubles(Protocol):
     """Creates doubles for test runs. The same label always means the same double."""
 
@@ -103,6 +116,9 @@ class Snapshots(Protocol):
         kind: str = "manual",
     ) -> Snapshot:
         """Request a snapshot from the worker. ConflictError if another request is waiting."""
+
+    def loss(self, row: Snapshot) -> Loss | None:
+        """The data that a restore of the snapshot would discard now; None if the add-on does not respond."""
 
 
 class Restores(Protocol):

@@ -6,16 +6,18 @@ import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
 from greenroom.addons import registry
-from greenroom.addons.contract import Restores, Schema, Snapshots
-from greenroom.addons.models import Addon, Attachment, Restore
+from greenroom.addons.contract import Loss, Restores, Schema, Snapshots
+from greenroom.addons.models import Addon, Attachment, Restore, Snapshot
 from greenroom.addons.rules import services
 from greenroom.addons.rules.access import OWNER, swapped
 from greenroom.apps.models import App
-from greenroom.basics.errors import ConflictError, PlatformError
+from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError
+from greenroom.basics.ids import is_uuid
 from greenroom.config_vars.drivers.encryption import unseal
 from greenroom.config_vars.models import DataKey
 from greenroom.config_vars.queries import open_data_key
@@ -155,3 +157,44 @@ def replacing(app: App) -> Restore | None:
     """The restore or reset of the app's database that has not yet switched to the new data."""
     addon = database_of(app)
     return schema_of(addon).replacing(addon) if addon else None
+
+
+def snapshots_of(app: App) -> QuerySet[Snapshot]:
+    """Snapshots of the app's add-ons except those in deletion, newest first."""
+    rows = Snapshot.objects.filter(addon__app=app).exclude(state="deleting").select_related("addon__app")
+    return rows.order_by("-number")
+
+
+def snapshot(app: App, name: str) -> Snapshot:
+    """The snapshot with the name ``b001`` or ``1``, or that id. NotFoundError if there is none."""
+    found = _named(snapshots_of(app), name, name.lstrip("ab"))
+    if found is None:
+        raise NotFoundError(
+            f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot"
+        )
+    return found
+
+
+def _named(rows: QuerySet[Any], name: str, number: str) -> Any:
+    if is_uuid(name):
+        return rows.filter(pk=name).first()
+    return rows.filter(number=int(number)).first() if number.isdecimal() and len(number) < 9 else None
+
+
+def restores_of(app: App) -> QuerySet[Restore]:
+    """All restores of the app's add-ons with their steps, newest first."""
+    rows = Restore.objects.filter(addon__app=app).select_related("addon__app", "snapshot", "saved")
+    return rows.prefetch_related("steps").order_by("-number")
+
+
+def restore(app: App, name: str) -> Restore:
+    """The restore with the name ``r002``, or that id. NotFoundError if there is none."""
+    found = _named(restores_of(app), name, name.removeprefix("r"))
+    if found is None:
+        raise NotFoundError(f"Couldn't find restore {name[:40]}.", resource="restore")
+    return found
+
+
+def loss(snapshot: Snapshot) -> Loss | None:
+    """The data that a restore of the snapshot would discard now; None if the add-on does not respond."""
+    return snapshots_for(snapshot.addon).loss(snapshot)

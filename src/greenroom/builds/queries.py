@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from greenroom.apps.models import App
+from greenroom.builds.drivers import cache_budget
 from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.rules import dyno_ids
+
+
+@dataclass(frozen=True)
+class CacheSizes:
+    """Bytes of an app's own cache, of the shared cache and of all caches, and the limit for all."""
+
+    own: int
+    shared: int
+    all: int
+    budget: int
 
 
 def of_app(app: App) -> list[Build]:
@@ -21,3 +35,9 @@ def running_dynos() -> set[str]:
 def generation(app: App) -> int:
     """How often users have purged the app's cache."""
     return BuildCache.objects.filter(app=app).values_list("generation", flat=True).first() or 0
+
+
+def cache_sizes(app: App, home: Path) -> CacheSizes:
+    """The sizes of the caches on disk. Lists them, which takes a while if they are large."""
+    sizes = {cache.name: cache.size for cache in cache_budget.measure(home)}
+    return CacheSizes(sizes.get(app.id.hex, 0), sizes["uv"], sum(sizes.values()), cache_budget.budget())

@@ -14,7 +14,8 @@ from greenroom.apps.models import App
 from greenroom.basics import atomic
 from greenroom.basics.errors import NotFoundError, PlatformError
 from greenroom.git import rules
-from greenroom.git.drivers import runner
+from greenroom.git.drivers import runner, source_archives
+from greenroom.git.drivers.source_archives import Sign
 from greenroom.git.models import Push
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -202,3 +203,15 @@ def repository_path(app: App, home: Path) -> Path:
     if not (path / "objects").is_dir():
         raise PlatformError(f"The repository of {app.name} is not ready.", hint="try again in a few seconds")
     return path
+
+
+def upload_links(sign: Sign, *, base: str) -> dict[str, str]:
+    """``put_url`` and ``get_url`` for a new source archive, see ``source_archives.offer``."""
+    return source_archives.offer(sign, base=base)
+
+
+def uploaded_archive(url: str, *, home: Path, key: str) -> Path | None:
+    """The uploaded file of a ``get_url``; None for any other URL. UserError if the URL has expired or nothing was
+    uploaded. key: signs the URLs.
+    """
+    return source_archives.file_of(url, home=home, key=key)

@@ -11,6 +11,7 @@ from greenroom.apps.models import App, Domain
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.queries import process_types, serving_rollouts, wanted
 from greenroom.dynos.rules import quantities
+from greenroom.router.drivers import certificates
 from greenroom.router.models import DomainCertificate, Route, SniEndpoint
 from greenroom.router.rules import FIRST_STATES, Facts, Target, Web, target
 
@@ -30,6 +31,11 @@ def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
     for use in uses:
         found.setdefault(use.endpoint.name, (use.endpoint, []))[1].append(use.domain.hostname)
     return [(row, tuple(hosts)) for row, hosts in found.values()]
+
+
+def described(row: SniEndpoint) -> dict[str, object]:
+    """Issuer, subject and dates of the certificate, and whether it is self-signed."""
+    return certificates.described(row.chain)
 
 
 def tag(row: SniEndpoint) -> str:

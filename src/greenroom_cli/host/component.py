@@ -23,3 +23,5 @@ class Component:
     before: Callable[[], None] | None = None
     group: tuple[str, ...] = ()
     """``cgroup.procs`` files into which the pid is written after the start."""
+    locks_itself: bool = False
+    """Whether it takes its lock itself, because its children outlive it and must not inherit it."""

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from greenroom.basics.unixsock import connect
 from greenroom.buildpacks.drivers import interpreters
+from greenroom.engine.host_part import HostSettings
 from greenroom_cli.host import engine_processes, low_ports, ports, postgres, postgres_cgroup
 from greenroom_cli.host.component import Component
 from greenroom_cli.host.errors import HostError
@@ -58,7 +59,7 @@ def control_environment(home: Path, install: Installation) -> dict[str, str]:
         "SECRET_KEY": secret,
         "MALLOC_ARENA_MAX": "2",  # many mostly idle threads: one malloc arena each would waste memory
         "GREENROOM_PYTHONS": os.pathsep.join(map(str, pythons())),
-        "GREENROOM_ENGINE": os.environ.get("GREENROOM_ENGINE", ""),
+        "GREENROOM_ENGINE": install.engine,
     }
 
 
@@ -71,12 +72,7 @@ def table(home: Path, install: Installation) -> list[Component]:
     if install.postgres == "embedded":
         rows.append(_postgres(home, install))
     rows += [
-        Component(
-            "supervisor",
-            _supervisor(home, install),
-            lambda: _answers(engine_processes.socket(home)),
-            base_environment(home),
-        ),
+        *_engine(home, install),
         Component(
             "caddy",
             (str(caddy_binary()), "run", "--config", "caddy/config.json"),
@@ -121,15 +117,26 @@ def _postgres(home: Path, install: Installation) -> Component:
     )
 
 
-def _supervisor(home: Path, install: Installation) -> tuple[str, ...]:
-    argv = engine_processes.supervisor_argv(
-        home,
-        readable=needed_paths(),
+def _engine(home: Path, install: Installation) -> list[Component]:
+    """The program of the engine; none for an engine without one on this machine."""
+    part = engine_processes.part(install.engine)
+    if part.program is None:
+        return []
+    settings = HostSettings(
+        readable=tuple(needed_paths()),
         tcp=database_address(os.environ["DATABASE_URL"]) if install.postgres == "external" else "",
-        networks=private_egress(os.environ),
+        networks=tuple(private_egress(os.environ)),
         gid=install.control_gid if install.mode == "root" else -1,
     )
-    return tuple(argv)
+    return [
+        Component(
+            part.program.name,
+            part.argv(home, settings),
+            lambda: part.answers(home),
+            base_environment(home),
+            locks_itself=True,
+        )
+    ]
 
 
 def private_egress(environ: Mapping[str, str]) -> list[str]:

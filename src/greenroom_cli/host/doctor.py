@@ -233,7 +233,7 @@ def _running(home: Path, install: Installation | None) -> Finding:
     if install is None:
         return Finding("components", "ok", f"no installation in {home} yet", "greenroom up")
     found = unlisted_processes.components(home)
-    names = [name for name in status.NAMES if name != "postgres" or install.postgres == "embedded"]
+    names = status.names(install)
     living = {name: who for name in names if (who := processes.known(home, name))}
     extra = [f"{name} {who.pid}" for name, rows in found.items() for who in rows if who != living.get(name)]
     if extra:
@@ -244,7 +244,7 @@ def _running(home: Path, install: Installation | None) -> Finding:
             f"greenroom down --home {home}",
         )
     down = [name for name in names if name not in living]
-    if not living and not engine_processes.shims(home):
+    if not living and not engine_processes.part(install.engine).dynos(home):
         return Finding("components", "warn", "Greenroom is down", f"greenroom up --home {home} --detach")
     if down:
         return Finding(

@@ -9,10 +9,14 @@ import re
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from greenroom.basics import atomic
 from greenroom_cli.host import engine_processes
 from greenroom_cli.host.errors import HostError
+
+if TYPE_CHECKING:
+    from greenroom.engine.host_part import HostPart
 
 FILE = "installation.json"
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
@@ -66,6 +70,7 @@ class Installation:
     created_at: str = ""
     proxy_port: int = 0
     host: str = "localhost"
+    engine: str = "local"
 
 
 def home_of(option: str | None) -> Path:
@@ -87,6 +92,11 @@ def read(home: Path) -> Installation | None:
         raise HostError(f"{home / FILE} is not valid JSON: {error}.", "restore it, or choose another --home") from error
     known = {key: value for key, value in stored.items() if key in Installation.__dataclass_fields__}
     return Installation(**known)
+
+
+def engine_part(home: Path) -> HostPart:
+    """The host's part of the engine that the last ``up`` used. HostError if it cannot be loaded."""
+    return engine_processes.part((read(home) or Installation()).engine)
 
 
 def settle(
@@ -119,7 +129,7 @@ def settle(
     wanted = "external" if os.environ.get("DATABASE_URL") else "embedded"
     if stored and stored.postgres != wanted:
         raise HostError(*_OTHER_DATABASE[stored.postgres])
-    return replace(install, postgres=wanted)
+    return replace(install, postgres=wanted, engine=os.environ.get("GREENROOM_ENGINE", "") or "local")
 
 
 def _host_name(text: str) -> str:
@@ -146,18 +156,19 @@ def make_folders(home: Path, install: Installation) -> None:
         raise HostError(f"Cannot create {home}: {error.strerror}.", "choose another --home") from error
     root = install.mode == "root"
     home.chmod(0o711 if root else 0o700)
-    for name in (*SHARED, *engine_processes.folders(), *PRIVATE, "postgres", "run/postgres"):
+    engine = engine_processes.part(install.engine).folders
+    for name in (*SHARED, *engine, *PRIVATE, "postgres", "run/postgres"):
         (home / name).mkdir(parents=True, exist_ok=True)
         (home / name).chmod(0o700 if name in PRIVATE else 0o711)
     if root:
-        _set_owners(home, install)
+        _set_owners(home, install, engine)
 
 
-def _set_owners(home: Path, install: Installation) -> None:
+def _set_owners(home: Path, install: Installation, engine: tuple[str, ...]) -> None:
     control = (install.control_uid, install.control_gid)
     for name in (*SHARED, *PRIVATE):
         os.chown(home / name, *control)
-    for name in engine_processes.folders():
+    for name in engine:
         os.chown(home / name, 0, install.control_gid)
         (home / name).chmod(0o751)
     os.chown(home / "run", 0, install.control_gid)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from greenroom_cli.host import engine_processes
-
 SERVER = "_postgres"
 KEPT = "-900"
 """oom_score_adj of the postmaster. PostgreSQL resets it to 0 in its backends, so the OOM killer chooses a backend."""
@@ -14,9 +12,10 @@ KEPT = "-900"
 
 def of_postgres(home: Path, limit: int) -> tuple[str, ...]:
     """Create the server's cgroup, limited to ``limit`` bytes; returns its ``cgroup.procs`` files, if there are any."""
+    from greenroom_cli.host.home import engine_part
+
     try:
-        found = engine_processes.groups(home)
-        return tuple(found.server(SERVER, limit)) if found else ()
+        return engine_part(home).server_group(home, SERVER, limit)
     except OSError:
         return ()
 
@@ -33,7 +32,7 @@ def enter(pid: int, files: tuple[str, ...]) -> None:
 
 def remove(home: Path) -> None:
     """Remove the server's cgroup after it has ended, and the home's cgroup if it is empty."""
+    from greenroom_cli.host.home import engine_part
+
     with contextlib.suppress(OSError):
-        if found := engine_processes.groups(home):
-            found.remove(SERVER)
-            found.dissolve()
+        engine_part(home).remove_server_group(home, SERVER)

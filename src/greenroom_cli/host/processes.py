@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from greenroom_cli.host.component import Component
     from greenroom_cli.host.started_component import StartedComponent
 
-OWN_LOCKS = ("supervisor",)
-"""Components that take their lock themselves, because their children outlive them and must not inherit it."""
 LOG_BYTES = 5_000_000
 Say = Callable[[str], None]
 
@@ -90,8 +88,8 @@ def start(home: Path, component: Component | StartedComponent, restarts: int = 0
     end(locks.holders(home, component.name), signal.SIGTERM, 2)
     if component.before:
         component.before()
-    lock = None if component.name in OWN_LOCKS else locks.take(home, component.name)
-    if lock is None and component.name not in OWN_LOCKS:
+    lock = None if component.locks_itself else locks.take(home, component.name)
+    if lock is None and not component.locks_itself:
         raise HostError(f"{component.name} is being started by another process.", f"greenroom status --home {home}")
     extra = {"user": component.user[0], "group": component.user[1], "extra_groups": []} if component.user else {}
     log = _log(home, component.name)

@@ -9,7 +9,15 @@ class StartedComponent:
     before = None
 
     def __init__(
-        self, *, name: str, argv: list[str], env: dict[str, str], user: list[int] | None, group: list[str]
+        self,
+        *,
+        name: str,
+        argv: list[str],
+        env: dict[str, str],
+        user: list[int] | None,
+        group: list[str],
+        locks_itself: bool,
     ) -> None:
         self.name, self.argv, self.env, self.group = name, tuple(argv), env, tuple(group)
+        self.locks_itself = locks_itself
         self.user = (user[0], user[1]) if user else None

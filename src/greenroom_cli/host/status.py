@@ -6,17 +6,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from greenroom_cli.host import ports, processes
+from greenroom_cli.host import engine_processes, ports, processes
 from greenroom_cli.host.home import Installation
 
-NAMES = ("host", "postgres", "supervisor", "caddy", "web", "worker")
+
+def names(install: Installation) -> list[str]:
+    """The components of the installation, with the host process."""
+    program = engine_processes.part(install.engine).program
+    database = ["postgres"] if install.postgres == "embedded" else []
+    return ["host", *database, *([program.name] if program else []), "caddy", "web", "worker"]
 
 
 def gather(home: Path, install: Installation) -> dict[str, Any]:
     """{home, mode, ports, up, components: [{name, state, pid, uptime, memory_kb, restarts}], memory_kb}."""
-    names = [name for name in NAMES if name != "postgres" or install.postgres == "embedded"]
     closed = {port.owner for port in ports.silent(install)}
-    rows = [_component(home, name, closed=name in closed) for name in names]
+    rows = [_component(home, name, closed=name in closed) for name in names(install)]
     return {
         "home": str(home),
         "mode": install.mode,

@@ -9,41 +9,44 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from greenroom.basics.processes import Identity, identity
-from greenroom_cli.host import engine_processes, users
-from greenroom_cli.host.home import CONTROL_USER, POSTGRES_USER
+from greenroom_cli.host import users
+from greenroom_cli.host.home import CONTROL_USER, POSTGRES_USER, engine_part
 
 MODULES = {
     b"greenroom.project.web": "web",
     b"greenroom.project.worker": "worker",
-    engine_processes.SUPERVISOR.encode(): "supervisor",
     b"greenroom_cli.host.watch": "host",
 }
+"""Module -> component. The engine's program is added to them."""
 
 
 def components(home: Path) -> dict[str, list[Identity]]:
     """name -> running processes of this home, oldest first, without the children of PostgreSQL and web."""
     found: dict[str, list[Identity]] = {}
+    program = engine_part(home).program
+    modules = MODULES | ({program.module.encode(): program.name} if program else {})
     names, uids = {os.fsencode(home), os.fsencode(home.resolve())}, _uids(home)
     for number in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
             process = Path("/proc") / number
-            name = _component(process, names)
+            name = _component(process, names, modules)
             who = identity(int(number)) if name and int(number) != os.getpid() else None
             if who and _is_ours(process, uids):
                 found.setdefault(name, []).append(who)
     return {name: sorted(rows, key=lambda who: (who.started, who.pid)) for name, rows in found.items()}
 
 
-def _component(process: Path, home: set[bytes]) -> str:
+def _component(process: Path, home: set[bytes], modules: Mapping[bytes, str]) -> str:
     """The component name of a process of this home; '' for any other process. home: the folder's possible paths."""
     argv = (process / "cmdline").read_bytes().split(b"\0")[:-1]
     if len(argv) < 3:
         return ""
-    name = MODULES.get(argv[2], "") if argv[1] == b"-m" else ""
-    if name in ("supervisor", "host"):
+    name = modules.get(argv[2], "") if argv[1] == b"-m" else ""
+    if name and name not in ("web", "worker"):
         return name if home & set(argv) else ""
     program = os.path.basename(argv[0])
     if program == b"postgres" and argv[1] == b"-D":

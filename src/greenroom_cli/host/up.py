@@ -166,7 +166,7 @@ def _start(home: Path, install: Installation, components: list[Component]) -> No
     for component in components:
         _end_strays(home, component.name, found.get(component.name, []))
     lived = {component.name for component in components if processes.known(home, component.name)}
-    alone = not lived and not engine_processes.shims(home)
+    alone = not lived and not engine_processes.part(install.engine).dynos(home)
     try:
         for component in components:
             if component.name == "web":
@@ -188,7 +188,7 @@ def _end_strays(home: Path, name: str, found: list[Identity]) -> None:
     """Stop duplicate processes of a component. If none is known, adopt the oldest one of those that apps need."""
     known = processes.known(home, name)
     others = [who for who in found if who != known]
-    if known is None and others and name in ("caddy", "postgres", "supervisor"):
+    if known is None and others and name not in ("web", "worker"):
         processes.remember(home, name, others.pop(0))
     if others:
         say(f"{name}: stopping {len(others)} orphaned, pid {', '.join(str(who.pid) for who in others)}")

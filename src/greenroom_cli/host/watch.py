@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from greenroom_cli.host.component import Component
 
+PASSED_ON = ("name", "argv", "env", "user", "group", "locks_itself")
 STOPPING = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -35,7 +36,7 @@ def say(text: str) -> None:
 def become(home: Path, components: list[Component]) -> NoReturn:
     """Replace this process by exec. Its pid, children and mount namespace stay; pending signals are not lost."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    rows = [{"name": it.name, "argv": it.argv, "env": it.env, "user": it.user, "group": it.group} for it in components]
+    rows = [{name: getattr(it, name) for name in PASSED_ON} for it in components]
     fd = os.memfd_create("components", 0)
     os.write(fd, json.dumps(rows).encode())
     os.lseek(fd, 0, os.SEEK_SET)
@@ -51,7 +52,8 @@ def main(argv: list[str]) -> int:
         components = [StartedComponent(**row) for row in json.load(file)]
     watcher = restarter.Restarter(home, components, say)
     watcher.run(ready=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING))
-    say("stopping: web, worker, dynos, supervisor, Caddy, PostgreSQL")
+    engine = [it.name for it in components if it.name not in ("postgres", "caddy", "web", "worker")]
+    say(f"stopping: {', '.join(['web', 'worker', 'dynos', *engine, 'Caddy', 'PostgreSQL'])}")
     from greenroom_cli.host.down import take_down
 
     take_down(home, say)

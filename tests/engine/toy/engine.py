@@ -31,6 +31,7 @@ from greenroom.engine.contract import (
     Signal,
 )
 from greenroom.engine.errors import EngineError, NotReadyError, NotWaitingError, OutputGoneError
+from greenroom.engine.host_part import NoHostPart, Say
 
 NAMES = ("TERM", "INT", "HUP", "KILL", "STOP", "DRAIN")
 UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL")
@@ -42,6 +43,30 @@ OFFERS: frozenset[str] = frozenset()
 def make_engine(home: Path) -> ToyEngine:
     """For GREENROOM_ENGINE."""
     return ToyEngine(home)
+
+
+def make_host_part() -> ToyHostPart:
+    """For ``greenroom up``, ``down`` and ``doctor``."""
+    return ToyHostPart()
+
+
+class ToyHostPart(NoHostPart):
+    """A HostPart: there is no program, and each keeper ends its own dyno."""
+
+    folders = ("toy",)
+
+    def dynos(self, home: Path) -> dict[str, Identity]:
+        """See HostPart."""
+        engine = ToyEngine(home)
+        found = {state.id: engine._keeper(engine._folder(state.id)) for state in engine.list()}
+        return {name: who for name, who in found.items() if who and is_alive(who)}
+
+    def end_dynos(self, home: Path, say: Say) -> bool:
+        """See HostPart."""
+        engine, living = ToyEngine(home), self.dynos(home)
+        for name in living:
+            engine.forget(name)
+        return bool(living)
 
 
 class ToyEngine:

@@ -55,12 +55,20 @@ class PostgresSchema:
         return server.restarted_since(moment)
 
 
+class PostgresSnapshots:
+    """Dumps of a database."""
+
+    capture = staticmethod(snapshots.capture)
+    ask = staticmethod(snapshots.ask)
+    loss = staticmethod(queries.loss)
+
+
 class Postgres:
     """A database on the platform's server, with three roles."""
 
     service = rules.SERVICE
     doubles: Doubles | None = throwaways
-    snapshots: Snapshots | None = snapshots
+    snapshots: Snapshots | None = PostgresSnapshots()
     restores: Restores | None = restores
     schema: Schema | None = PostgresSchema()
 

@@ -8,34 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import IntegerField, QuerySet, Sum
+from django.db.models import IntegerField, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
+from greenroom.addons.contract import Loss
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import rules
 from greenroom.addons.postgres.drivers import dumps, roles
 from greenroom.addons.postgres.drivers import server as host
 from greenroom.addons.queries import secret_of
 from greenroom.addons.rules.access import OWNER
-from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import NotFoundError, PlatformError
-from greenroom.basics.ids import is_uuid
+from greenroom.basics.errors import PlatformError
 from greenroom.engine.contract import Forward
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The data that a restore would discard. writes: rows written since, by the server's counters; None if unknown.
-
-    migrations: ``app.name`` of those applied since; tables: their present number.
-    """
-
-    seconds: float
-    writes: int | None
-    migrations: tuple[str, ...]
-    tables: int
 
 
 @dataclass(frozen=True)
@@ -130,42 +116,6 @@ def info(addon: Addon) -> dict[str, Any]:
         "database": addon.data["database"],
         "url_host": server(),
     }
-
-
-def snapshots_of(app: App) -> QuerySet[Snapshot]:
-    """Snapshots of the app's databases except those in deletion, newest first."""
-    rows = Snapshot.objects.filter(addon__app=app).exclude(state="deleting").select_related("addon__app")
-    return rows.order_by("-number")
-
-
-def snapshot(app: App, name: str) -> Snapshot:
-    """The snapshot with the name ``b001`` or ``1``, or that id. NotFoundError if there is none."""
-    found = _named(snapshots_of(app), name, name.lstrip("ab"))
-    if found is None:
-        raise NotFoundError(
-            f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot"
-        )
-    return found
-
-
-def _named(rows: QuerySet[Any], name: str, number: str) -> Any:
-    if is_uuid(name):
-        return rows.filter(pk=name).first()
-    return rows.filter(number=int(number)).first() if number.isdecimal() and len(number) < 9 else None
-
-
-def restores_of(app: App) -> QuerySet[Restore]:
-    """All restores of the app's databases with their steps, newest first."""
-    rows = Restore.objects.filter(addon__app=app).select_related("addon__app", "snapshot", "saved")
-    return rows.prefetch_related("steps").order_by("-number")
-
-
-def restore(app: App, name: str) -> Restore:
-    """The restore with the name ``r002``, or that id. NotFoundError if there is none."""
-    found = _named(restores_of(app), name, name.removeprefix("r"))
-    if found is None:
-        raise NotFoundError(f"Couldn't find restore {name[:40]}.", resource="restore")
-    return found
 
 
 def loss(row: Snapshot) -> Loss | None:

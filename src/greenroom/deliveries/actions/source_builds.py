@@ -7,28 +7,61 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.addons.actions import refuse_given
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import UserError
-from greenroom.deliveries.actions import open_for_push
+from greenroom.config_vars.actions import refuse_problems
+from greenroom.deliveries.actions import app_lifecycle, change_config, open_for_push
 from greenroom.deliveries.models import Delivery
 from greenroom.git import queries
 from greenroom.git.actions import platform_pushes
-from greenroom.git.drivers import source_archives
 from greenroom.git.drivers.tarball import import_tarball
 
 CHECKSUM = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z", re.IGNORECASE)
 
 
-def archive_of(url: str, *, home: Path, key: str, checksum: str = "") -> Path:
-    """Return the uploaded file of a get_url from ``POST /sources``. UserError for any other URL (the platform fetches
-    no user-supplied URL), and if the SHA-256 differs from ``checksum`` (``SHA256:...``).
+@dataclass(frozen=True, kw_only=True)
+class SourceBlob:
+    """An uploaded archive. url: a get_url of ``POST /sources``; checksum: ``SHA256:...``, or empty; version: the
+    client's label.
     """
-    found = source_archives.file_of(url, home=home, key=key)
+
+    url: str
+    checksum: str
+    version: str
+
+
+def build(*, actor: Actor, app: App, home: Path, key: str, blob: SourceBlob) -> Delivery:
+    """Deliver the archive. key: signs the URLs of sources. Errors as of ``deliver``, and UserError for any other URL
+    (the platform fetches no user-supplied URL) or a wrong checksum.
+    """
+    return deliver(actor=actor, app=app, home=home, archive=_archive_of(blob, home, key), version=blob.version)
+
+
+def create_app(
+    *, actor: Actor, name: str | None, config: Mapping[str, str | None], home: Path, key: str, blob: SourceBlob
+) -> Delivery:
+    """Create an app with config vars, and deliver the archive to it. Errors as of ``build``; for a wrong URL, checksum
+    or config var no app is created.
+    """
+    archive = _archive_of(blob, home, key)
+    refuse_problems(config)
+    refuse_given(config)
+    app = app_lifecycle.create(actor=actor, name=name, home=home)
+    if config:
+        change_config(actor=actor, app=app, home=home, updates=dict(config))
+    return deliver(actor=actor, app=app, home=home, archive=archive, version=blob.version)
+
+
+def _archive_of(blob: SourceBlob, home: Path, key: str) -> Path:
+    checksum, found = blob.checksum, queries.uploaded_archive(blob.url, home=home, key=key)
     if found is None:
         raise UserError(
             "Only archives uploaded to this installation can be built.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from greenroom.buildpacks.rules.release_commands import ReleaseCommand
 from greenroom.checks import queries as checks
 from greenroom.checks import rules as check_rules
 from greenroom.deliveries import rules
+from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import boot_failure
 from greenroom.deliveries.queries.time_limits import watch_seconds
@@ -109,6 +111,11 @@ def by_id(app: App, name: str) -> Delivery:
             f"Couldn't find delivery {name[:60]}.", hint=f"greenroom deliveries -a {app.name}", resource="delivery"
         )
     return found
+
+
+def output_of(delivery: Delivery, home: Path) -> str:
+    """The delivery's transcript so far, at most 16 MiB; empty if there is none."""
+    return transcript.read(home / delivery.transcript)
 
 
 def was_rewritten(push: Push) -> bool:

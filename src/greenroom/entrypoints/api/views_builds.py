@@ -7,7 +7,7 @@ from typing import Any
 from greenroom.basics.errors import NotFoundError
 from greenroom.basics.ids import is_uuid
 from greenroom.builds import actions as builds
-from greenroom.builds.drivers import cache_budget
+from greenroom.builds import queries as build_queries
 from greenroom.builds.models import Build, BuildCache
 from greenroom.deliveries.models import Delivery
 from greenroom.entrypoints.api import shapes
@@ -71,14 +71,13 @@ def cancel_build(call: Call) -> dict[str, Any]:
 
 def _cache(call: Call) -> dict[str, Any]:
     row = BuildCache.objects.filter(app=call.app).first()
-    caches = cache_budget.measure(HOME)
-    sizes = {cache.name: cache.size for cache in caches}
+    sizes = build_queries.cache_sizes(call.app, HOME)
     return {
         "app": {"id": str(call.app.id), "name": call.app.name},
-        "size": sizes.get(call.app.id.hex, 0),
-        "shared_size": sizes["uv"],
-        "total_size": sum(sizes.values()),
-        "budget": cache_budget.budget(),
+        "size": sizes.own,
+        "shared_size": sizes.shared,
+        "total_size": sizes.all,
+        "budget": sizes.budget,
         "generation": row.generation if row else 0,
         "purged_at": row.purged_at.strftime("%Y-%m-%dT%H:%M:%SZ") if row else None,
     }

@@ -17,7 +17,7 @@ from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_pipelines import named
-from greenroom.git.drivers import source_archives
+from greenroom.git import queries as git
 from greenroom.pipelines import queries, rules
 from greenroom.pipelines.actions import test_runs
 from greenroom.pipelines.models import TestRun
@@ -171,7 +171,7 @@ def start_test_run(call: Call) -> Reply:
     parent = queries.parent_app(pipeline)
     if parent is not None:
         authorise(call.actor, str(parent.pk), "push")  # its code runs in the name of this app
-    tarball = source_archives.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
+    tarball = git.uploaded_archive(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
     if tarball is None:
         raise UserError(
             "source_blob_url must be a get_url of this installation: other URLs are not fetched.",

@@ -19,8 +19,8 @@ from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.router import queries as router
 from greenroom.router.actions import domains, sni_endpoints
-from greenroom.router.drivers import certificates
 from greenroom.router.models import SniEndpoint
 
 OWN_CA = (
@@ -178,7 +178,7 @@ def _publicly_signed(chain: str, name: str) -> bool:
 
 
 def _endpoint(row: SniEndpoint) -> dict[str, Any]:
-    facts = certificates.described(row.chain)
+    facts = router.described(row)
     uses = list(row.uses.select_related("domain").order_by("domain__hostname"))
     return {
         "id": str(row.id),

@@ -5,26 +5,25 @@ Backups are snapshots, transfers are snapshots or restores; the worker runs them
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 
-from greenroom.accounts.actions import audit
+from greenroom.addons import queries as addons
+from greenroom.addons.actions import snapshots
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import queries
-from greenroom.addons.postgres.actions import schedules, snapshots
-from greenroom.addons.postgres.drivers import server
+from greenroom.addons.postgres import actions, queries
+from greenroom.addons.postgres.actions import schedules
 from greenroom.apps.queries import authorise
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
-from greenroom.deliveries.actions import wake
+from greenroom.deliveries.actions import addon_data
 from greenroom.entrypoints.api import client_urls, shapes_data, signed_links
+from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_addons import addon_of
-from greenroom.entrypoints.api.views_snapshots import ask_for_restore, release_version
 
 LINK_SECONDS = 3600
 RESET_SECONDS = 120.0
@@ -99,11 +98,7 @@ def wait_status(call: Call) -> dict[str, Any]:
 def end_connections(call: Call) -> dict[str, Any]:
     """End all sessions of the app's roles and in its database; the app reconnects."""
     row = database_of(call, "data:write")
-    with server.connect() as connection:
-        count = sum(
-            server.end_sessions(connection, database=row.data["database"], role=name) for name in queries.roles_of(row)
-        )
-    audit(actor=call.actor, action="database.connections.end", app=row.app, detail={"addon": row.name, "count": count})
+    count = actions.end_connections(actor=call.actor, addon=row)
     return {"message": f"{count} connections were ended."}
 
 
@@ -125,12 +120,7 @@ def reset(call: Call) -> Reply:
         raise UserError(
             "Extensions cannot be installed by a reset.", hint="CREATE EXTENSION works in the database itself"
         )
-    made = ask_for_restore(actor=call.actor, addon=row, snapshot=None)
-    wake()
-    deadline = time.monotonic() + RESET_SECONDS
-    while made.finished_at is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-        made.refresh_from_db()
+    made = addon_data.reset(actor=call.actor, addon=row, engine=engine(), seconds=RESET_SECONDS)
     if made.state == "failed":
         raise PlatformError(f"The reset failed and the database is as it was: {made.failure}")
     return Reply({"message": f"{row.name} is empty" if made.finished_at else "Reset is under way"}, 202)
@@ -142,10 +132,7 @@ def reset(call: Call) -> Reply:
 def capture(call: Call) -> Reply:
     """Request a backup."""
     row = database_of(call, "data:snapshot")
-    made = snapshots.ask(
-        actor=call.actor, addon=row, reason="pg:backups:capture", release_version=release_version(row.app)
-    )
-    wake()
+    made = addon_data.save(actor=call.actor, addon=row, reason="pg:backups:capture")
     return Reply(shapes_data.backup(made), 201)
 
 
@@ -164,8 +151,7 @@ def restore(call: Call) -> Reply:
         raise UserError("Extensions cannot be installed by a restore.", hint="they are in the backup")
     snapshot = _snapshot_of(call.text("backup_url", required=True))
     authorise(call.actor, snapshot.addon.app.name, "data:read")
-    made = ask_for_restore(actor=call.actor, addon=row, snapshot=snapshot)
-    wake()
+    made = addon_data.restore(actor=call.actor, addon=row, snapshot=snapshot, engine=engine())
     return Reply(shapes_data.restore(made), 201)
 
 
@@ -192,7 +178,7 @@ def transfers(call: Call) -> Listing:
     """List backups and restores of the app's databases, oldest first."""
     rows = [
         found.prefetch_related("addon__attachments")
-        for found in (queries.snapshots_of(call.app), queries.restores_of(call.app))
+        for found in (addons.snapshots_of(call.app), addons.restores_of(call.app))
     ]
     return Listing(rows, each(_shown), "num", {"num": "number"})
 
@@ -210,7 +196,7 @@ def transfer(call: Call) -> dict[str, Any]:
 
 def _transfer(call: Call) -> Snapshot | Restore:
     text = call.params["transfer"]
-    for find in (queries.snapshot, queries.restore):
+    for find in (addons.snapshot, addons.restore):
         try:
             return find(call.app, text)
         except NotFoundError:
@@ -232,7 +218,7 @@ def delete_transfer(call: Call) -> dict[str, Any]:
 @route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/public-url", "data:read", returns="public-url")
 def public_url(call: Call) -> dict[str, Any]:
     """A public link to the file, valid for an hour and while the caller may read the data."""
-    row = queries.snapshot(call.app, call.params["transfer"])
+    row = addons.snapshot(call.app, call.params["transfer"])
     if row.state != "succeeded":
         raise ConflictError(f"{row.name} cannot be downloaded: it is {row.state}.")
     payload = {"file": row.file, "name": f"{call.app.name}-{row.name}.dump"}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from greenroom.addons.models import Addon
-from greenroom.addons.queries import snapshots_for
 from greenroom.apps.queries import authorise
-from greenroom.basics.errors import ConflictError, NotFoundError, UserError
-from greenroom.deliveries.actions import wake
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.deliveries.actions import addon_data
 from greenroom.entrypoints.api import shapes_data
+from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_pg import database_of
-from greenroom.entrypoints.api.views_snapshots import ask_for_restore, refuse_while_migrating, release_version
 
 HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, heroku pg:pull takes one there"
 
@@ -38,20 +37,7 @@ def copy(call: Call) -> Reply:
             f"to_url is not that of {target.name}: the target must be a database of this installation.", hint=HINT
         )
     authorise(call.actor, source.app.name, "data:snapshot")  # as for its backup
-    if source == target:
-        raise ConflictError(f"{target.name} cannot be copied onto itself.")
-    refuse_while_migrating(target.app)
-    reason = f"pg:copy to {target.app.name}"
-    taken = snapshots_for(source).capture(
-        actor=call.actor,
-        addon=source,
-        home=HOME,
-        kind="manual",
-        reason=reason,
-        release_version=release_version(source.app),
-    )
-    made = ask_for_restore(actor=call.actor, addon=target, snapshot=taken)
-    wake()
+    made = addon_data.copy(actor=call.actor, source=source, target=target, engine=engine(), home=HOME)
     return Reply(shapes_data.restore(made), 201)
 
 

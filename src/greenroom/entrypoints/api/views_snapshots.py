@@ -6,31 +6,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
-
-from greenroom.accounts.rules import Actor
 from greenroom.addons import queries as addons
+from greenroom.addons.actions import snapshots
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import queries
-from greenroom.addons.postgres.actions import snapshots
-from greenroom.app_migrations import actions as migrations
-from greenroom.app_migrations.models import MigrationRun
-from greenroom.apps.actions import lock_apps
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
-from greenroom.basics.errors import ConflictError, NotFoundError, UserError
-from greenroom.deliveries.actions import wake
-from greenroom.dynos.queries import live
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.deliveries.actions import addon_data
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-
-
-def release_version(app: App) -> int | None:
-    """The version of the live release."""
-    rollout = live(app)
-    return rollout.release.version if rollout else None
 
 
 def database_of(app: App) -> Addon:
@@ -43,39 +29,6 @@ def database_of(app: App) -> Addon:
             resource="add_on",
         )
     return addon
-
-
-def refuse_while_migrating(app: App) -> None:
-    """ConflictError while a user's migrate command runs: it would continue in the database that is being replaced.
-
-    The engine is queried for an end that the rows do not show yet, although the user may have seen it. This may take a
-    moment: call it outside of transactions. A command that starts right after is detected by ``ask_for_restore``.
-    """
-    _refuse(app, migrations.migrating(app=app, engine=engine()))
-
-
-def ask_for_restore(*, actor: Actor, addon: Addon, snapshot: Snapshot | None) -> Restore:
-    """Request a restore, or without a snapshot a reset, from the worker.
-
-    ConflictError while a user migrates or has just started to. A migrate command checks for restores under the lock of
-    its app, and this function checks for migrate commands under the same lock: one of the two sees the other.
-    """
-    app = addon.app
-    refuse_while_migrating(app)
-    with transaction.atomic():
-        lock_apps([app.pk])
-        _refuse(app, migrations.migrating(app=app))
-        return addons.restores_for(addon).ask(
-            actor=actor, addon=addon, snapshot=snapshot, release_version=release_version(app)
-        )
-
-
-def _refuse(app: App, run: MigrationRun | None) -> None:
-    if run:
-        raise ConflictError(
-            f"Migrations of {app.name} are running ({run.dyno.name}).",
-            hint=f"wait for them, or: greenroom ps:stop {run.dyno.name} -a {app.name}",
-        )
 
 
 def snapshot_shape(row: Snapshot) -> dict[str, Any]:
@@ -128,7 +81,7 @@ def restore_shape(row: Restore) -> dict[str, Any]:
 @route("GET", "/apps/{app}/pg/snapshots", "data:read", paged="created_at", returns="[snapshot]")
 def list_snapshots(call: Call) -> Listing:
     """List the snapshots of the app's databases, newest first."""
-    return Listing(queries.snapshots_of(call.app), each(snapshot_shape), "-created_at")
+    return Listing(addons.snapshots_of(call.app), each(snapshot_shape), "-created_at")
 
 
 @route("POST", "/apps/{app}/pg/snapshots", "data:snapshot", takes="snapshot.create", returns="201 snapshot")
@@ -142,23 +95,15 @@ def capture_snapshot(call: Call) -> Reply:
         raise UserError("pinned must be true or false.")
     if pinned:
         authorise(call.actor, call.app.name, "data:write")
-    addon = database_of(call.app)
-    row = addons.snapshots_for(addon).ask(
-        actor=call.actor,
-        addon=addon,
-        reason=call.text("reason"),
-        pinned=pinned,
-        release_version=release_version(call.app),
-    )
-    wake()
+    row = addon_data.save(actor=call.actor, addon=database_of(call.app), reason=call.text("reason"), pinned=pinned)
     return Reply(snapshot_shape(row), 201)
 
 
 @route("GET", "/apps/{app}/pg/snapshots/{snapshot}", "data:read", returns="snapshot")
 def get_snapshot(call: Call) -> dict[str, Any]:
     """Get one snapshot, with the data that a restore of it would discard now."""
-    row = queries.snapshot(call.app, call.params["snapshot"])
-    lost = queries.loss(row) if row.state == "succeeded" else None
+    row = addons.snapshot(call.app, call.params["snapshot"])
+    lost = addons.loss(row) if row.state == "succeeded" else None
     return snapshot_shape(row) | {
         "loss": {
             "seconds": round(lost.seconds),
@@ -174,7 +119,7 @@ def get_snapshot(call: Call) -> dict[str, Any]:
 @route("PATCH", "/apps/{app}/pg/snapshots/{snapshot}", "data:write", takes="snapshot.update", returns="snapshot")
 def change_snapshot(call: Call) -> dict[str, Any]:
     """Pin or unpin a snapshot: {pinned}."""
-    row = queries.snapshot(call.app, call.params["snapshot"])
+    row = addons.snapshot(call.app, call.params["snapshot"])
     pinned = call.body.get("pinned")
     if not isinstance(pinned, bool):
         raise UserError("pinned must be true or false.")
@@ -184,7 +129,7 @@ def change_snapshot(call: Call) -> dict[str, Any]:
 @route("DELETE", "/apps/{app}/pg/snapshots/{snapshot}", "data:write", returns="snapshot")
 def delete_snapshot(call: Call) -> dict[str, Any]:
     """Delete a snapshot with its file."""
-    row = queries.snapshot(call.app, call.params["snapshot"])
+    row = addons.snapshot(call.app, call.params["snapshot"])
     shape = snapshot_shape(row)
     snapshots.delete(actor=call.actor, snapshot=row, home=HOME)
     return shape
@@ -193,19 +138,18 @@ def delete_snapshot(call: Call) -> dict[str, Any]:
 @route("POST", "/apps/{app}/pg/snapshots/{snapshot}/actions/restore", "data:write", returns="202 restore")
 def restore_snapshot(call: Call) -> Reply:
     """Request a restore of the database from the snapshot. The response's state is ``wanted``."""
-    row = queries.snapshot(call.app, call.params["snapshot"])
-    made = ask_for_restore(actor=call.actor, addon=row.addon, snapshot=row)
-    wake()
+    row = addons.snapshot(call.app, call.params["snapshot"])
+    made = addon_data.restore(actor=call.actor, addon=row.addon, snapshot=row, engine=engine())
     return Reply(restore_shape(made), 202)
 
 
 @route("GET", "/apps/{app}/pg/restores", "data:read", paged="created_at", returns="[restore]")
 def list_restores(call: Call) -> Listing:
     """List the restores of the app's databases, newest first."""
-    return Listing(queries.restores_of(call.app), each(restore_shape), "-created_at")
+    return Listing(addons.restores_of(call.app), each(restore_shape), "-created_at")
 
 
 @route("GET", "/apps/{app}/pg/restores/{restore}", "data:read", returns="restore")
 def get_restore(call: Call) -> dict[str, Any]:
     """Get one restore."""
-    return restore_shape(queries.restore(call.app, call.params["restore"]))
+    return restore_shape(addons.restore(call.app, call.params["restore"]))

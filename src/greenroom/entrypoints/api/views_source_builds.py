@@ -8,16 +8,13 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 
-from greenroom.addons.actions import refuse_given
-from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
-from greenroom.config_vars.actions import refuse_problems
-from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries.actions import app_lifecycle, source_builds
-from greenroom.deliveries.drivers import transcript
+from greenroom.deliveries import queries
+from greenroom.deliveries.actions import source_builds
+from greenroom.deliveries.actions.source_builds import SourceBlob
 from greenroom.deliveries.models import Delivery
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -26,8 +23,8 @@ from greenroom.entrypoints.api.views_gate import transcript_url
 STATUS = {"live": "succeeded", "held": "succeeded", "refused": "failed", "failed": "failed", "superseded": "failed"}
 
 
-def _blob(call: Call) -> tuple[str, str, str]:
-    """(url, checksum, version) of the body's source_blob."""
+def _blob(call: Call) -> SourceBlob:
+    """The body's source_blob."""
     blob = call.body.get("source_blob")
     if not isinstance(blob, dict):
         raise UserError("source_blob must be an object: {url, checksum, version}.", hint="POST /sources gives a url")
@@ -36,13 +33,7 @@ def _blob(call: Call) -> tuple[str, str, str]:
             raise UserError(f"source_blob.{name} must be a string.")
     if not blob.get("url"):
         raise UserError("source_blob.url must not be empty.", hint="POST /sources gives one")
-    return blob["url"], blob.get("checksum") or "", blob.get("version") or ""
-
-
-def _deliver(call: Call, app: App, blob: tuple[str, str, str]) -> Delivery:
-    url, checksum, version = blob
-    archive = source_builds.archive_of(url, home=HOME, key=settings.SECRET_KEY, checksum=checksum)
-    return source_builds.deliver(actor=call.actor, app=app, home=HOME, archive=archive, version=version)
+    return SourceBlob(url=blob["url"], checksum=blob.get("checksum") or "", version=blob.get("version") or "")
 
 
 @route("POST", "/apps/{app}/builds", "push", takes="build.create", returns="201 build")
@@ -51,7 +42,7 @@ def create_build(call: Call) -> Reply:
 
     The build has the delivery's id until the worker starts it; both ids find it.
     """
-    row = _deliver(call, call.app, _blob(call))
+    row = source_builds.build(actor=call.actor, app=call.app, home=HOME, key=settings.SECRET_KEY, blob=_blob(call))
     return Reply(shapes.build_of_delivery(row, transcript_url(row)), 201)
 
 
@@ -65,7 +56,7 @@ def build_result(call: Call) -> dict[str, Any]:
     )
     if row is None:
         raise NotFoundError("Couldn't find that build.", hint=f"greenroom builds -a {call.app.name}", resource="build")
-    lines = transcript.read(HOME / row.transcript).splitlines()
+    lines = queries.output_of(row, HOME).splitlines()
     shown = shapes.build_of_delivery(row, transcript_url(row))
     return {
         "build": {"id": shown["id"], "status": shown["status"], "output_stream_url": shown["output_stream_url"]},
@@ -87,21 +78,19 @@ def create_slug(call: Call) -> NoReturn:
 def create_setup(call: Call) -> Reply:
     """Create an app from an archive: {source_blob: {url}, app: {name}, overrides: {env}}."""
     blob = _blob(call)
-    source_builds.archive_of(blob[0], home=HOME, key=settings.SECRET_KEY, checksum=blob[1])  # before the app is created
     asked, env = call.body.get("app") or {}, (call.body.get("overrides") or {})
     if not isinstance(asked, dict) or not isinstance(env, dict) or not isinstance(env.get("env") or {}, dict):
         raise UserError("app and overrides.env must be objects.")
     name = asked.get("name")
     if name is not None and not isinstance(name, str):
         raise UserError("app.name must be a string.")
-    if env.get("env"):
+    config = env.get("env") or {}
+    if config:
         call.may_set_config_vars()
-        refuse_problems(env["env"])
-        refuse_given(env["env"])
-    app = app_lifecycle.create(actor=call.actor, name=name or None, home=HOME)
-    if env.get("env"):
-        deliveries.change_config(actor=call.actor, app=app, home=HOME, updates=env["env"])
-    return Reply(_setup(_deliver(call, app, blob)), 202)
+    row = source_builds.create_app(
+        actor=call.actor, name=name or None, config=config, home=HOME, key=settings.SECRET_KEY, blob=blob
+    )
+    return Reply(_setup(row), 202)
 
 
 @route("GET", "/app-setups/{setup}", "account:read", also="view", returns="app-setup")

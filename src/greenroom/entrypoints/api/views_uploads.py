@@ -8,7 +8,7 @@ from typing import Any
 from greenroom.basics import clock
 from greenroom.entrypoints.api import client_urls, signed_links
 from greenroom.entrypoints.api.routing import Call, Reply, route
-from greenroom.git.drivers import source_archives
+from greenroom.git import queries
 
 
 def _source(app: uuid.UUID | None, permission: str) -> Reply:
@@ -17,7 +17,7 @@ def _source(app: uuid.UUID | None, permission: str) -> Reply:
 
     now = clock.heroku_time(clock.now())
     body: dict[str, Any] = {
-        "source_blob": source_archives.offer(sign, base=client_urls.plain("")),
+        "source_blob": queries.upload_links(sign, base=client_urls.plain("")),
         "created_at": now,
         "updated_at": now,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from greenroom.accounts.actions import audit
-from greenroom.accounts.rules import PLATFORM
+from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons.actions import alone, note
 from greenroom.addons.contract import Draft
 from greenroom.addons.models import Addon
@@ -81,6 +81,16 @@ def check(*, addon: Addon, home: Path) -> bool:
     if healed:
         audit(actor=PLATFORM, action="addon.heal", app=addon.app, detail={"addon": addon.name})
     return healed
+
+
+def end_connections(*, actor: Actor, addon: Addon) -> int:
+    """End all sessions of the app's roles and in its database; returns their number."""
+    with host.connect() as connection:
+        count = sum(
+            host.end_sessions(connection, database=addon.data["database"], role=name) for name in roles_of(addon)
+        )
+    audit(actor=actor, action="database.connections.end", app=addon.app, detail={"addon": addon.name, "count": count})
+    return count
 
 
 def deprovision(*, addon: Addon) -> None:

@@ -17,6 +17,7 @@ from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons.actions.snapshots import remove
 from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import rules
@@ -152,66 +153,6 @@ def _finish(row: Snapshot, **facts: object) -> None:
     Snapshot.objects.filter(pk=row.pk, state="running").update(updated_at=clock.now(), **facts)
 
 
-def delete(*, actor: Actor, snapshot: Snapshot, home: Path) -> None:
-    """Remove the file and the row. ConflictError if it is pinned, in progress, or needed by an open restore."""
-    with transaction.atomic():
-        row = Snapshot.objects.select_for_update(no_key=True).get(pk=snapshot.pk)
-        if row.pinned:
-            raise ConflictError(
-                f"{row.name} is pinned.", hint=f"greenroom pg:snapshots:unpin {row.name} -a {row.addon.app.name}"
-            )
-        if row.state == "running" or Restore.objects.filter(snapshot=row, finished_at=None).exists():
-            raise ConflictError(f"{row.name} is in use now.", hint="try again when the work on it has ended")
-        audit(actor=actor, action="snapshot.delete", app=row.addon.app, detail={"snapshot": row.name})
-        Snapshot.objects.filter(pk=row.pk).update(state="deleting")
-    _remove(row, home)
-
-
-def _remove(row: Snapshot, home: Path) -> None:
-    for name in (row.file, row.file + ".part"):
-        (home / name).unlink(missing_ok=True)
-    Snapshot.objects.filter(pk=row.pk).delete()
-
-
-@transaction.atomic
-def cancel(*, actor: Actor, snapshot: Snapshot) -> bool:
-    """Cancel a request that has not started; False if it is too late."""
-    facts = {
-        "state": "failed",
-        "failure": f"Cancelled by {actor.email}.",
-        "finished_at": clock.now(),
-        "updated_at": clock.now(),
-    }
-    if not Snapshot.objects.filter(pk=snapshot.pk, state="wanted").update(**facts):
-        return False
-    audit(actor=actor, action="snapshot.cancel", app=snapshot.addon.app, detail={"snapshot": snapshot.name})
-    return True
-
-
-def note_link(*, actor: Actor, snapshot: Snapshot, seconds: int) -> None:
-    """Record that a user requested a link to the file."""
-    audit(
-        actor=actor,
-        action="snapshot.link",
-        app=snapshot.addon.app,
-        detail={"snapshot": snapshot.name, "seconds": seconds},
-    )
-
-
-@transaction.atomic
-def pin(*, actor: Actor, snapshot: Snapshot, pinned: bool) -> Snapshot:
-    """Exclude the snapshot from retention, or include it again."""
-    Snapshot.objects.filter(pk=snapshot.pk).update(pinned=pinned, updated_at=clock.now())
-    audit(
-        actor=actor,
-        action="snapshot.pin" if pinned else "snapshot.unpin",
-        app=snapshot.addon.app,
-        detail={"snapshot": snapshot.name},
-    )
-    snapshot.pinned = pinned
-    return snapshot
-
-
 def sweep(*, home: Path) -> None:
     """Mark incomplete snapshots failed, finish deletions, apply retention, and remove files without a row.
     Idempotent.
@@ -223,7 +164,7 @@ def sweep(*, home: Path) -> None:
                     (home / name).unlink(missing_ok=True)
                 _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was being taken.")
     for row in Snapshot.objects.filter(state="deleting"):
-        guard.run(row.pk, f"snapshot {row.name}", partial(_remove, row, home))
+        guard.run(row.pk, f"snapshot {row.name}", partial(remove, row, home))
     _retain(home)
     _forget_files(home)
 
@@ -237,7 +178,7 @@ def _retain(home: Path) -> None:
     for rows in by_addon.values():
         for key in rules.expired(rows, clock.now()):
             if Snapshot.objects.filter(pk=key, pinned=False).update(state="deleting"):
-                _remove(Snapshot.objects.get(pk=key), home)
+                remove(Snapshot.objects.get(pk=key), home)
 
 
 def _forget_files(home: Path) -> None:
