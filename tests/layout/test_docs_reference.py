@@ -32,7 +32,7 @@ def test_every_variable_of_the_environment_is_listed_once():
 
 def test_no_page_names_another_variable():
     rows = set(VARIABLE.findall(pages()[SETTINGS]))
-    tests = {"GREENROOM_KILLS", "GREENROOM_FUZZ_CALLS", "GREENROOM_FUZZ_SEED"}
+    tests = {"GREENROOM_KILLS", "GREENROOM_FUZZ_CALLS", "GREENROOM_FUZZ_SEED", "GREENROOM_TEST_INSTALL"}
     others = {
         (page, name) for page, body in pages().items() for name in VARIABLE.findall(body) if name not in rows | tests
     }
