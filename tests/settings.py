@@ -13,7 +13,9 @@ os.environ["DATABASE_URL"] = homes.own("DATABASE_URL", postgres.start, shared=Tr
 from greenroom.project.settings import *  # noqa: F403
 from greenroom.project.settings import DATABASES
 
-DATABASES["default"]["OPTIONS"] = {}
+DATABASES["default"] |= {"ENGINE": "tests.quick_flush", "OPTIONS": {}}
+if homes.is_own("DATABASE_URL"):
+    DATABASES["default"]["TEST"] = {"TEMPLATE": postgres.MIGRATED}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 MIDDLEWARE = ["tests.schema.Witness", *MIDDLEWARE]  # noqa: F405
 ACCOUNT_RATE = ADDRESS_RATE = PASSWORD_RATE = None

@@ -7,7 +7,6 @@ rooms.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 
@@ -15,7 +14,7 @@ import click
 import pytest
 
 from greenroom_cli.main import cli
-from tests.deliveries.hints import SRC, of_tree
+from tests.deliveries.hints import SRC, of_file
 from tests.stories.heroku import ROOT
 
 NAMED = re.compile(r"\b(greenroom|heroku) ([a-z]+(?::[a-z-]+)*)([^;(`]*)")
@@ -28,7 +27,7 @@ def named() -> list[tuple[str, str, str, tuple[str, ...]]]:
     """(file, program, command, options) of each command in a hint."""
     found = []
     for path in sorted(SRC.rglob("*.py")):
-        for hint in sorted(of_tree(ast.parse(path.read_text()))):
+        for hint in sorted(of_file(path)):
             for program, command, rest in NAMED.findall(hint):
                 words = re.split(r",? (?:or|and|then|with): | -- ", rest)[0]
                 found.append((str(path.relative_to(SRC)), program, command, tuple(OPTION.findall(words))))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from tests.source_trees import nodes, text
+
 SRC = Path(__file__).parent.parent.parent / "src"
 WALKED = [
     "greenroom/deliveries",
@@ -41,15 +43,17 @@ def templates(node: ast.expr) -> list[str]:
     return []
 
 
-def of_tree(tree: ast.Module) -> set[str]:
+def of_file(path: Path) -> set[str]:
     """``hint=...`` and ``hint = ...``, ``output.hint(...)``, and lines that begin with ``hint: ``."""
     found: set[str] = set()
-    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    prose = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    if "hint" not in text(path):
+        return set()  # all forms hold the word
+    skipped = {id(part) for node in nodes(path) if isinstance(node, ast.JoinedStr) for part in node.values}
+    skipped |= {
+        id(node.value) for node in nodes(path) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
-    for node in ast.walk(tree):
-        if id(node) in parts | prose:
+    for node in nodes(path):
+        if id(node) in skipped:
             continue
         if isinstance(node, ast.keyword) and node.arg == "hint":
             found.update(templates(node.value))
@@ -77,5 +81,5 @@ def all_hints() -> dict[str, set[str]]:
         for name in WALKED
         for path in ([SRC / name] if name.endswith(".py") else sorted((SRC / name).rglob("*.py")))
     ]
-    found = {str(path.relative_to(SRC)): of_tree(ast.parse(path.read_text())) for path in files}
+    found = {str(path.relative_to(SRC)): of_file(path) for path in files}
     return {name: texts for name, texts in found.items() if texts}

@@ -20,6 +20,8 @@ WRITES = {"save", "create", "bulk_create", "get_or_create", "update_or_create", 
 ONLY_ROWS = {"save", "bulk_create", "get_or_create", "update_or_create", "bulk_update"}
 """Methods that nothing else in this code base has, so an unknown receiver is a row as well."""
 UNKNOWN = "?"
+BINDS = (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.AsyncFor, ast.comprehension, ast.withitem)
+"""Nodes that give names a value."""
 KEEPS = {name for name in dir(QuerySet) if not name.startswith("_")} | {"locked", "set"}
 WRAPPERS = {"list", "sorted", "next", "iter", "reversed", "tuple", "set", "get_object_or_404"}
 CONTAINER_METHODS = {"get", "pop", "values", "setdefault", "items", "result"}
@@ -139,8 +141,9 @@ class Finder:
         if isinstance(owner, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             self._parameters(owner.args, names)
         own = list(_own(owner))
+        binding = [node for node in own if isinstance(node, BINDS)]
         for _ in range(3):  # a name may be used, in a loop, above the line that binds it
-            for node in own:
+            for node in binding:
                 self._bind(node, names)
         for node in own:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITES:

@@ -6,8 +6,10 @@ Each ``import`` counts, also inside functions and under ``TYPE_CHECKING``.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from tests.source_trees import nodes
 
 SRC = Path(__file__).parent.parent.parent / "src"
 PACKAGES = ("greenroom", "greenroom_cli")
@@ -17,19 +19,12 @@ def _name(path: Path) -> str:
     return ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _sources() -> dict[str, str]:
-    """Module -> its text."""
-    return {_name(path): path.read_text() for name in PACKAGES for path in sorted((SRC / name).rglob("*.py"))}
+def _sources() -> dict[str, Sequence[ast.AST]]:
+    """Module -> the nodes of its tree."""
+    return {_name(path): nodes(path) for name in PACKAGES for path in sorted((SRC / name).rglob("*.py"))}
 
 
-def _statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """All import statements, wherever they are."""
-    for child in ast.walk(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child
-
-
-def _imported(name: str, statement: ast.Import | ast.ImportFrom, known: Mapping[str, str]) -> Iterator[str]:
+def _imported(name: str, statement: ast.Import | ast.ImportFrom, known: Collection[str]) -> Iterator[str]:
     if isinstance(statement, ast.Import):
         yield from (alias.name for alias in statement.names)
         return
@@ -51,17 +46,18 @@ def _with_packages(name: str, other: str) -> Iterator[str]:
             yield other
 
 
-def imports(sources: Mapping[str, str]) -> dict[str, set[str]]:
+def imports(sources: Mapping[str, Sequence[ast.AST]]) -> dict[str, set[str]]:
     """Module -> the modules of ``sources`` that it imports."""
     return {
         name: {
             other
-            for statement in _statements(ast.parse(text))
+            for statement in parts
+            if isinstance(statement, ast.Import | ast.ImportFrom)
             for direct in _imported(name, statement, sources)
             for other in _with_packages(name, direct)
             if other in sources and other != name
         }
-        for name, text in sources.items()
+        for name, parts in sources.items()
     }
 
 
@@ -105,4 +101,8 @@ def test_a_circle_is_found_inside_functions_and_between_types():
         "a.f": "import a.e",
         "a.g": "import a.b",
     }
-    assert circles(imports(planted)) == [["a.b", "a.c", "a.d"], ["a.e", "a.f"]]
+    trees = {name: list(ast.walk(ast.parse(text))) for name, text in planted.items()}
+    assert circles(imports(trees)) == [
+        ["a.b", "a.c", "a.d"],
+        ["a.e", "a.f"],
+    ]

@@ -10,6 +10,7 @@ from typing import get_args
 from greenroom.engine import contract
 from greenroom.project import worker
 from tests.layout.pages import ROOT, pages, table
+from tests.source_trees import nodes
 
 PAGE = pages()["ARCHITECTURE.md"]
 SOURCES = sorted((ROOT / "src" / "greenroom").rglob("*.py"))
@@ -34,7 +35,7 @@ def test_every_pool_of_threads_is_listed():
     rows = table("ARCHITECTURE.md", "Pools of threads")
     named = set()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call):
                 named |= {
                     word.value.value

@@ -13,6 +13,7 @@ from greenroom.deliveries.queries import time_limits
 from greenroom.webhooks import rules
 from greenroom_cli.host import postgres
 from tests.layout.pages import ROOT, pages, paragraphs, table
+from tests.source_trees import dotted, nodes, text, tree
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 VARIABLE = re.compile(r"(?<![A-Z_])GREENROOM_[A-Z_]*[A-Z]")
@@ -20,18 +21,18 @@ SETTINGS = "docs/reference/settings.md"
 
 
 def calls(path: Path) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return (node for node in nodes(path) if isinstance(node, ast.Call))
 
 
 def test_every_variable_of_the_environment_is_listed_once():
-    read = {name for path in SOURCES for name in VARIABLE.findall(path.read_text())}
+    read = {name for path in SOURCES for name in VARIABLE.findall(text(path))}
     rows = re.findall(r"^\| `(GREENROOM_[A-Z_]+)` \|", pages()[SETTINGS], re.MULTILINE)
     assert sorted(rows) == sorted(read)
 
 
 def test_no_page_names_another_variable():
     rows = set(VARIABLE.findall(pages()[SETTINGS]))
-    tests = {"GREENROOM_KILLS", "GREENROOM_FUZZ_CALLS", "GREENROOM_FUZZ_SEED"}
+    tests = {"GREENROOM_KILLS", "GREENROOM_FUZZ_CALLS", "GREENROOM_FUZZ_SEED", "GREENROOM_TEST_INSTALL"}
     others = {
         (page, name) for page, body in pages().items() for name in VARIABLE.findall(body) if name not in rows | tests
     }
@@ -44,22 +45,21 @@ def error_ids() -> set[str]:
     for path in SOURCES:
         if "greenroom_cli" in path.parts:
             continue
-        tree = ast.parse(path.read_text())
         texts = {
             node.targets[0].id: node.value.value
-            for node in tree.body
+            for node in tree(path).body
             if isinstance(node, ast.Assign)
             and isinstance(node.targets[0], ast.Name)
             and isinstance(node.value, ast.Constant)
         }
-        for node in ast.walk(tree):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
                 found |= {
                     part.value.value
                     for part in node.body
                     if isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) == "id"
                 }
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error"):
+            if isinstance(node, ast.Call) and dotted(node.func).endswith("Error"):
                 given = [word.value for word in node.keywords if word.arg == "id"]
                 found |= {value.value for value in given if isinstance(value, ast.Constant)}
                 found |= {texts[value.id] for value in given if isinstance(value, ast.Name) and value.id in texts}
@@ -79,7 +79,7 @@ def audited() -> tuple[set[str], list[re.Pattern[str]]]:
     names, patterns = set(), []
     for path in SOURCES:
         for call in calls(path):
-            if ast.unparse(call.func).rpartition(".")[2] != "audit":
+            if dotted(call.func).rpartition(".")[2] != "audit":
                 continue
             for value in (word.value for word in call.keywords if word.arg == "action"):
                 for node in [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]:

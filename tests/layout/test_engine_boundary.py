@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+from tests.source_trees import nodes
+
 ROOT = Path(__file__).parent.parent.parent / "src"
 ENGINE = ROOT / "greenroom" / "engine"
 IMPORTERS = {"greenroom/project/drivers.py"}
@@ -18,7 +20,7 @@ MIGRATIONS = re.compile(r"/migrations/\d")
 
 def _imports(path: Path) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -40,7 +42,7 @@ def test_nobody_names_a_file_or_a_socket_of_the_engine():
         f"{path.relative_to(ROOT)}:{node.lineno} {node.value[:80]!r}"
         for path in SOURCES
         if not MIGRATIONS.search(str(path))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and FILES.search(node.value)
     ]
     assert not found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from tests.source_trees import nodes
+
 SRC = Path(__file__).parent.parent.parent / "src"
 IMPORTERS = {"greenroom/entrypoints/api/views_pg.py"}
 """Heroku's API of PostgreSQL: it is about that kind alone."""
@@ -20,18 +22,18 @@ PLATFORMS_OWN = {
 LISTS_OF_WORDS = {"greenroom/checks/inside/secret_values.py"}
 
 
-def _outside() -> dict[str, ast.Module]:
+def _outside() -> dict[str, Path]:
     """The modules of rooms, entry points and project that are not part of the kind."""
     return {
-        str(path.relative_to(SRC)): ast.parse(path.read_text())
+        str(path.relative_to(SRC)): path
         for path in sorted((SRC / "greenroom").rglob("*.py"))
         if "addons/postgres" not in str(path) and "/migrations/" not in str(path)
     }
 
 
-def _imports(tree: ast.Module) -> set[str]:
+def _imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -42,8 +44,8 @@ def _imports(tree: ast.Module) -> set[str]:
 def test_only_its_own_api_imports_the_kind_postgres():
     found = {
         name
-        for name, tree in _outside().items()
-        if any(one == PACKAGE or one.startswith(PACKAGE + ".") for one in _imports(tree))
+        for name, path in _outside().items()
+        if any(one == PACKAGE or one.startswith(PACKAGE + ".") for one in _imports(path))
     }
     assert found == IMPORTERS
 
@@ -51,13 +53,13 @@ def test_only_its_own_api_imports_the_kind_postgres():
 def test_nobody_else_names_the_kind_postgres():
     found = {
         name
-        for name, tree in _outside().items()
-        for node in ast.walk(tree)
+        for name, path in _outside().items()
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and node.value in NAMES
     }
     assert found - API_OF_POSTGRES - PLATFORMS_OWN - LISTS_OF_WORDS == set()
 
 
 def test_no_module_of_the_cli_imports_an_add_on():
-    imports = {name for path in (SRC / "greenroom_cli").rglob("*.py") for name in _imports(ast.parse(path.read_text()))}
+    imports = {name for path in (SRC / "greenroom_cli").rglob("*.py") for name in _imports(path)}
     assert not [name for name in imports if name.startswith("greenroom.addons")]

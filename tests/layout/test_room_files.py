@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.source_trees import dotted, nodes, tree
+
 ROOT = Path(__file__).parent.parent.parent / "src" / "greenroom"
 NO_ROOMS = {"basics", "engine", "entrypoints", "project"}
 
@@ -90,7 +92,7 @@ def _turners(path: Path) -> list[str]:
     """The classes of a module that have a method ``turn``."""
     return [
         node.name
-        for node in ast.parse(path.read_text()).body
+        for node in tree(path).body
         if isinstance(node, ast.ClassDef)
         and any(isinstance(part, ast.FunctionDef) and part.name == "turn" for part in node.body)
     ]
@@ -120,7 +122,7 @@ def test_only_the_worker_makes_loops():
         str(path.relative_to(ROOT))
         for path in sorted(ROOT.rglob("*.py"))
         if "engine" not in path.relative_to(ROOT).parts  # its shim has an asyncio-free event loop of its own
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Loop"
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "Loop"
     ]
     assert set(makers) == {"project/worker.py", "addons/postgres/kind.py"}

@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+from tests.source_trees import dotted, nodes, text, tree
+
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted(
     path
@@ -20,7 +22,7 @@ LINE = 120
 
 
 def _functions(path: Path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -36,7 +38,7 @@ def test_no_function_is_longer_than_40_lines():
 
 
 def test_no_file_is_longer_than_400_lines():
-    long = {str(path.relative_to(ROOT)): n for path in SOURCES if (n := path.read_text().count("\n")) > FIELD}
+    long = {str(path.relative_to(ROOT)): n for path in SOURCES if (n := text(path).count("\n")) > FIELD}
     assert not long
 
 
@@ -45,7 +47,7 @@ def test_no_line_is_longer_than_120_characters():
     long = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in SOURCES
-        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for number, line in enumerate(text(path).splitlines(), 1)
         if len(line) > LINE
     ]
     assert not long
@@ -55,9 +57,9 @@ def test_nothing_builds_a_shell_string():
     """No ``shell=True``, no ``os.system``, no ``os.popen`` anywhere in what ships."""
     found = []
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call):
-                name = ast.unparse(node.func)
+                name = dotted(node.func)
                 shell = any(
                     k.arg == "shell" and not (isinstance(k.value, ast.Constant) and not k.value.value)
                     for k in node.keywords
@@ -71,7 +73,7 @@ def test_no_line_says_that_work_is_unfinished():
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in SOURCES
-        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for number, line in enumerate(text(path).splitlines(), 1)
         if UNFINISHED.search(line)
     ]
     assert not found
@@ -82,7 +84,7 @@ def test_every_module_says_what_it_is_for():
         str(path.relative_to(ROOT))
         for path in SOURCES
         if path.stat().st_size
-        and not ast.get_docstring(ast.parse(path.read_text()))
+        and not ast.get_docstring(tree(path))
         and path.name != "apps.py"
         and "/migrations/" not in str(path)
     ]

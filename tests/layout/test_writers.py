@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
@@ -19,6 +20,7 @@ def _is_at_home(write: Write) -> bool:
     return room == write.room and ("actions" in inner[:2])
 
 
+@cache
 def _all_writes() -> list[Write]:
     found = []
     for name, module in model_writes.project().items():

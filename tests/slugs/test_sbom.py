@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from greenroom.buildpacks.rules.lock_hashes import hashes
 from greenroom.slugs.rules import cyclonedx
@@ -28,7 +26,12 @@ def make(**changes):
     return cyclonedx(app="shop", digest="d" * 64, created="2026-11-23T09:00:00Z", manifest={**MANIFEST, **changes})
 
 
-VALID = JsonStrictValidator(SchemaVersion.V1_6)
+def problem(bill: dict) -> object:
+    """What CycloneDX's own schema finds wrong. Importing the validator takes seconds, which only its users wait for."""
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill))
 
 
 @pytest.mark.parametrize(
@@ -42,8 +45,8 @@ VALID = JsonStrictValidator(SchemaVersion.V1_6)
     ],
 )
 def test_the_document_is_valid_by_the_schema_of_cyclonedx(changes):
-    assert VALID.validate_str(json.dumps(make(**changes))) is None
-    assert VALID.validate_str(json.dumps({**make(), "components": [{"name": "six"}]})) is not None
+    assert problem(make(**changes)) is None
+    assert problem({**make(), "components": [{"name": "six"}]}) is not None
 
 
 def test_each_package_is_a_component_with_its_purl_and_its_one_hash():

@@ -1,0 +1,1 @@
+"""A Django database backend: PostgreSQL, whose tables are emptied quickly after a test that commits."""

@@ -1,0 +1,32 @@
+"""Syntax trees of source files, parsed once in a process of tests, and names in them."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def text(path: Path) -> str:
+    """The text of a file."""
+    return path.read_text()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The tree of a file. Do not change it: others read it too."""
+    return ast.parse(text(path))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file, in the order of ``ast.walk``."""
+    return tuple(ast.walk(tree(path)))
+
+
+def dotted(node: ast.expr) -> str:
+    """``a.b.c`` of such an expression; of another, what comes after its end, as ``.c`` of ``f().c``. "" if nothing."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""
