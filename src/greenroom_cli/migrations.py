@@ -40,7 +40,7 @@ def migrations(cx: Context) -> int | None:
     output.heading(f"{cx.app} Migrations{version}")
     if row.get("held"):
         output.warn(
-            "This release is on hold: it needs a newer database schema. It goes live after its migrations have run."
+            "This release is held: it needs a newer database schema. It goes live after its migrations have run."
         )
     _show_state(row)
     _show_conflicts(row)

@@ -222,7 +222,7 @@ def finish(cx: Context, version: int, step: output.progress, seconds: float | No
         step.end = f"done, v{version}"
         return None
     if row.get("held"):
-        step.end = f"v{version} is on hold"
+        step.end = f"v{version} is held"
         return CliError(
             f"v{version} is held for its migrations. The previous release keeps serving.",
             hint=f"greenroom migrations{cx.flags()}",

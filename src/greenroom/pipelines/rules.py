@@ -100,7 +100,7 @@ def held_text(*, app: str, version: int | None, pending: Sequence[str]) -> str:
         else ""
     )
     return (
-        f"v{version} is on hold. {number}To apply them: greenroom run -a {app} python manage.py migrate; "
+        f"v{version} is held. {number}To apply them: greenroom run -a {app} python manage.py migrate; "
         f"then v{version} goes live automatically. To release without them: greenroom pipelines:promote --force"
     )
 

@@ -97,7 +97,7 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
         name, app = snapshot.name, dyno.app.name
         words.append(f"Snapshot {name} is taken first. To restore it: greenroom pg:restore {name} -a {app}")
     if held is not None and held.release_id == dyno.release_id:
-        words.append(f"v{version} is on hold. It goes live automatically after this migration succeeds.")
+        words.append(f"v{version} is held. It goes live automatically after this migration succeeds.")
     return {"X-Heroku-Warning": "  ".join(words)} if words else {}
 
 
