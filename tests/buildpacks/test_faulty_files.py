@@ -66,7 +66,7 @@ def test_a_name_that_is_too_long_for_a_config_var_is_refused():
     ("data", "words"),
     [
         (b'{"scripts": {"test": "a\\u0000b"}}', "app.json, scripts.test: it contains a NUL character"),
-        (b'{"a\\u0000": 1}', "app.json, top level: the name 'a\\x00' cannot be: it contains a NUL character"),
+        (b'{"a\\u0000": 1}', "app.json, top level: the name 'a\\x00' is invalid: it contains a NUL character"),
         (b'{"x": ["a", "\\ud800"]}', "app.json, x.2: it contains an unpaired surrogate"),
         (b'{"x": NaN}', "app.json, x: it is not a finite number"),
         (b'{"x": 1e999}', "app.json, x: it is not a finite number"),
