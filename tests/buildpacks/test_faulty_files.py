@@ -173,4 +173,4 @@ def test_settings_that_need_a_reserved_name_in_the_build_are_not_told_to_set_it(
     )
     assert "config:set" not in hint
     assert f'os.environ.get("{name}", "")' in hint
-    assert "no build" in text
+    assert "builds do not" in text

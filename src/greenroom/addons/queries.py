@@ -139,7 +139,7 @@ def snapshots_for(addon: Addon) -> Snapshots:
     found = registry.kind(addon.kind).snapshots
     if found is None:
         name = service_of(addon).human_name
-        raise ConflictError(f"{addon.name} has no snapshots: they are not supported for {name}.")
+        raise ConflictError(f"{addon.name} cannot be saved: snapshots are not supported for {name}.")
     return found
 
 
