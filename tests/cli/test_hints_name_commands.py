@@ -7,20 +7,15 @@ rooms.
 
 from __future__ import annotations
 
-import json
 import re
 
-import click
 import pytest
 
-from greenroom_cli.main import cli
+from tests.cli.named_commands import trouble
 from tests.deliveries.hints import SRC, of_file
-from tests.stories.heroku import ROOT
 
 NAMED = re.compile(r"\b(greenroom|heroku) ([a-z]+(?::[a-z-]+)*)([^;(`]*)")
 OPTION = re.compile(r"(?<=\s)(--[a-z][a-z-]+|-[a-z])\b")
-HEROKU = json.loads((ROOT / "tests/contracts/heroku_cli/commands.json").read_text())["commands"]
-HEROKU_KNOWS = {*HEROKU, *(alias for aliases in HEROKU.values() for alias in aliases)}
 
 
 def named() -> list[tuple[str, str, str, tuple[str, ...]]]:
@@ -34,20 +29,9 @@ def named() -> list[tuple[str, str, str, tuple[str, ...]]]:
     return found
 
 
-def known(command: str) -> click.Command | None:
-    context = click.Context(cli)
-    return cli.get_command(context, command)
-
-
 @pytest.mark.parametrize(("file", "program", "command", "options"), named())
 def test_a_named_command_exists_with_its_options(file, program, command, options):
-    if program == "heroku":
-        assert command in HEROKU_KNOWS, f"{file}: the Heroku CLI has no {command}"
-        return
-    found = known(command)
-    assert found is not None, f"{file}: greenroom has no {command}"
-    there = {name for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)}
-    assert set(options) <= there, f"{file}: greenroom {command} has no {set(options) - there}"
+    assert not (wrong := trouble(program, command, options)), f"{file}: {wrong}"
 
 
 def test_there_are_many():

@@ -112,3 +112,17 @@ def test_an_engine_that_is_not_there_is_refused(names):
     with pytest.raises(HostError, match=r"There is no engine 'nowhere\.engine'") as caught:
         engine_processes.part("nowhere.engine")
     assert "GREENROOM_ENGINE" in caught.value.hint
+
+
+def test_down_waits_for_dynos_of_which_it_is_not_certain_that_they_ended(names, place, monkeypatch):
+    names(BARE)
+    engine = MemoryEngine()
+    engine.start(DynoSpec(id="web-1", kind="web", owner="shop", uid=7, process="web.1", command=("true",)))
+    engine.lose("web-1", certain=False)
+    looks = []
+    monkeypatch.setattr(drivers, "make_engine", lambda home, name: engine)
+    monkeypatch.setattr(engine, "describe", lambda dyno: looks.append(dyno) or engine._states[dyno])
+    monkeypatch.setattr(engine_processes, "GRACE", 0.3)
+    said: list[str] = []
+    assert down.take_down(place, said.append)
+    assert (said, len(looks) > 2, engine.list()) == (["stopping 1 dyno"], True, [])

