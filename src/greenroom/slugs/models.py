@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from greenroom.apps.models import App
+from greenroom.engine import names
 
 
 class Slug(models.Model):
@@ -38,6 +39,11 @@ class Slug(models.Model):
     def folder(self) -> str:
         """The app's files, relative to home."""
         return f"slugs/{self.digest}/app"
+
+    @property
+    def artefact(self) -> str:
+        """The app's files, by the engine's name."""
+        return names.slug(self.digest)
 
     @property
     def env_folder(self) -> str:
