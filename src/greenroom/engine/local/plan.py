@@ -275,7 +275,9 @@ def source(place: Place, spec: DynoSpec, name: str, write: bool) -> str:
     if kind == "scratch":
         return place.path(SCRATCH, spec.id, key)
     if write and kind != "cache":
-        _refuse(f"dyno {spec.id}: {name!r} must not be mounted writable", hint="allowed: scratch:NAME and cache:OWNER/NAME")
+        _refuse(
+            f"dyno {spec.id}: {name!r} must not be mounted writable", hint="allowed: scratch:NAME and cache:OWNER/NAME"
+        )
     if kind == "cache" and key.partition("/")[0] != spec.owner:
         _refuse(f"dyno {spec.id}: {name!r} belongs to another owner than {spec.owner}")
     if kind == "host":
