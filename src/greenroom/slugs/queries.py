@@ -29,12 +29,12 @@ def mounts(slug: Slug) -> tuple[Mount, ...]:
 
 def env_layers(slug: Slug, *more: str) -> tuple[str, ...]:
     """The artefacts that make up the slug's environment, the lowest first; ``more`` keys are laid over them."""
-    return tuple(names.environment(key) for key in (slug.env_key, *slug.manifest.get("layers", ()), *more))
+    return tuple(names.environment(key) for key in (*slug.env_keys, *more))
 
 
 def env_identity(slug: Slug) -> str:
     """The identity of the slug's environment, as part of its digest."""
-    return "+".join([slug.env_key, *slug.manifest.get("layers", ())])
+    return "+".join(slug.env_keys)
 
 
 def _environment(slug: Slug) -> Mount:
