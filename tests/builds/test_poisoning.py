@@ -15,8 +15,9 @@ import pytest
 
 from greenroom.buildpacks.inside import bytecode, verify
 from greenroom.buildpacks.rules import plan
-from greenroom.builds.drivers import dyno_specs, environments
+from greenroom.builds.drivers import cache_budget, dyno_specs, environments
 from greenroom.builds.rules import shared_packages
+from greenroom.engine import names
 from greenroom.engine.contract import PLATFORM
 from greenroom.slugs.queries import mounts
 from tests.builds.hosting import ADDED, BASE, SIX, Workshop, overlay, pip_files, poetry_files, printed, uv_files
@@ -69,7 +70,7 @@ def poisoned(workshop):
 
 def archives(workshop, name):
     """The unpacked wheels of the shared cache that hold a file."""
-    return list((workshop.home / dyno_specs.SHARED_CACHE / "uv").glob(f"archive-v*/*/{name}"))
+    return list((workshop.home / cache_budget.SHARED / "uv").glob(f"archive-v*/*/{name}"))
 
 
 def clean(workshop, build):
@@ -141,13 +142,13 @@ def test_no_dyno_that_writes_what_others_use_gets_anything_of_an_app(workshop, s
         assert not [
             mount
             for mount in spec.mounts
-            if mount.lower or mount.source.startswith(("slugs", "sources", "envs", "cache/apps"))
+            if mount.lower or mount.source.startswith(("slug:", "source:", "env:", f"cache:{own}"))
         ]
         assert not spec.forwards
         assert "s3cret-of-the-app" not in repr(spec)
     for spec in started:
         written = {mount.source for mount in spec.mounts if mount.mode == "rw"} | {mount.upper for mount in spec.mounts}
-        allowed = dyno_specs.SHARED_CACHE if spec.owner == PLATFORM else f"cache/apps/{own}"
+        allowed = dyno_specs.SHARED_CACHE if spec.owner == PLATFORM else names.cache(own, "build")
         assert not [
             source for source in written if source and not source.startswith("scratch:") and source != allowed
         ], spec.id
@@ -162,7 +163,7 @@ def test_code_of_an_app_finds_no_shared_path_to_write_to(workshop):
     """Tried by a package that is built for the slug, by one that is built for the tests, by a hook, and by a dyno that
     runs.
     """
-    tops = ["/greenroom", str(workshop.home), str(workshop.home / dyno_specs.SHARED_CACHE), str(workshop.home / "envs")]
+    tops = ["/greenroom", str(workshop.home), str(workshop.home / cache_budget.SHARED), str(workshop.home / "envs")]
     attempt = (
         "import os\nwrote = []\n"
         f"for top in {tops!r}:\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.checks.drivers import tools
+from greenroom.engine import artefacts
 
 BIN = Path(sys.executable).parent
 MANAGE = """import os, sys
@@ -77,7 +78,7 @@ def environment(**more: str) -> dict[str, str]:
 def run(job: str, *, home: Path, cwd: Path, wish: dict[str, Any], **env: str) -> subprocess.CompletedProcess[str]:
     """One job of the runner, with its result in ``home/out``."""
     (home / "out").mkdir(parents=True, exist_ok=True)
-    folder = home / tools.runner_mount(home).source
+    folder = home / artefacts.path(tools.runner_mount(home).source)
     argv = [sys.executable, "-I", str(folder), job, str(home / "out")]
     return subprocess.run(
         argv, cwd=cwd, input=json.dumps(wish), text=True, capture_output=True, env=environment(**env), check=False

@@ -19,13 +19,14 @@ from greenroom.checks.actions import check_runs, policies
 from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun, Ignore
 from greenroom.config_vars import actions as config_vars
+from greenroom.engine import artefacts
 from greenroom.engine.contract import Mount
 from greenroom.slugs.models import Slug
 from tests.checks.dyno_side import write
 from tests.checks.stage import Stage
 
 SHA, DEPLOYED = "a" * 40, "b" * 40
-MOUNTS = (Mount(target="/app", mode="overlay", lower=("slugs/x/app",)),)
+MOUNTS = (Mount(target="/app", mode="overlay", lower=(f"slug:{'d' * 64}",)),)
 OK = {
     "outcome": "success",
     "command": "python manage.py test",
@@ -436,8 +437,8 @@ def test_the_scan_starts_before_the_build_has_ended_and_waits_for_it(play):
     assert (spec.kind, spec.egress, spec.forwards) == ("scan", False, ())
     assert not [key for key in spec.env if "SECRET" in key or "DATABASE" in key]
     sources = {mount.target: mount.source for mount in spec.mounts}
-    assert sources["/greenroom/new.tar"] == f"sources/{SHA}.tar"
-    assert sources["/greenroom/old.tar"] == f"sources/{DEPLOYED}.tar"
+    assert sources["/greenroom/new.tar"] == f"source:{SHA}"
+    assert sources["/greenroom/old.tar"] == f"source:{DEPLOYED}"
     play.engine.end(play.scan_id, CLEAN)
     assert play.scan().status == "in_progress"
     assert play.engine.starts == [play.scan_id]
@@ -569,9 +570,10 @@ def test_a_running_check_is_not_swept_away(play):
 def test_the_dyno_side_is_placed_once_and_found_by_its_content(home):
     first = tools.runner_mount(home)
     assert tools.runner_mount(home) == first
-    assert (home / first.source / "runner" / "cli.py").exists()
-    assert (home / first.source / "__main__.py").exists()
-    assert os.access(home / tools.ruff_mount(home).source, os.X_OK)
+    folder = home / artefacts.path(first.source)
+    assert (folder / "runner" / "cli.py").exists()
+    assert (folder / "__main__.py").exists()
+    assert os.access(home / artefacts.path(tools.ruff_mount(home).source), os.X_OK)
     assert not [path for path in (home / "cache" / "tools").iterdir() if path.name.startswith("tmp")]
 
 
@@ -616,9 +618,7 @@ def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, mon
     spec = play.engine.specs[scanners]
     asked = json.loads(spec.stdin)
     assert asked["scanners"] == {"bandit": "/greenroom/scanners/bandit", "semgrep": None}
-    assert ("/greenroom/scanners/bandit", "cache/scanners/bandit") in [
-        (mount.target, mount.source) for mount in spec.mounts
-    ]
+    assert ("/greenroom/scanners/bandit", "scanner:bandit") in [(mount.target, mount.source) for mount in spec.mounts]
     assert (spec.egress, [key for key in spec.env if "SECRET" in key or "DATABASE" in key]) == (False, [])
     play.built = True
     play.scan()

@@ -17,6 +17,7 @@ from ruff import find_ruff_bin
 from benchmarks import planted_secrets
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside import run_secrets, secret_rules, secret_values
+from greenroom.engine import artefacts
 from tests.checks.dyno_side import archive, run, write
 
 AWS = "AKIA" + "Q3EGRHT7XKPLMN2W"
@@ -24,6 +25,11 @@ KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE K
 PASSWORD = "kJ8#mQ2vX" + "9pL4z"
 PACKAGES = str(Path(detect_secrets.__file__).parents[1])
 CODE = {"app/a.py": "X = 1\n"}
+
+
+def placed(home: Path) -> Path:
+    """Where the packages of the secret scan lie for dynos."""
+    return home / artefacts.path(tools.secrets_mount(home).source)
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def scanned(tmp_path):
         }
         if old is not None:
             wish["old"] = str(archive(tmp_path / "old.tar", old))
-        wish["secrets"] = packages or str(tmp_path / "home" / tools.secrets_mount(tmp_path / "home").source)
+        wish["secrets"] = packages or str(placed(tmp_path / "home"))
         done = run("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)
         text = (tmp_path / "home" / "out" / "result.json").read_text()
         assert not [value for value in (AWS, PASSWORD, "MIIEpAIBAAKCAQEA") if value in text + done.stdout + done.stderr]

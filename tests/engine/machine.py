@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.basics import logfile
+from greenroom.engine import artefacts, names
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount
 from greenroom.engine.errors import EngineAwayError
 from greenroom.engine.local import state_reader
@@ -115,15 +117,20 @@ class Machine:
     # -- words -------------------------------------------------------------------------------------------------------
 
     def slug(self, name: str, owner: int = ALICE, **files: str) -> str:
-        """A folder below ``slugs`` with these files (``__`` in a name stands for a dot)."""
-        folder = Path(self.home, "slugs", name)
-        folder.mkdir(mode=0o755, exist_ok=True)
+        """The name of a slug with these files (``__`` in a name stands for a dot); ``name`` stands for its digest."""
+        made = names.slug(hashlib.sha256(name.encode()).hexdigest())
+        folder = self.at(made)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         for file, text in files.items():
             (folder / file.replace("__", ".")).write_text(text)
         if self.is_root:
             subprocess.run(["chown", "-R", f"{200_000 + owner}:{200_000 + owner}", str(folder)], check=True)
-        self.own(str(folder))
-        return f"slugs/{name}"
+        self.own(str(folder.parent))
+        return made
+
+    def at(self, name: str) -> Path:
+        """Where an artefact lies."""
+        return Path(self.home, artefacts.path(name))
 
     def spec(self, *command: str, python: str = "", **values: Any) -> DynoSpec:
         """Alice's dyno that runs a command or a Python text."""

@@ -30,9 +30,9 @@ build = engine.start(DynoSpec(id='b', kind='build', process='build.1',
     mounts=(Mount(target='/out', source='scratch:out', mode='rw'),), output=True, **spec))
 assert until('b', lambda s: s.phase == 'exited').exit_code == 0, engine.describe('b')
 open(home + '/run/dynos/b/output').close()
-os.rename(home + '/run/scratch/b/out', home + '/slugs/built')
+os.rename(home + '/run/scratch/b/out', home + '/envs/built')
 web = engine.start(DynoSpec(id='w', kind='web', process='web.1', command=({python!r}, '-c', {server!r}), port=5000,
-    socket='run/sockets/w.sock', mounts=(Mount(target='/app', source='slugs/built', mode='overlay'),), **spec))
+    socket='run/sockets/w.sock', mounts=(Mount(target='/app', source='env:built', mode='overlay'),), **spec))
 until('w', lambda s: s.listening)
 with unixsock.connect(home + '/run/sockets/w.sock') as sock:
     sock.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.basics import disk
+from greenroom.engine import names
 from greenroom.engine.contract import PLATFORM, Kind, Mount
 from greenroom.engine.local import deadlines, idmap
 from greenroom.slugs.drivers import store
@@ -25,7 +26,8 @@ CHANGE = (
 @pytest.fixture
 def slug(machine: Machine) -> str:
     """A slug as the platform stores one: everything the platform's own, nothing writable by others."""
-    top = Path(machine.home, "slugs", "stored")
+    name = names.slug("5" * 64)
+    top = machine.at(name)
     if not top.exists():
         for name in ("core/a", "core/b", "core/c", "gone/x", "media/.gitkeep"):
             (top / name).parent.mkdir(parents=True, exist_ok=True)
@@ -34,14 +36,14 @@ def slug(machine: Machine) -> str:
         owner = "64399:64399" if machine.is_root else f"{os.geteuid()}:{os.getegid()}"
         subprocess.run(["chown", "-R", owner, str(top)], check=True)
         machine.own(str(top))
-    return "slugs/stored"
+    return name
 
 
 @pytest.mark.parametrize("kind", ["web", "worker", "run", "release", "test"])
 def test_every_committed_file_and_folder_is_the_dynos_to_change_and_the_slug_stays(
     machine: Machine, slug: str, kind: Kind
 ) -> None:
-    before = store.measure(Path(machine.home, slug), "env"), store.stamp(Path(machine.home, slug))
+    before = store.measure(machine.at(slug), "env"), store.stamp(machine.at(slug))
     mounts = (Mount(target="/app", source=slug, mode="overlay"),)
     for owner, uid in (("alice", 7), ("bob", BOB)):
         said = machine.printed(
@@ -49,12 +51,12 @@ def test_every_committed_file_and_folder_is_the_dynos_to_change_and_the_slug_sta
         )
         assert said.split()[2:4] == ["1000", "1000"], said
         assert said.endswith("a\nb\n/app\n")
-    assert (store.measure(Path(machine.home, slug), "env"), store.stamp(Path(machine.home, slug))) == before
+    assert (store.measure(machine.at(slug), "env"), store.stamp(machine.at(slug))) == before
 
 
 def test_the_platforms_dyno_may_change_an_apps_layer_in_its_own_upper_alone(machine: Machine, slug: str) -> None:
     layer = machine.slug("layer", lib__py="old")
-    os.chmod(Path(machine.home, layer), 0o755)
+    os.chmod(machine.at(layer), 0o755)
     mounts = (Mount(target="/app", lower=(slug, layer), mode="overlay", upper="scratch:kept"),)
     state = machine.run(
         "/bin/sh", "-c", "echo new > lib.py; echo new > core/a", mounts=mounts, owner=PLATFORM, log="", output=True
@@ -62,7 +64,7 @@ def test_the_platforms_dyno_may_change_an_apps_layer_in_its_own_upper_alone(mach
     assert state.exit_code == 0, machine.output(state.id)
     kept = Path(machine.home, "run/scratch", state.id, "kept")
     assert (kept / "lib.py").read_text() == (kept / "core/a").read_text() == "new\n"
-    assert Path(machine.home, layer, "lib.py").read_text() == "old"
+    assert (machine.at(layer) / "lib.py").read_text() == "old"
 
 
 def test_a_layer_below_app_is_changed_like_the_rest(machine: Machine, slug: str) -> None:

@@ -119,11 +119,11 @@ def test_an_upper_layer_in_scratch_keeps_the_changes_for_the_platform(machine: M
 def test_folders_below_an_upper_layer_can_be_added_to_whoever_owns_them(machine: Machine) -> None:
     low, high = machine.slug("strangers", owner=77), machine.slug("strangers-too", owner=77)
     for folder, name in ((low, "lib/deep/old.py"), (low, "gone/x"), (high, "lib/more/y")):
-        path = Path(machine.home, folder, name)
+        path = machine.at(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     for path in (low, high):
-        for place, _, names in os.walk(Path(machine.home, path)):
+        for place, _, names in os.walk(machine.at(path)):
             for inner in (place, *(os.path.join(place, name) for name in names)):
                 if machine.is_root:
                     os.chown(inner, 200_077, 200_077)
@@ -136,8 +136,8 @@ def test_folders_below_an_upper_layer_can_be_added_to_whoever_owns_them(machine:
         mounts=mounts,
     )
     assert text.split() == [".:", "deep", "more", "deep:", "new.py"]
-    assert Path(machine.home, low, "lib/deep/old.py").read_text() == "lib/deep/old.py"
-    assert not Path(machine.home, low, "lib/deep/new.py").exists()
+    assert (machine.at(low) / "lib/deep/old.py").read_text() == "lib/deep/old.py"
+    assert not (machine.at(low) / "lib/deep/new.py").exists()
 
 
 def test_the_last_layer_of_an_overlay_wins(machine: Machine) -> None:
@@ -281,25 +281,32 @@ def test_an_unknown_id_is_none_and_signalling_it_does_nothing(machine: Machine) 
 
 
 @pytest.mark.parametrize(
-    "folder",
+    "name",
     [
-        "envs",
-        "envs/",
-        "envs/..",
-        "envs/../logs",
+        "env",
+        "env:",
+        "env:..",
+        "env:../logs",
+        "env:.",
+        "env:.hidden",
+        "envs/a",
         "logs/x",
         "/etc",
-        "slugs/a/b",
-        "run/dynos",
-        "cache/uv",
-        "envs/.",
+        "host:/etc",
+        "slug:a/b",
+        "source:" + "a" * 40,
+        "python:cpython-3.12.8",
+        "scratch:x",
+        "cache:platform/wheels",
+        "cache:alice/other",
+        "cache:alice",
         "",
         None,
     ],
 )
-def test_only_what_builds_made_can_be_thrown_away(machine: Machine, folder: object) -> None:
-    with pytest.raises(EngineError, match="slugs, envs or cache/apps"):
-        machine.engine.discard(folder)  # type: ignore[arg-type]
+def test_only_what_builds_made_can_be_thrown_away(machine: Machine, name: object) -> None:
+    with pytest.raises(EngineError, match=r"can be discarded|there is no cache|str is expected"):
+        machine.engine.discard(name)  # type: ignore[arg-type]
 
 
 def test_what_is_thrown_away_is_gone_at_once_and_may_be_thrown_away_again(machine: Machine) -> None:
@@ -311,9 +318,9 @@ def test_what_is_thrown_away_is_gone_at_once_and_may_be_thrown_away_again(machin
         os.chown(path, home.stat().st_uid, home.stat().st_gid)
     (made / "lib").chmod(0o500)
     made.chmod(0o500)
-    machine.engine.discard("envs/4f2a-11")
+    machine.engine.discard("env:4f2a-11")
     assert not made.exists()
-    machine.engine.discard("envs/4f2a-11")
+    machine.engine.discard("env:4f2a-11")
     deadline = time.monotonic() + 20
     while (left := list((home / "run" / "trash").iterdir())) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -347,7 +354,7 @@ def test_the_state_file_is_no_place_for_secrets_and_describing_is_cheap(machine:
 
 def test_a_refused_spec_leaves_nothing_behind(machine: Machine) -> None:
     with pytest.raises(EngineError, match="does not exist"):
-        machine.start("/bin/true", id="refused", mounts=(Mount(target="/app", source="slugs/none"),))
+        machine.start("/bin/true", id="refused", mounts=(Mount(target="/app", source="env:none"),))
     assert not machine.folder("refused").exists()
     assert machine.engine.describe("refused") is None
 

@@ -50,7 +50,7 @@ def test_a_dyno_crashes_is_lost_binds_late_and_serves_when_the_test_says_so() ->
 
 def test_an_attached_dyno_waits_for_its_client() -> None:
     engine = MemoryEngine(lambda spec: Outcome(exit_code=4, output=b"hi"))
-    assert engine.start(_spec(attach=True, kind="run", port=0)).phase == "starting"
+    assert engine.start(_spec(attach=True, kind="run", port=0, output=True)).phase == "starting"
     engine.attach("web.1")
     assert engine.describe("web.1").exit_code == 4  # type: ignore[union-attr]
     assert engine.output("web.1", 0) == Output(data=b"hi", size=2, more=False)

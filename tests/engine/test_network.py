@@ -275,7 +275,7 @@ def test_a_forward_leads_to_a_unix_socket_outside(machine: Machine) -> None:
     os.chmod(path, 0o777)
     machine.own(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    forwards = (Forward(port=5432, socket="run/postgres/.s.PGSQL.5432"),)
+    forwards = (Forward(port=5432, service="service:postgres"),)
     assert machine.printed(python=UPPER, forwards=forwards).strip() == "equal"
     assert (
         "refused" in machine.printed(python=f"try:\n  exec({UPPER!r})\nexcept OSError as e: print(e.strerror)").lower()
@@ -288,7 +288,7 @@ def test_a_forward_leads_to_the_one_tcp_address_that_the_supervisor_was_told(mac
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Upper)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"127.0.0.1:{server.server_address[1]}"
-    forwards = (Forward(port=5432, socket=f"tcp:{address}"),)
+    forwards = (Forward(port=5432, service=f"tcp:{address}"),)
     with pytest.raises(EngineError, match="not allowed"):
         machine.printed(python=UPPER, forwards=forwards)
     machine.tcp = (address,)
@@ -565,13 +565,13 @@ def test_what_is_no_proxy_request_is_refused(head: bytes) -> None:
 
 
 def test_alices_uid_is_the_one_a_forward_is_made_with(root_machine: Machine) -> None:
-    folder = os.path.join(root_machine.home, "run/postgres")
+    folder = os.path.join(root_machine.home, "run/addons")
     os.makedirs(folder, mode=0o755, exist_ok=True)
     path = os.path.join(folder, "peer.sock")
     with contextlib.closing(unixsock.bind(path, mode=0o777)) as server:
         state = root_machine.start(
             python="import socket, time; s = socket.create_connection(('127.0.0.1', 5432)); time.sleep(30)",
-            forwards=(Forward(port=5432, socket="run/postgres/peer.sock"),),
+            forwards=(Forward(port=5432, service="service:peer"),),
         )
         client, _ = server.accept()
         peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)

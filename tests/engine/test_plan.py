@@ -8,20 +8,30 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.engine import artefacts
 from greenroom.engine.contract import PLATFORM, DynoSpec, Forward, Limits, Mount
 from greenroom.engine.errors import EngineError
 from greenroom.engine.local import plan, protocol
 from greenroom.engine.local.plan import Place
+
+A, IN, OUT = "a" * 64, "b" * 64, "c" * 64
+"""A slug, a link to it, and a link out of the slugs."""
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     home = tmp_path / "home"
     for name in (
-        "slugs/a/app",
-        "slugs/b",
+        f"slugs/{A}/app",
+        f"slugs/{IN}",
+        f"slugs/{OUT}",
         "envs/e",
+        "sources",
         "cache/uv",
+        "cache/python/cpython-3.12",
+        "cache/tools/uv-1",
+        "cache/scanners/bandit",
+        "cache/apps",
         "keys",
         "run/postgres",
         "run/sockets",
@@ -30,10 +40,11 @@ def place(tmp_path: Path) -> Place:
     ):
         (home / name).mkdir(parents=True)
     (home / "keys/master.key").write_text("secret")
-    (home / "slugs/b/out").symlink_to("../../keys")
-    (home / "slugs/b/in").symlink_to("../a/app")
-    (home / "cache/out").symlink_to("../slugs/a")
-    (home / "run/postgres/s").touch()
+    (home / f"slugs/{OUT}/app").symlink_to("../../keys")
+    (home / f"slugs/{IN}/app").symlink_to(f"../{A}/app")
+    (home / "cache/apps/alice").symlink_to("../../envs")
+    (home / f"sources/{'a' * 40}.tar").touch()
+    (home / "cache/tools/uv-1/uv").touch()
     allowed = tmp_path / "python"
     (allowed / "bin").mkdir(parents=True)
     (allowed / "etc").symlink_to("/etc")
@@ -55,52 +66,106 @@ def _mounting(source: str, mode: str = "ro", target: str = "/app", **values: obj
         "keys",
         "keys/master.key",
         "slugs",
-        "slugs/../keys",
-        "slugs/./a",
-        "slugs/b/out",
-        "slugs/b/out/master.key",
-        "slugs/none",
-        "slugs//a",
-        "run/dynos/web.2",
-        "run",
+        f"slugs/{A}/app",
+        "envs/e",
+        "cache/uv",
         "",
+        "slug:",
+        "slug:../keys",
+        "slug:a",
+        f"slug:{A[1:]}",
+        f"slug:{A}\n",
+        f"slug:{A}/app",
+        f"slug:{OUT}",
+        f"slug:{'0' * 64}",
+        "env:",
+        "env:..",
+        "env:e/bin",
+        "env:/e",
+        "env:none",
+        "env:.new-e",
+        "env:e\0b",
+        "source:b",
+        "source:../keys",
+        f"source:{'b' * 40}",
+        "python:..",
+        "python:../python",
+        "python:none",
+        "tool:uv-1/../uv",
+        "tool:uv-1/..",
+        "tool:uv-1//uv",
+        "tool:uv-1/a/b",
+        "tool:../tools",
+        "scanner:a.b",
+        "cache:uv",
+        "cache:platform/wheels",
+        "cache:bob/build",
+        "cache:alice/..",
+        "cache:alice/other",
+        "cache:../alice",
+        "service:postgres",
+        "image:x",
+        "Slug:" + A,
         "/etc/passwd",
         "/root",
         "/",
+        "host:",
+        "host:/",
+        "host:/etc/passwd",
+        "host:/root",
+        "host:etc",
         "scratch:",
         "scratch:../x",
         "scratch:a/b",
         "scratch:_work_a",
-        "slugs/a\0b",
     ],
 )
 def test_a_source_outside_of_what_is_allowed_is_refused(place: Place, source: str) -> None:
-    with pytest.raises(EngineError):
+    with pytest.raises(EngineError) as caught:
         plan.order(place, _mounting(source))
+    assert len(caught.value.message) > 15
 
 
 @pytest.mark.parametrize(
-    "source", ["slugs/a", "slugs/a/app", "slugs/b/in", "envs/e", "cache/uv", "run/scratch/x/out", "scratch:new"]
+    ("source", "path"),
+    [
+        (f"slug:{A}", f"slugs/{A}/app"),
+        (f"slug:{IN}", f"slugs/{A}/app"),
+        ("env:e", "envs/e"),
+        (f"source:{'a' * 40}", f"sources/{'a' * 40}.tar"),
+        ("python:cpython-3.12", "cache/python/cpython-3.12"),
+        ("tool:uv-1", "cache/tools/uv-1"),
+        ("tool:uv-1/uv", "cache/tools/uv-1/uv"),
+        ("scanner:bandit", "cache/scanners/bandit"),
+        ("scratch:new", "run/scratch/web.1/new"),
+    ],
 )
-def test_a_source_below_the_given_folders_is_allowed(place: Place, source: str) -> None:
-    assert plan.order(place, _mounting(source))["arguments"]
+def test_an_artefact_is_mounted_from_its_place_in_the_home(place: Place, source: str, path: str) -> None:
+    assert place.path(path).encode() in plan.order(place, _mounting(source))["arguments"].split(b"\0")
 
 
-@pytest.mark.parametrize("source", ["slugs/a", "envs/e", "run/scratch/x/out", "cache/out", "cache"])
-def test_only_scratch_and_cache_may_be_written_to(place: Place, source: str) -> None:
+@pytest.mark.parametrize(
+    "source", [f"slug:{A}", "env:e", "tool:uv-1", "cache:platform/uv", "cache:bob/build", "cache:alice/build"]
+)
+def test_only_scratch_and_the_owners_cache_may_be_written_to(place: Place, source: str) -> None:
     with pytest.raises(EngineError):
         plan.order(place, _mounting(source, "rw"))
 
 
-def test_scratch_and_cache_may_be_written_to(place: Place) -> None:
-    for source in ("scratch:out", "cache/uv", "cache/new"):
-        assert b"--bind\0" in plan.order(place, _mounting(source, "rw"))["arguments"]
+def test_scratch_and_the_owners_cache_may_be_written_to(place: Place) -> None:
+    for source, owner in (("scratch:out", "alice"), ("cache:platform/uv", PLATFORM), ("cache:bob/build", "bob")):
+        assert (
+            b"--bind\0"
+            in plan.order(place, _spec(owner=owner, mounts=(Mount(target="/app", source=source, mode="rw"),)))[
+                "arguments"
+            ]
+        )
 
 
 def test_an_allowed_prefix_is_readable_and_does_not_lead_elsewhere(place: Place) -> None:
     prefix = place.allow_as_given[0]
-    assert plan.order(place, _mounting(f"{prefix}/bin", target=f"{prefix}/bin"))
-    assert plan.order(place, _mounting(prefix, target=prefix))
+    assert plan.order(place, _mounting(f"host:{prefix}/bin", target=f"{prefix}/bin"))
+    assert plan.order(place, _mounting(f"host:{prefix}", target=prefix))
     for source, mode in (
         (f"{prefix}/bin", "rw"),
         (f"{prefix}/etc", "ro"),
@@ -108,13 +173,13 @@ def test_an_allowed_prefix_is_readable_and_does_not_lead_elsewhere(place: Place)
         (f"{prefix}x", "ro"),
     ):
         with pytest.raises(EngineError):
-            plan.order(place, _mounting(source, mode, target="/opt/x"))
+            plan.order(place, _mounting(f"host:{source}", mode, target="/opt/x"))
 
 
 @pytest.mark.parametrize("target", ["/", "app", "/app/../etc", "/etc", "/proc", "/usr", "/dev", "//x", "/app/", "/a\0"])
 def test_nothing_can_be_mounted_over_the_system_or_beside_the_path(place: Place, target: str) -> None:
     with pytest.raises(EngineError):
-        plan.order(place, _mounting("slugs/a", target=target))
+        plan.order(place, _mounting(f"slug:{A}", target=target))
 
 
 @pytest.mark.parametrize(
@@ -149,11 +214,15 @@ def test_nothing_can_be_mounted_over_the_system_or_beside_the_path(place: Place,
         {"port": 80, "socket": "run/dynos/web.2/web.sock"},
         {"port": 80, "socket": "run/dynos/web.1/state.json"},
         {"port": 80, "socket": "/tmp/x.sock"},
-        {"forwards": (Forward(port=5432, socket="run/supervisor.sock"),)},
-        {"forwards": (Forward(port=5432, socket="run/postgres/../supervisor.sock"),)},
-        {"forwards": (Forward(port=5432, socket="tcp:10.0.0.9:5432"),)},
-        {"forwards": (Forward(port=0, socket="run/postgres/s"),)},
-        {"port": 5432, "forwards": (Forward(port=5432, socket="run/postgres/s"),)},
+        {"forwards": (Forward(port=5432, service="run/supervisor.sock"),)},
+        {"forwards": (Forward(port=5432, service="run/postgres/.s.PGSQL.5432"),)},
+        {"forwards": (Forward(port=5432, service="service:../supervisor"),)},
+        {"forwards": (Forward(port=5432, service="service:"),)},
+        {"forwards": (Forward(port=5432, service="env:e"),)},
+        {"forwards": (Forward(port=5432, service="tcp:10.0.0.9:5432"),)},
+        {"forwards": (Forward(port=5432, service="tcp:10.0.0.9"),)},
+        {"forwards": (Forward(port=0, service="service:postgres"),)},
+        {"port": 5432, "forwards": (Forward(port=5432, service="service:postgres"),)},
         {"limits": Limits(memory_mb=0)},
         {"limits": Limits(pids=1)},
         {"tty": True, "rows": 0},
@@ -167,22 +236,33 @@ def test_a_spec_that_makes_no_sense_is_refused_with_a_sentence(place: Place, val
 
 def test_a_forward_by_tcp_leads_only_where_the_supervisor_was_told(place: Place) -> None:
     place.tcp = frozenset(["db.example.com:6432"])
-    spec = _spec(forwards=(Forward(port=5432, socket="tcp:db.example.com:6432"),))
+    spec = _spec(forwards=(Forward(port=5432, service="tcp:db.example.com:6432"),))
     assert plan.order(place, spec)["forwards"] == [(5432, "tcp:db.example.com:6432")]
     with pytest.raises(EngineError, match="not allowed"):
-        plan.order(place, _spec(forwards=(Forward(port=5432, socket="tcp:db.example.com:22"),)))
+        plan.order(place, _spec(forwards=(Forward(port=5432, service="tcp:db.example.com:22"),)))
+
+
+def test_a_forward_to_a_service_leads_to_its_socket(place: Place) -> None:
+    ways = (Forward(port=5432, service="service:postgres"), Forward(port=7007, service="service:parrots"))
+    assert plan.order(place, _spec(forwards=ways))["forwards"] == [
+        (5432, place.path("run/postgres/.s.PGSQL.5432")),
+        (7007, place.path("run/addons/parrots.sock")),
+    ]
+    Path(place.home, "run/addons").symlink_to("../keys")
+    with pytest.raises(EngineError, match="leads out"):
+        plan.order(place, _spec(forwards=ways))
 
 
 def test_an_upper_layer_is_scratch(place: Place) -> None:
     with pytest.raises(EngineError):
-        plan.order(place, _mounting("slugs/a", "overlay", upper="cache/uv"))
-    words = plan.order(place, _mounting("slugs/a", "overlay", upper="scratch:up"))["arguments"].split(b"\0")
+        plan.order(place, _mounting(f"slug:{A}", "overlay", upper="cache:platform/uv"))
+    words = plan.order(place, _mounting(f"slug:{A}", "overlay", upper="scratch:up"))["arguments"].split(b"\0")
     at = words.index(b"--overlay")
     assert [os.path.basename(word) for word in words[at + 1 : at + 4]] == [b"up", b"_work_up", b"app"]
 
 
 def test_mounts_are_made_from_the_outside_in(place: Place) -> None:
-    mounts = (Mount(target="/app/x/y", source="envs/e"), Mount(target="/app", source="slugs/a", mode="overlay"))
+    mounts = (Mount(target="/app/x/y", source="env:e"), Mount(target="/app", source=f"slug:{A}", mode="overlay"))
     words = plan.order(place, _spec(mounts=mounts))["arguments"].split(b"\0")
     assert words.index(b"/app") < words.index(b"/app/x/y")
 
@@ -209,16 +289,62 @@ def test_a_spec_survives_the_wire(place: Place) -> None:
     spec = _spec(
         env={"A": "ü\n\udcff", "B": ""},
         mounts=(
-            Mount(target="/app", lower=("slugs/a", "envs/e"), mode="overlay", upper="scratch:x"),
+            Mount(target="/app", lower=(f"slug:{A}", "env:e"), mode="overlay", upper="scratch:x"),
             Mount(target="/x", source="y"),
         ),
-        forwards=(Forward(port=1, socket="s"),),
+        forwards=(Forward(port=1, service="s"),),
         limits=Limits(timeout=1.5, cpu=0.25),
         stdin=bytes(range(256)),
         tty=True,
         egress=False,
     )
     assert protocol.spec_from_wire(protocol.decode(protocol.encode(protocol.spec_to_wire(spec)))) == spec
+
+
+OLD = {
+    f"slugs/{A}/app": f"slug:{A}",
+    "envs/4f-11-22": "env:4f-11-22",
+    f"sources/{'a' * 40}.tar": f"source:{'a' * 40}",
+    "/root/.pyenv/versions/3.12.1": "host:/root/.pyenv/versions/3.12.1",
+    "cache/python/cpython-3.12.8-linux": "python:cpython-3.12.8-linux",
+    "cache/tools/runner-0a1b": "tool:runner-0a1b",
+    "cache/tools/uv-0.9.1/uv": "tool:uv-0.9.1/uv",
+    "cache/scanners/bandit": "scanner:bandit",
+    "cache/wheels": "cache:platform/wheels",
+    "cache/uv": "cache:platform/uv",
+    "cache/apps/0a1b": "cache:0a1b/build",
+    "scratch:out": "scratch:out",
+    "keys": "keys",
+    f"slugs/{A}/../../keys/app": f"slugs/{A}/../../keys/app",
+}
+"""Sources of clients before 0.1.0, and their names."""
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_the_path_of_an_older_client_is_understood_as_a_name(old: str) -> None:
+    wire = protocol.spec_to_wire(_spec()) | {
+        "mounts": [{"target": "/x", "source": old}, {"target": "/y", "lower": [old]}]
+    }
+    one, two = protocol.spec_from_wire(wire).mounts
+    assert (one.source, two.lower) == (OLD[old], (OLD[old],))
+    if OLD[old] not in (old, "keys") and not old.startswith("/"):
+        assert artefacts.path(OLD[old]) == old
+
+
+def test_a_forward_and_a_discard_of_an_older_client_are_understood() -> None:
+    for socket, service in (
+        ("run/postgres/.s.PGSQL.5432", "service:postgres"),
+        ("run/addons/parrots.sock", "service:parrots"),
+        ("tcp:db.example.com:5432", "tcp:db.example.com:5432"),
+    ):
+        wire = protocol.spec_to_wire(_spec()) | {"forwards": [{"port": 5432, "socket": socket}]}
+        assert protocol.spec_from_wire(wire).forwards == (Forward(port=5432, service=service),)
+    for folder in ("slugs/a1", "envs/.new-x", "cache/apps/0a1b"):
+        assert artefacts.discarded(protocol.artefact_of({"folder": folder})) == folder
+    with pytest.raises(EngineError):
+        artefacts.discarded(protocol.artefact_of({"folder": "cache/uv"}))
+    with pytest.raises(ValueError):
+        protocol.artefact_of({})
 
 
 @pytest.mark.parametrize(

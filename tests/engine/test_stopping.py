@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -36,7 +35,7 @@ def _start(machine: Machine, command: str, *names: str, grace: float = 20.0, **f
     """A dyno of a Procfile's command, once everybody in it is up."""
     slug = machine.slug(f"stop{uuid.uuid4().hex[:8]}", w__py=WORKER, d__py=DIES, **files)
     for name in files:
-        os.chmod(Path(machine.home, slug, name.replace("__", ".")), 0o755)
+        os.chmod(machine.at(slug) / name.replace("__", "."), 0o755)
     state = machine.start(
         "/bin/bash", "-c", command, mounts=(Mount(target="/app", source=slug, mode="overlay"),), limits={"grace": grace}
     )

@@ -1,7 +1,7 @@
 """The contract of an engine, which runs dynos and owns their states, files, output and sockets.
 
 A dyno is one sandboxed process tree of one app. All tenant code runs in a dyno: web, worker, run, build, tests, scan.
-Rooms and entry points use names of dynos and files; only the engine knows their paths.
+Rooms and entry points use names of dynos, artefacts, services and files (``names``); only the engine knows their paths.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from pathlib import Path
 from socket import socket as Socket  # noqa: N812
 from typing import Literal, Protocol, TypedDict
 
+from greenroom.engine import names
+
 Kind = Literal["web", "worker", "run", "release", "build", "install", "test", "scan", "probe", "janitor"]
 Mode = Literal["ro", "rw", "overlay"]
 Signal = Literal["TERM", "INT", "HUP", "KILL", "STOP", "DRAIN"]
 Phase = Literal["starting", "running", "exited", "lost"]
 
 PYTHONS = "/greenroom/python"
-PYTHON_FOLDER = "cache/python"
-"""Folder of the interpreters that Greenroom downloaded, relative to home, and their path in dynos."""
+"""Path in dynos of the interpreters that Greenroom downloaded."""
 PLATFORM = "platform"
 """The owner of dynos without tenant code (installing wheels, cleaning caches)."""
 RESULT_LIMIT = 1024 * 1024
@@ -31,16 +32,14 @@ OUTPUT_PIECE = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """One folder or file that is mounted into the dyno.
+    """One artefact that the dyno sees as a folder or file.
 
-    source: relative to Greenroom's home (``slugs/<digest>/app``), or absolute for an interpreter on the engine's
-    allow-list.
-            ``scratch:NAME`` is a folder of this dyno, created at the start and removed by ``forget``.
-            An ``overlay`` with several sources has them in ``lower``, lowest layer first.
     target: absolute path inside the dyno.
-    mode:   ``ro``, ``rw`` (only scratch folders and those on the engine's allow-list), or ``overlay``: the dyno may
-    change
-            everything; writes go to its own disk and are discarded with it, the source never changes.
+    source: the artefact's name: ``slug:DIGEST``, ``env:KEY``, ``cache:OWNER/NAME``, ``scratch:NAME`` and the other
+            kinds of ``names``. The engine refuses one that does not exist; a cache is created at its first use.
+    mode:   ``ro``, ``rw`` (only scratch folders, and caches of the dyno's owner), or ``overlay``: the dyno may change
+            everything; writes go to its own disk and are discarded with it, the artefact never changes.
+    lower:  the names of an overlay with several layers, lowest first; instead of ``source``.
     upper:  for an overlay whose writes are kept: a ``scratch:NAME`` folder. Empty: writes are discarded.
     """
 
@@ -53,10 +52,12 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class Forward:
-    """Forwards TCP ``127.0.0.1:port`` inside the dyno to the unix socket ``socket`` outside (relative to home)."""
+    """Forwards TCP ``127.0.0.1:port`` inside the dyno to a service: ``service:NAME`` of this installation, or
+    ``tcp:HOST:PORT``, if the engine's operator allows that address.
+    """
 
     port: int
-    socket: str
+    service: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,12 +241,12 @@ class Engine(Protocol):
         """
         ...
 
-    def discard(self, folder: str) -> None:
-        """Delete a folder of slugs, envs or cache/apps, e.g. ``envs/KEY``, with files of any owner. No effect if
+    def discard(self, artefact: str) -> None:
+        """Delete a slug, an environment or the cache of an app, by its name, with files of any owner. No effect if
         missing.
 
-        It disappears from its path at once, and from the disk soon after. No dyno may use it. EngineError for any other
-        folder.
+        New dynos can't use it from now on, and it disappears from the disk soon after. No dyno may use it. EngineError
+        for any other name.
         """
         ...
 
@@ -298,9 +299,9 @@ class Engine(Protocol):
 
 def interpreter_mount(prefix: str) -> tuple[Mount, ...]:
     """The mount of an interpreter: none for one in /usr (empty prefix), which every dyno has; the host's own at its own
-    path; one of Greenroom's home, with a prefix below PYTHONS, at a path that is the same in each home.
+    path; one that Greenroom downloaded, with a prefix below PYTHONS, at a path that is the same in each home.
     """
     if not prefix:
         return ()
-    name = prefix.removeprefix(PYTHONS + "/")
-    return (Mount(target=prefix, source=prefix if name == prefix else f"{PYTHON_FOLDER}/{name}"),)
+    version = prefix.removeprefix(PYTHONS + "/")
+    return (Mount(target=prefix, source=names.host(prefix) if version == prefix else names.python(version)),)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from greenroom.engine import left_files
+from greenroom.engine import artefacts, left_files, names
 from greenroom.engine.contract import (
     OUTPUT_PIECE,
     RESULT_LIMIT,
@@ -82,7 +82,8 @@ class MemoryEngine:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def start(self, spec: DynoSpec) -> DynoState:
-        """See the contract."""
+        """See the contract. Checks names, but not that artefacts exist."""
+        artefacts.check(spec)
         with self._changed:
             known = self._states.get(spec.id)
             if known:
@@ -107,7 +108,7 @@ class MemoryEngine:
 
     def describe(self, dyno_id: str) -> DynoState | None:
         """See the contract."""
-        return self._states.get(dyno_id)
+        return self._states.get(names.check_id(dyno_id))
 
     def list(self) -> list[DynoState]:
         """See the contract."""
@@ -120,6 +121,7 @@ class MemoryEngine:
         """
         if name not in NUMBERS:
             raise EngineError(f"the signal {name!r} is not one of {', '.join(NUMBERS)}", id="invalid_params")
+        names.check_id(dyno_id)
         with self._changed:
             if not self._lives(dyno_id):
                 return
@@ -131,6 +133,7 @@ class MemoryEngine:
 
     def forget(self, dyno_id: str) -> None:
         """See the contract."""
+        names.check_id(dyno_id)
         with self._changed:
             self._states.pop(dyno_id, None)
             self._outcomes.pop(dyno_id, None)
@@ -141,19 +144,20 @@ class MemoryEngine:
                 shutil.rmtree(self._scratch / dyno_id, ignore_errors=True)
             self._changed.notify_all()
 
-    def discard(self, folder: str) -> None:
+    def discard(self, artefact: str) -> None:
         """See the contract; only recorded here."""
-        self.discarded.append(folder)
+        artefacts.discarded(artefact)
+        self.discarded.append(artefact)
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
         """See the contract."""
-        return left_files.read_file(self._scratch / dyno_id, name, limit)
+        return left_files.read_file(self._scratch / names.check_id(dyno_id), name, limit)
 
     @contextlib.contextmanager
     def tree(self, dyno_id: str, name: str) -> Iterator[Path | None]:
         """See the contract."""
-        folder = self._scratch / dyno_id / name
-        yield folder if folder.is_dir() else None
+        folder = self._scratch / names.check_id(dyno_id) / names.artefact(names.scratch(name))[1]
+        yield folder if folder.is_dir() and not folder.is_symlink() else None
 
     def output(self, dyno_id: str, offset: int, *, limit: int = OUTPUT_PIECE) -> Output:
         """See the contract."""
@@ -164,7 +168,7 @@ class MemoryEngine:
     def attach(self, dyno_id: str, *, seen: int | None = None) -> Attachment:
         """See the contract; a test has the other end of the socket, see ``client_of``."""
         with self._changed:
-            spec, taken = self.specs.get(dyno_id), dyno_id in self._clients
+            spec, taken = self.specs.get(names.check_id(dyno_id)), dyno_id in self._clients
             if not (spec and spec.attach and self._lives(dyno_id)) or taken != (seen is not None):
                 raise NotWaitingError(f"The dyno {dyno_id} does not wait for a client.")
             near, far = socket.socketpair()
@@ -177,13 +181,14 @@ class MemoryEngine:
 
     def detach(self, dyno_id: str, *, complete: bool) -> None:
         """See the contract."""
+        names.check_id(dyno_id)
         with self._changed:
             if self._lives(dyno_id) and not complete and self.specs[dyno_id].hang_up:
                 self.end(dyno_id, code=128 + NUMBERS["HUP"], reason="signal", detail="the client disconnected")
 
     def endpoint(self, dyno_id: str) -> str:
         """See the contract; no socket exists."""
-        return f"run/sockets/{dyno_id}"
+        return f"run/sockets/{names.check_id(dyno_id)}"
 
     def capacity(self) -> Capacity:
         """See the contract."""
@@ -256,7 +261,8 @@ class MemoryEngine:
         outcome, spec = self._outcomes[dyno_id], self.specs[dyno_id]
         host_pid = self._states[dyno_id].pid + 100_000
         self._change(dyno_id, phase="running", host_pid=host_pid, listening=bool(spec.port) and outcome.listens)
-        self.print(dyno_id, outcome.output)
+        if spec.output:
+            self.print(dyno_id, outcome.output)
         for name, data in outcome.leaves.items():
             folder, _, file = name.rpartition("/")
             (self.scratch(dyno_id, folder) / file).write_bytes(data)

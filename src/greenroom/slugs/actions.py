@@ -12,7 +12,7 @@ from greenroom.apps.models import App
 from greenroom.basics.errors import PlatformError
 from greenroom.slugs.drivers import store as disk
 from greenroom.slugs.models import Slug
-from greenroom.slugs.queries import env_identity, env_layers
+from greenroom.slugs.queries import env_identity
 
 
 def store(
@@ -77,7 +77,7 @@ def verify(slug: Slug, home: Path) -> bool:
     folder = home / slug.folder
     if not folder.is_dir() or not (home / slug.env_folder / "bin" / "python").is_symlink():
         return False
-    if not all((home / layer).is_dir() for layer in env_layers(slug)):
+    if not all((home / layer).is_dir() for layer in slug.env_folders):
         return False
     return disk.measure(folder, env_identity(slug)) == slug.digest
 

@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from greenroom.apps.models import App
+from greenroom.engine import names
 
 
 class Slug(models.Model):
@@ -40,6 +41,21 @@ class Slug(models.Model):
         return f"slugs/{self.digest}/app"
 
     @property
+    def artefact(self) -> str:
+        """The app's files, by the engine's name."""
+        return names.slug(self.digest)
+
+    @property
     def env_folder(self) -> str:
         """The Python environment, relative to home."""
-        return f"envs/{self.env_key}"
+        return self.env_folders[0]
+
+    @property
+    def env_folders(self) -> list[str]:
+        """The Python environment and the layers over it, relative to home."""
+        return [f"envs/{key}" for key in self.env_keys]
+
+    @property
+    def env_keys(self) -> tuple[str, ...]:
+        """The keys of the Python environment and of the layers over it, lowest first."""
+        return (self.env_key, *self.manifest.get("layers", ()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.apps.models import App
+from greenroom.engine import names
 from greenroom.engine.contract import Mount, interpreter_mount
 from greenroom.slugs.models import Slug
 from greenroom.slugs.rules import cyclonedx
@@ -20,20 +21,20 @@ def mounts(slug: Slug) -> tuple[Mount, ...]:
     if it is not in /usr.
     """
     return (
-        Mount(target="/app", mode="overlay", lower=(slug.folder,)),
+        Mount(target="/app", mode="overlay", lower=(slug.artefact,)),
         _environment(slug),
         *interpreter_mounts(slug),
     )
 
 
 def env_layers(slug: Slug, *more: str) -> tuple[str, ...]:
-    """The folders that make up the slug's environment, the lowest first; ``more`` keys are laid over them."""
-    return (slug.env_folder, *(f"envs/{key}" for key in (*slug.manifest.get("layers", ()), *more)))
+    """The artefacts that make up the slug's environment, the lowest first; ``more`` keys are laid over them."""
+    return tuple(names.environment(key) for key in (*slug.env_keys, *more))
 
 
 def env_identity(slug: Slug) -> str:
     """The identity of the slug's environment, as part of its digest."""
-    return "+".join([slug.env_key, *slug.manifest.get("layers", ())])
+    return "+".join(slug.env_keys)
 
 
 def _environment(slug: Slug) -> Mount:
@@ -47,7 +48,9 @@ def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:
     prefix, tool = (slug.manifest.get("interpreter") or {}).get("prefix", ""), slug.manifest.get("tool_key", "")
     found = interpreter_mount(prefix)
     return (
-        (*found, Mount(target=f"{ENV_TARGET}/pipenv", source=f"envs/{tool}")) if tool and _has_pipenv(slug) else found
+        (*found, Mount(target=f"{ENV_TARGET}/pipenv", source=names.environment(tool)))
+        if tool and _has_pipenv(slug)
+        else found
     )
 
 

@@ -29,7 +29,7 @@ from tests.contracts.addons import toy
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[3]
-WAY = Forward(port=7007, socket="run/addons/parrots.sock")
+WAY = Forward(port=7007, service="service:parrots")
 CAPACITY = Capacity(memory_mb=2048, cores=2)
 SHA = "a" * 40
 

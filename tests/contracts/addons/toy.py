@@ -32,10 +32,11 @@ from greenroom.addons.contract import Double, Draft
 from greenroom.addons.parrot.rules import SERVICE
 from greenroom.addons.queries import secret_of
 from greenroom.basics import ids
+from greenroom.engine import names
 from greenroom.engine.contract import Forward
 
 PORT = 7007
-SOCKET = "run/addons/parrots.sock"
+SERVICE_NAME = names.service("parrots")
 DOUBLES = {}
 
 
@@ -43,7 +44,7 @@ class ParrotDoubles:
     def make(self, *, label):
         name = self._name(label)
         DOUBLES[name] = {"_URL": f"parrot://127.0.0.1:{PORT}/{name}", "_WORD": ids.new_secret(8)}
-        return Double(name=name, values=DOUBLES[name], forwards=(Forward(port=PORT, socket=SOCKET),))
+        return Double(name=name, values=DOUBLES[name], forwards=(Forward(port=PORT, service=SERVICE_NAME),))
 
     def drop(self, *, label):
         DOUBLES.pop(self._name(label), None)
@@ -96,7 +97,7 @@ class Parrot:
         return [(word, hashlib.sha256(f"{word}/{access}".encode()).hexdigest()[:16])]
 
     def forwards(self, addons):
-        return (Forward(port=PORT, socket=SOCKET),) if addons else ()
+        return (Forward(port=PORT, service=SERVICE_NAME),) if addons else ()
 
     def info(self, addon):
         return {"name": addon.name, "state": addon.state, "plan": addon.plan}

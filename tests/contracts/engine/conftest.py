@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.engine import artefacts
 from greenroom.engine.contract import Attachment, DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.engine.memory import MemoryEngine, Outcome
 from tests.engine.machine import ALICE, IS_ROOT, MODES, PYTHON, Machine
@@ -98,6 +99,15 @@ class Rig:
         number = next(self._ids)
         spec = DynoSpec(id=f"c{number}", kind="run", owner="alice", uid=ALICE, process=f"run.{number}", command=command)
         return dataclasses.replace(spec, **{"limits": Limits(grace=0.3), **values})  # type: ignore[arg-type]
+
+    def made(self, name: str, **files: str) -> tuple[str, Path]:
+        """An artefact, made as a room does: its name, and where it lies. files: by name; ``""``: it is one file."""
+        path = self.home / artefacts.path(name)
+        (path.parent if "" in files else path).mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            (path / file if file else path).write_text(text)
+        self.own(str(path.parent))
+        return name, path
 
     def start(self, *command: str, **values: object) -> DynoState:
         return self.engine.start(self.spec(*command, **values))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from greenroom.basics import logfile, unixsock
-from greenroom.engine.contract import Forward, Limits, Mount
+from greenroom.engine import artefacts, names
+from greenroom.engine.contract import PLATFORM, Forward, Limits, Mount
 from greenroom.engine.errors import EngineError, NotWaitingError
 from tests.contracts.engine.conftest import (
     CAT,
@@ -68,41 +69,113 @@ def test_there_is_no_tree_of_what_is_unknown(rig: Rig) -> None:
 
 def test_what_a_dyno_reads_and_writes_are_its_mounts(rig: Rig) -> None:
     rig.needs(PROCESSES)
-    slug = rig.home / "slugs" / "shop"
-    slug.mkdir(exist_ok=True)
-    (slug / "file").write_text("of the slug\n")
-    rig.own(str(slug))
-    read = (Mount(target="/app", source="slugs/shop", mode="overlay"),)
+    name, slug = rig.made(names.slug("1" * 64), file="of the slug\n")
+    read = (Mount(target="/app", source=name, mode="overlay"),)
     text = rig.printed("/bin/sh", "-c", "cat /app/file; echo more > /app/other && cat /app/other", mounts=read)
     assert text == "of the slug\nmore\n"
     assert os.listdir(slug) == ["file"], "what is written to an overlay vanishes"
-    assert rig.printed("/bin/sh", "-c", "cat file", mounts=(Mount(target="/app", source="slugs/shop"),)) == (
-        "of the slug\n"
-    )
+    assert rig.printed("/bin/sh", "-c", "cat file", mounts=(Mount(target="/app", source=name),)) == "of the slug\n"
     with pytest.raises(EngineError, match="does not exist"):
-        rig.start("/bin/true", mounts=(Mount(target="/app", source="slugs/none"),))
+        rig.start("/bin/true", mounts=(Mount(target="/app", source=names.slug("0" * 64)),))
+
+
+KINDS = (names.environment("4f-tests"), names.source("a" * 40), names.python("cpython-3.12.8-linux-x86_64-gnu"))
+TOOLS = (names.tool("runner-0a1b"), names.tool("uv-0.9.1", "uv"), names.scanner("bandit"))
+
+
+@pytest.mark.parametrize("name", [*KINDS, *TOOLS])
+def test_each_kind_of_artefact_is_mounted_by_its_name(rig: Rig, name: str) -> None:
+    rig.needs(PROCESSES)
+    whole = name.startswith("source:") or name.endswith("/uv")
+    rig.made(name, **({"": "its content\n"} if whole else {"file": "its content\n"}))
+    target = "/greenroom/it" if whole else "/greenroom/it/file"
+    assert rig.printed("/bin/cat", target, mounts=(Mount(target="/greenroom/it", source=name),)) == "its content\n"
+
+
+def test_a_cache_is_its_owners_and_the_next_dyno_finds_what_the_last_one_left(rig: Rig) -> None:
+    rig.needs(PROCESSES)
+    for owner, name in (("alice", "build"), (PLATFORM, "wheels")):
+        mounts = (Mount(target="/greenroom/cache", source=names.cache(owner, name), mode="rw"),)
+        script = ("/bin/sh", "-c", "cat /greenroom/cache/x; echo kept > /greenroom/cache/x")
+        assert rig.printed(*script, owner=owner, mounts=mounts).splitlines()[-1:] != ["kept"]
+        assert rig.printed(*script, owner=owner, mounts=mounts) == "kept\n"
+        with pytest.raises(EngineError, match="another owner"):
+            rig.start("/bin/true", owner="bob", mounts=mounts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "slugs/a",
+        "etc",
+        "slug:a",
+        "slug:../../keys",
+        "env:a/b",
+        "env:..",
+        "source:x",
+        "image:x",
+        "cache:alice",
+        "scratch:",
+    ],
+)
+def test_what_is_no_name_of_an_artefact_is_refused_with_a_sentence(rig: Rig, name: str) -> None:
+    for mount in (Mount(target="/x", source=name), Mount(target="/x", lower=(OUT.source, name), mode="overlay")):
+        with pytest.raises(EngineError, match=r"is not the name of|is malformed") as caught:
+            rig.start("/bin/true", mounts=(mount,))
+        assert repr(name) in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["run/postgres/x", "/run/x", "service:", "service:../x", "tcp:db", "env:x"])
+def test_what_is_no_name_of_a_service_is_refused_with_a_sentence(rig: Rig, name: str) -> None:
+    with pytest.raises(EngineError, match=r"is not the name of|is malformed"):
+        rig.start("/bin/true", forwards=(Forward(port=5432, service=name),))
+
+
+@pytest.mark.parametrize("dyno_id", ["", "../x", "A", "a/b", ".a", "a" * 81])
+def test_a_malformed_id_is_refused_by_each_verb(rig: Rig, dyno_id: str) -> None:
+    engine = rig.engine
+    verbs = (
+        lambda: engine.start(dataclasses.replace(rig.spec("/bin/true"), id=dyno_id)),
+        lambda: engine.describe(dyno_id),
+        lambda: engine.signal(dyno_id, "TERM"),
+        lambda: engine.forget(dyno_id),
+        lambda: engine.result(dyno_id, "out/x"),
+        lambda: engine.tree(dyno_id, "out").__enter__(),
+        lambda: engine.output(dyno_id, 0),
+        lambda: engine.attach(dyno_id),
+        lambda: engine.detach(dyno_id, complete=True),
+        lambda: engine.endpoint(dyno_id),
+    )
+    for verb in verbs:
+        with pytest.raises(EngineError, match="dyno id"):
+            verb()
 
 
 def test_writes_to_an_overlay_with_an_upper_folder_are_kept(rig: Rig) -> None:
     rig.needs(PROCESSES)
-    slug = rig.home / "slugs" / "base"
-    slug.mkdir(exist_ok=True)
-    rig.own(str(slug))
-    mounts = (Mount(target="/app", mode="overlay", lower=("slugs/base",), upper="scratch:added"),)
+    name, _ = rig.made(names.slug("2" * 64), base="x")
+    mounts = (Mount(target="/app", mode="overlay", lower=(name,), upper="scratch:added"),)
     state = rig.until_exited(rig.start("/bin/sh", "-c", "echo x > /app/new", mounts=mounts).id)
     assert (state.exit_code, rig.engine.result(state.id, "added/new")) == (0, b"x\n")
 
 
-def test_a_discarded_folder_is_gone_and_only_certain_folders_can_be(rig: Rig) -> None:
-    rig.needs(PROCESSES)
-    (rig.home / "slugs" / "old" / "deep").mkdir(parents=True)
-    rig.own(str(rig.home / "slugs" / "old"))
-    rig.engine.discard("slugs/old")
-    rig.engine.discard("slugs/old")
-    assert not (rig.home / "slugs" / "old").exists()
-    for folder in ("logs", "slugs", "slugs/..", "run/x", "/etc"):
+def test_a_discarded_artefact_is_gone_and_only_certain_ones_can_be(rig: Rig) -> None:
+    refused = ("logs", "slugs/a", "slug:..", "env:../x", "run/x", "/etc", "source:" + "a" * 40, "cache:platform/wheels")
+    for name in refused:
         with pytest.raises(EngineError):
-            rig.engine.discard(folder)
+            rig.engine.discard(name)
+    rig.needs(PROCESSES)
+    for name in (names.slug("3" * 64), names.environment("old"), names.cache("carol", "build")):
+        _, path = rig.made(name, file="x")
+        mounts = (Mount(target="/greenroom/it", source=name),)
+        values = {"owner": "carol", "uid": 9}
+        assert rig.printed("/bin/cat", "/greenroom/it/file", mounts=mounts, **values) == "x"
+        rig.engine.discard(name)
+        rig.engine.discard(name)
+        assert not path.exists()
+        if not name.startswith("cache:"):
+            with pytest.raises(EngineError, match="does not exist"):
+                rig.start("/bin/true", mounts=mounts, **values)
 
 
 # -- output and environment --------------------------------------------------------------------------------------------
@@ -120,6 +193,12 @@ def test_output_is_read_from_any_place_and_says_whether_more_comes(rig: Rig) -> 
     rig.engine.forget(asleep.id)
     assert (read(asleep.id, 0).size, read(asleep.id, 0).more) == (0, False)
     assert not read("never-was", 0).more
+
+
+def test_output_is_kept_only_if_the_spec_asks_for_it(rig: Rig) -> None:
+    state = rig.until_exited(rig.start(*SAYS).id)
+    assert (rig.engine.output(state.id, 0).data, rig.engine.output(state.id, 0).size) == (b"", 0)
+    assert state.last_words
 
 
 def test_a_dyno_sees_its_environment_and_nothing_of_the_hosts(rig: Rig) -> None:
@@ -190,6 +269,19 @@ def test_who_was_never_started_or_has_ended_takes_no_client(rig: Rig) -> None:
         rig.engine.detach(dyno_id, complete=True)
 
 
+def test_nobody_comes_back_before_the_first_client(rig: Rig) -> None:
+    spec = rig.spec(*CAT, attach=True)
+    rig.engine.start(spec)
+    with pytest.raises((EngineError, OSError)):
+        rig.engine.attach(spec.id, seen=0)
+    found = rig.attach(spec.id)
+    found.sock.sendall(b"hello\n")
+    assert read_until(found.sock, b"hello\n") == b"hello\n"
+    rig.engine.detach(spec.id, complete=False)
+    found.sock.close()
+    rig.until_exited(spec.id)
+
+
 def test_a_lost_client_comes_back_for_what_it_has_not_seen(rig: Rig) -> None:
     rig.needs(PROCESSES)
     spec = rig.spec(*CAT, attach=True)
@@ -250,12 +342,13 @@ def test_an_endpoint_is_the_same_for_ever_and_never_absolute(rig: Rig) -> None:
     assert Path(rig.engine.endpoint("web-1")).name == "web-1"
 
 
-def test_a_forward_leads_to_its_service(rig: Rig) -> None:
+@pytest.mark.parametrize("service", [names.service("postgres"), names.service("parrots")])
+def test_a_forward_leads_to_its_service(rig: Rig, service: str) -> None:
     rig.needs(PROCESSES)
-    folder = rig.home / "run" / "postgres"
-    folder.mkdir(parents=True, exist_ok=True)
-    listener = unixsock.bind(folder / "service", mode=0o777)
-    rig.own(str(folder))
+    path = rig.home / artefacts.socket(service, 5432)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listener = unixsock.bind(path, mode=0o777)
+    rig.own(str(path.parent))
 
     def answer() -> None:
         client, _ = listener.accept()
@@ -264,10 +357,10 @@ def test_a_forward_leads_to_its_service(rig: Rig) -> None:
 
     threading.Thread(target=answer, daemon=True).start()
     asks = "import socket; s = socket.create_connection(('127.0.0.1', 5432)); s.sendall(b'who'); print(s.recv(9))"
-    forwards = (Forward(port=5432, socket="run/postgres/service"),)
+    forwards = (Forward(port=5432, service=service),)
     assert rig.printed(PYTHON, "-c", asks, forwards=forwards) == "b'WHO'\n"
     listener.close()
-    (folder / "service").unlink()
+    path.unlink()
 
 
 # -- deadlines, limits, certainty --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside import scanners
+from greenroom.engine import artefacts
 from tests.checks.dyno_side import archive
 from tests.contracts.kinds.recipes import ROOT, recipe
 
@@ -63,7 +64,7 @@ def test_no_code_outside_the_folders_decides_by_the_name_of_a_scanner():
 @pytest.fixture
 def run(tmp_path):
     """The scanners' job of a dyno side that has one folder more."""
-    runner = tmp_path / "home" / tools.runner_mount(tmp_path / "home").source
+    runner = tmp_path / "home" / artefacts.path(tools.runner_mount(tmp_path / "home").source)
     more = tmp_path / "runner"
     shutil.copytree(runner, more)
     package = next(more.rglob("scanners/kind.py")).parent / "toy_lint"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from greenroom.basics import unixsock
 from greenroom.basics.processes import Identity, identity, is_alive, wait_gone
-from greenroom.engine import left_files
+from greenroom.engine import artefacts, left_files, names
 from greenroom.engine.contract import (
     OUTPUT_PIECE,
     RESULT_LIMIT,
@@ -100,9 +100,10 @@ class ToyEngine:
         return self.describe(spec.id) or DynoState(**first, phase="lost")
 
     def _check(self, spec: DynoSpec) -> None:
-        for text in (text for it in spec.mounts for text in (it.source, *it.lower)):
-            if text and not text.startswith(("scratch:", "cache/")) and not (self.home / text).exists():
-                raise EngineError(f"dyno {spec.id}: the source {text!r} does not exist", id="invalid_params")
+        artefacts.check(spec)
+        for name in (name for it in spec.mounts for name in it.lower or (it.source,)):
+            if not name.startswith(("scratch:", "cache:")) and not (self.home / artefacts.path(name)).exists():
+                raise EngineError(f"dyno {spec.id}: the source {name!r} does not exist", id="invalid_params")
 
     def describe(self, dyno_id: str) -> DynoState | None:
         """See the contract. A keeper that has vanished takes the whole tree with it: that is certain."""
@@ -121,8 +122,8 @@ class ToyEngine:
 
     def list(self) -> list[DynoState]:
         """See the contract."""
-        names = sorted(path.name for path in self.top.iterdir()) if self.top.is_dir() else []
-        return [state for name in names if (state := self.describe(name))]
+        found = sorted(path.name for path in self.top.iterdir()) if self.top.is_dir() else []
+        return [state for name in found if (state := self.describe(name))]
 
     def signal(self, dyno_id: str, name: Signal) -> None:
         """See the contract."""
@@ -147,12 +148,9 @@ class ToyEngine:
             (self.home / self.endpoint(dyno_id)).unlink()
         shutil.rmtree(folder, ignore_errors=True)
 
-    def discard(self, folder: str) -> None:
+    def discard(self, artefact: str) -> None:
         """See the contract."""
-        kind, _, name = folder.rpartition("/")
-        if kind not in ("slugs", "envs", "cache/apps") or name in ("", ".", ".."):
-            raise EngineError(f"the folder {folder!r} is none that can be discarded", id="invalid_params")
-        shutil.rmtree(self.home / folder, ignore_errors=True)
+        shutil.rmtree(self.home / artefacts.discarded(artefact), ignore_errors=True)
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
         """See the contract."""
@@ -210,9 +208,7 @@ class ToyEngine:
     # -- the folder --------------------------------------------------------------------------------------------------
 
     def _folder(self, dyno_id: str) -> Path:
-        if not dyno_id or dyno_id.startswith(".") or "/" in dyno_id:
-            raise EngineError(f"the dyno id {dyno_id!r} is not a name", id="invalid_params")
-        return self.top / dyno_id
+        return self.top / names.check_id(dyno_id)
 
     def _door(self, dyno_id: str, words: str) -> socket.socket:
         sock = unixsock.connect(self._folder(dyno_id) / "door", timeout=5.0)

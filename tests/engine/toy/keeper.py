@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 from greenroom.basics import logfile, unixsock
-from greenroom.engine.contract import DynoSpec
+from greenroom.engine import artefacts, names
+from greenroom.engine.contract import DynoSpec, Forward
 from tests.engine.toy import root_folder
 from tests.engine.toy.client import Client
 
@@ -57,7 +58,7 @@ class Keeper:
         raise_network()
         self.root = root_folder.make(self.folder, self.home, self.spec)
         for forward in self.spec.forwards:
-            serve(socket.create_server(("127.0.0.1", forward.port)), lambda it=forward: self._outside(it.socket))
+            serve(socket.create_server(("127.0.0.1", forward.port)), lambda it=forward: self._outside(it))
         self.client.listen()
         if self.spec.attach and not self.go.wait(60):
             self._end(127, "start", "no client came")
@@ -112,11 +113,12 @@ class Keeper:
         os.chroot(self.root)
         os.chdir(self.spec.cwd if os.path.isdir(self.spec.cwd) else "/")
 
-    def _outside(self, target: str) -> socket.socket:
-        if target.startswith("tcp:"):
-            host, _, port = target.removeprefix("tcp:").rpartition(":")
+    def _outside(self, forward: Forward) -> socket.socket:
+        kind, address = names.target(forward.service)
+        if kind == names.TCP:
+            host, _, port = address.rpartition(":")
             return socket.create_connection((host.strip("[]"), int(port)))
-        return unixsock.connect(self.home / target)
+        return unixsock.connect(self.home / artefacts.socket(forward.service, forward.port))
 
     # -- what it prints ------------------------------------------------------------------------------------------------
 

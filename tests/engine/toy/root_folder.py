@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from greenroom.engine import artefacts
 from greenroom.engine.contract import DynoSpec, Mount
 
 HOST = ("usr", "bin", "sbin", "lib", "lib64", "etc", "dev")
@@ -50,7 +51,7 @@ def _one(folder: Path, home: Path, root: Path, mount: Mount, number: int) -> Non
 
 def _source(folder: Path, home: Path, text: str, *, write: bool = False) -> Path:
     kind, _, name = text.partition(":")
-    path = folder / "left" / name if kind == "scratch" else home / text
+    path = folder / "left" / name if kind == "scratch" else home / artefacts.path(text)
     if write or kind == "scratch":
         path.mkdir(parents=True, exist_ok=True)
     return path

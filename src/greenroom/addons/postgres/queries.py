@@ -21,6 +21,7 @@ from greenroom.addons.queries import secret_of
 from greenroom.addons.rules.access import OWNER
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
+from greenroom.engine import names
 from greenroom.engine.contract import Forward
 
 
@@ -50,11 +51,11 @@ def host_url(role: str, password: str, database: str) -> str:
 
 
 def forward() -> Forward:
-    """The forward from 127.0.0.1:port in a dyno to the embedded server's socket or the external server's address."""
+    """The forward from 127.0.0.1:port in a dyno to the embedded server, or to the external server's address."""
     if settings.INSTALLATION["postgres"] == "embedded":
-        return Forward(port=port(), socket=f"run/postgres/.s.PGSQL.{port()}")
+        return Forward(port=port(), service=names.service("postgres"))
     name = settings.DATABASES["default"]["HOST"] or "127.0.0.1"
-    return Forward(port=port(), socket=f"tcp:[{name}]:{port()}" if ":" in name else f"tcp:{name}:{port()}")
+    return Forward(port=port(), service=names.address(name, port()))
 
 
 def url_of(addon: Addon, home: Path, kind: str = OWNER) -> Url:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from greenroom.buildpacks.rules.python_versions import Interpreter
-from greenroom.engine.contract import PYTHON_FOLDER, PYTHONS
+from greenroom.engine.contract import PYTHONS
 
 NAME = re.compile(r"python3\.(\d+)\Z")
 MANAGED = re.compile(r"(?:cpython-)?(3)\.(\d+)\.(\d+)(?:-.*)?\Z")
@@ -19,6 +19,8 @@ NAMED = "GREENROOM_PYTHONS"
 """The environment variable with the interpreters that ``greenroom up`` has found, because the worker has another user
 and home.
 """
+FOLDER = "cache/python"
+"""Folder of the interpreters that Greenroom downloads, relative to home."""
 PLACES = (Path("/usr/bin"), Path("/usr/local/bin"))
 OLDEST = (3, 8)
 """The oldest version that the scripts in dynos support; the app's policy decides on unsupported versions."""
@@ -84,7 +86,7 @@ def prefix_of(path: Path) -> str:
 def _fetched(home: Path) -> list[Interpreter]:
     """The interpreters that Greenroom has downloaded into its home, without uv's links from 3.N to the newest patch."""
     found = []
-    folder = home / PYTHON_FOLDER
+    folder = home / FOLDER
     for child in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = MANAGED.match(child.name)
         path = child / "bin" / f"python3.{match[2]}" if match else child

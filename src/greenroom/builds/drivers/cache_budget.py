@@ -15,6 +15,7 @@ from pathlib import Path
 from greenroom.apps.models import App
 from greenroom.builds.drivers import tools
 from greenroom.builds.drivers.dyno_specs import CACHE, INSTALLER_ENV, PLATFORM_UID, SHARED_CACHE
+from greenroom.engine import names
 from greenroom.engine.contract import PLATFORM, DynoSpec, Engine, Limits, Mount
 
 BUDGET_MB = 5000
@@ -30,9 +31,9 @@ COMMANDS = {
 """uv locks its cache, so a concurrent installation waits; the other tools tolerate missing files."""
 PARTS = ("uv", "rest")
 MOST_NAMES = 2000
-OLD = "cache/uv"
-"""The shared cache of earlier versions, no longer used for installations: other dynos than the platform's own could
-write to it.
+SHARED, OLD = "cache/wheels", "cache/uv"
+"""The shared cache, and the one of earlier versions, no longer used for installations: other dynos than the platform's
+own could write to it.
 """
 
 
@@ -46,7 +47,13 @@ class Cache:
     @property
     def folder(self) -> str:
         """Path relative to home."""
-        return {"uv": SHARED_CACHE, "old": OLD}.get(self.name, f"cache/apps/{self.name}")
+        return {"uv": SHARED, "old": OLD}.get(self.name, f"cache/apps/{self.name}")
+
+    @property
+    def artefact(self) -> str:
+        """Its name for the engine."""
+        shared = {"uv": SHARED_CACHE, "old": names.cache(PLATFORM, "uv")}
+        return shared.get(self.name) or names.cache(self.name, "build")
 
 
 def budget() -> int:
@@ -64,8 +71,8 @@ def measure(home: Path) -> list[Cache]:
 
 def _size(top: Path) -> int:
     size = 0
-    for folder, _, names in os.walk(top):
-        for name in names:
+    for folder, _, files in os.walk(top):
+        for name in files:
             try:
                 size += os.lstat(os.path.join(folder, name)).st_blocks * 512
             except OSError:
@@ -94,7 +101,7 @@ def prune_spec(*, cache: Cache, part: str, app: App | None, home: Path, moment: 
         process="janitor.1",
         command=COMMANDS[part],
         env={**INSTALLER_ENV, "UV_CACHE_DIR": f"{CACHE}/uv"},
-        mounts=(Mount(target=CACHE, source=cache.folder, mode="rw"), tools.uv_mount(home)),
+        mounts=(Mount(target=CACHE, source=cache.artefact, mode="rw"), tools.uv_mount(home)),
         cwd="/",
         egress=False,
         limits=Limits(memory_mb=512, timeout=600.0),

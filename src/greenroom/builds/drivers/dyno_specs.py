@@ -18,6 +18,7 @@ from greenroom.buildpacks.rules.dyno_environment import ENV_PLACE, build_env
 from greenroom.buildpacks.rules.python_versions import Interpreter
 from greenroom.builds.drivers import tools
 from greenroom.builds.rules import SHORTEST, visible_config
+from greenroom.engine import names
 from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount, interpreter_mount
 
 ENV = ENV_PLACE
@@ -29,8 +30,8 @@ SECONDS = 15 * 60.0
 MEMORY_MB = 2048
 PIDS = 1024
 PLATFORM_UID = 0
-SHARED_CACHE = "cache/wheels"
-"""The wheels shared by all apps, relative to home. Only dynos of ``shared_spec`` write to it, and only the janitor's
+SHARED_CACHE = names.cache(PLATFORM, "wheels")
+"""The wheels shared by all apps. Only dynos of ``shared_spec`` write to it, and only the janitor's
 empty it; no other dyno has access.
 """
 LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
@@ -92,7 +93,12 @@ def mirror() -> dict[str, str]:
 
 def tool_mount(tool: str, key: str) -> Mount:
     """The mount of pipenv's or poetry's environment, at its path in build dynos."""
-    return Mount(target=pins.PLACES[tool], source=f"envs/{key}")
+    return Mount(target=pins.PLACES[tool], source=names.environment(key))
+
+
+def app_cache_mount(app: App) -> Mount:
+    """The mount of the app's own cache."""
+    return Mount(target=CACHE, source=names.cache(app.id.hex, "build"), mode="rw")
 
 
 def tool_spec(*, dyno_id: str, tool: str, python: Interpreter, home: Path) -> DynoSpec:
@@ -150,8 +156,8 @@ def install_spec(
     """The dyno spec that resolves requirements or creates an environment in the app's own sandbox, with the app's own
     cache.
 
-    source: tar of the commit, if its files are needed; tree: folder of a slug instead. lower: layers of an environment
-    that it extends (its additions are ``env``).
+    source: name of the commit's tar, if its files are needed; tree: name of a slug instead. lower: names of the layers
+    of an environment that it extends (its additions are ``env``).
     """
     files = (Mount(target=SOURCE, source=source),) if source else (Mount(target=TREE, source=tree),) if tree else ()
     mounts = (
@@ -160,7 +166,7 @@ def install_spec(
         if lower
         else Mount(target=ENV, source="scratch:env", mode="rw"),
         *more,
-        Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),
+        app_cache_mount(app),
     )
     return _installer(
         dyno_id=dyno_id, app=app, python=python, home=home, job={**job, "shared": False}, mounts=mounts, index=index
@@ -220,13 +226,13 @@ def compile_spec(
     """The dyno spec that turns the commit's tar into the slug's tree, in its scratch folder ``app``. It has the config
     vars, as on Heroku, except for database credentials: a build may read the live data but cannot change it.
 
-    env: folder of the environment, empty for none. writable: keep changes to it in the scratch folder ``env``. With
+    env: name of the environment, empty for none. writable: keep changes to it in the scratch folder ``env``. With
     hooks (``job["hooks"]``), the app's own cache is mounted as their CACHE_DIR.
     """
     config = addons.environment(config, app=app, home=home, access=BUILD)
     seen = build_env(config=config, commit=commit, request_id=request_id)
     names = sorted(key for key, value in config.items() if seen.get(key) == value)
-    cache = (Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),) if job.get("hooks") else ()
+    cache = (app_cache_mount(app),) if job.get("hooks") else ()
     return DynoSpec(
         id=dyno_id,
         kind="build",

@@ -17,7 +17,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from greenroom.basics import processes
-from greenroom.engine.contract import PYTHON_FOLDER
+from greenroom.buildpacks.drivers.interpreters import FOLDER
 
 SETTING = "GREENROOM_PYTHON_DOWNLOADS"
 """Name of the worker's environment variable; ``never`` restricts builds to the host's interpreters."""
@@ -85,7 +85,7 @@ def fetch(home: Path, version: str, *, eager: bool) -> bool:
 
 def _install(home: Path, version: str, eager: bool) -> str:
     """Return the error, or an empty text if the interpreter is installed."""
-    folder = home / PYTHON_FOLDER
+    folder = home / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -113,8 +113,8 @@ def _environment(home: Path, eager: bool) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "NO_COLOR": "1",
         "UV_SYSTEM_CERTS": "1",
-        "UV_PYTHON_INSTALL_DIR": str(home / PYTHON_FOLDER),
-        "UV_CACHE_DIR": str(home / PYTHON_FOLDER / ".cache"),
+        "UV_PYTHON_INSTALL_DIR": str(home / FOLDER),
+        "UV_CACHE_DIR": str(home / FOLDER / ".cache"),
         "UV_PYTHON_DOWNLOADS": "manual",
     }
 

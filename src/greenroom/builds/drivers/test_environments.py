@@ -102,7 +102,7 @@ def prepare_test_overlay(
 
 def _mounts(slug: Slug, extra: tuple[str, ...]) -> tuple[Mount, ...]:
     return (
-        Mount(target="/app", mode="overlay", lower=(slug.folder,)),
+        Mount(target="/app", mode="overlay", lower=(slug.artefact,)),
         Mount(target=ENV_TARGET, mode="overlay", lower=env_layers(slug, *extra)),
         *interpreter_mounts(slug),
     )
@@ -198,7 +198,7 @@ def _watch(slug: Slug, wish: _Wish, key: str, engine: Engine, home: Path, say: C
                 home=home,
                 index=wish.index,
                 lower=env_layers(slug),
-                tree=slug.folder if wish.job["local"] else "",
+                tree=slug.artefact if wish.job["local"] else "",
                 python=Interpreter(tuple(known["version"]), known["path"], known["prefix"]),
                 more=_tool(slug),
                 job={**wish.job, "no_build": False, "overlay": True, "tree": True, "lock": "", "root": ""},

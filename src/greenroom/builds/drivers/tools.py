@@ -20,11 +20,14 @@ from uv import find_uv_bin
 from greenroom.basics import atomic
 from greenroom.buildpacks import inside as scripts
 from greenroom.config_vars.drivers.encryption import master_key
+from greenroom.engine import names
 from greenroom.engine.contract import Mount
 
+FOLDER = "cache/tools"
 SCRIPTS = "/greenroom/compile"
 UV = "/greenroom/uv"
-CERTIFICATES = "/greenroom/ca.pem"
+CA = "ca.pem"
+CERTIFICATES = f"/greenroom/{CA}"
 INDEX_SETTINGS = {
     "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
     "UV_INDEX": ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
@@ -36,12 +39,12 @@ INDEX_SETTINGS = {
 
 def script_mount(home: Path) -> Mount:
     """The mount of the scripts for build and install dynos."""
-    return Mount(target=SCRIPTS, source=_scripts(home))
+    return Mount(target=SCRIPTS, source=names.tool(_scripts(home)))
 
 
 def uv_mount(home: Path) -> Mount:
     """The mount of the uv binary."""
-    return Mount(target=UV, source=_uv(home))
+    return Mount(target=UV, source=names.tool(_uv(home), "uv"))
 
 
 def uv_version() -> str:
@@ -75,8 +78,8 @@ def certificate_mounts(home: Path) -> tuple[tuple[Mount, ...], dict[str, str]]:
         path = Path(os.environ.get(name) or "/nonexistent")
         if path.is_file():
             facts = path.stat()
-            source = _certificates(home, str(path), (facts.st_mtime_ns, facts.st_size))
-            return (Mount(target=CERTIFICATES, source=source),), {"SSL_CERT_FILE": CERTIFICATES}
+            folder = _certificates(home, str(path), (facts.st_mtime_ns, facts.st_size))
+            return (Mount(target=CERTIFICATES, source=names.tool(folder, CA)),), {"SSL_CERT_FILE": CERTIFICATES}
     return (), {}
 
 
@@ -93,24 +96,20 @@ def _scripts(home: Path) -> str:
         for file in files:
             _copy(file, folder / file.name, 0o644)
 
-    return _place(home, f"cache/tools/compile-{digest}", fill)
+    return _place(home, f"compile-{digest}", fill)
 
 
 def _uv(home: Path) -> str:
     def fill(folder: Path) -> None:
         _copy(Path(find_uv_bin()), folder / "uv", 0o755)
 
-    return f"{_place(home, f'cache/tools/uv-{uv_version()}', fill)}/uv"
+    return _place(home, f"uv-{uv_version()}", fill)
 
 
 @lru_cache
 def _certificates(home: Path, path: str, stamp: tuple[int, int]) -> str:
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-    return _file(home, f"cache/tools/ca-{digest}", Path(path), "ca.pem", 0o644)
-
-
-def _file(home: Path, folder: str, source: Path, name: str, mode: int) -> str:
-    return f"{_place(home, folder, lambda fresh: _copy(source, fresh / name, mode))}/{name}"
+    return _place(home, f"ca-{digest}", lambda folder: _copy(Path(path), folder / CA, 0o644))
 
 
 def _copy(source: Path, target: Path, mode: int) -> None:
@@ -119,6 +118,6 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
-    """Create the folder unless it exists. Returns its name relative to home."""
-    atomic.folder(home / name, fill)
+    """Create the tool's folder unless it exists. Returns its name."""
+    atomic.folder(home / FOLDER / name, fill)
     return name

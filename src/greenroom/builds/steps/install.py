@@ -281,7 +281,7 @@ class Installing(Part):
                 python=self.python,
                 home=self.home,
                 job=self._job(no_build=False),
-                source=self.facts["source"] if self.facts["install"]["local"] else "",
+                source=self.source_name() if self.facts["install"]["local"] else "",
                 index=self._index(),
                 more=self.tool_mounts(),
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from greenroom.buildpacks.rules import pins, plan
@@ -24,6 +24,7 @@ from greenroom.builds.rules import (
     secret_words,
     visible_config,
 )
+from greenroom.engine import names
 from greenroom.engine.contract import DynoSpec, Engine, Mount
 
 Say = Callable[[str], None]
@@ -136,13 +137,17 @@ class Part:
             python=self.python,
             home=self.home,
             job=job,
-            source=self.facts["source"],
+            source=self.source_name(),
             env=env,
             config=self.config,
             request_id=str(self.build.id),
             writable=job["writable"],
             more=self.tool_mounts(run_time=True) if env else (),
         )
+
+    def source_name(self) -> str:
+        """The engine's name of the tar that the build reads."""
+        return names.source(PurePath(self.facts["source"]).stem)
 
     def tool_key(self) -> str:
         """The key of the package manager's environment; empty for pip and uv, which need none."""

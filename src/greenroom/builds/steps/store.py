@@ -17,6 +17,7 @@ from greenroom.buildpacks.rules.dependency_files import TOOLS
 from greenroom.builds.drivers import environments, tools
 from greenroom.builds.rules import too_heavy
 from greenroom.builds.steps.part import Part
+from greenroom.engine import names
 from greenroom.engine.contract import DynoSpec
 from greenroom.git.queries import tree_hash
 from greenroom.slugs.actions import record
@@ -50,7 +51,10 @@ class Storing(Part):
                 "writable": self._writable(),
             }
             return self._compile_spec(
-                name, job, env=f"envs/{key}", hooks=bool(self.facts["post_compile"] or self.facts.get("hooked"))
+                name,
+                job,
+                env=names.environment(key),
+                hooks=bool(self.facts["post_compile"] or self.facts.get("hooked")),
             )
 
         if self.watch("compile", order) is None:

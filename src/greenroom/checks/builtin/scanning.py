@@ -21,6 +21,7 @@ from greenroom.checks.builtin.results import left_json, shown_output, why_ended
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside import scanners
 from greenroom.checks.models import CheckRun
+from greenroom.engine import names
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.git.queries import archive, resolve, show
 from greenroom.slugs.models import Slug
@@ -70,12 +71,12 @@ def models_dyno_id(run: CheckRun) -> str:
 
 
 def source(*, app: App, home: Path, sha: str) -> str:
-    """The path, relative to home, of the commit's tree as a tar file. Creates the file if it is missing."""
-    name = f"sources/{sha}.tar"
-    if not (home / name).exists():
-        (home / "sources").mkdir(parents=True, exist_ok=True)
-        archive(app, home, sha, home / name)
-    return name
+    """The engine's name of the commit's tree as a tar file. Creates the file if it is missing."""
+    tar = home / "sources" / f"{sha}.tar"
+    if not tar.exists():
+        tar.parent.mkdir(parents=True, exist_ok=True)
+        archive(app, home, sha, tar)
+    return names.source(sha)
 
 
 def _sources(app: App, home: Path, sha: str, deployed_sha: str) -> tuple[tuple[Mount, ...], dict[str, Any]]:

@@ -20,6 +20,7 @@ from ruff import find_ruff_bin
 
 from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
+from greenroom.engine import names
 from greenroom.engine.contract import Mount
 
 RUNNER = "/greenroom/runner"
@@ -33,24 +34,24 @@ OUT = "/greenroom/out"
 
 SECRETS_PACKAGES = ("detect_secrets", "requests", "urllib3", "idna", "certifi", "charset_normalizer", "yaml")
 
-SCANNER_FOLDERS = "cache/scanners"
+FOLDER, SCANNER_FOLDERS = "cache/tools", "cache/scanners"
 SYSTEM_PYTHON = "/usr/bin/python3"
 MAIN = "import sys\n\nfrom runner.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 
 def runner_mount(home: Path) -> Mount:
     """The mount of ``checks/inside`` as a runnable Python folder."""
-    return Mount(target=RUNNER, source=_runner(home))
+    return Mount(target=RUNNER, source=names.tool(_runner(home)))
 
 
 def ruff_mount(home: Path) -> Mount:
     """The mount of the ruff binary."""
-    return Mount(target=RUFF, source=_ruff(home))
+    return Mount(target=RUFF, source=names.tool(_ruff(home), "ruff"))
 
 
 def squawk_mount(home: Path) -> Mount:
     """The mount of the squawk binary."""
-    return Mount(target=SQUAWK, source=_squawk(home))
+    return Mount(target=SQUAWK, source=names.tool(_squawk(home), "squawk"))
 
 
 def scanner_folder(home: Path, name: str) -> Path:
@@ -58,15 +59,15 @@ def scanner_folder(home: Path, name: str) -> Path:
     return home / SCANNER_FOLDERS / name
 
 
-def scanner_mounts(home: Path, names: Iterable[str]) -> dict[str, Mount]:
+def scanner_mounts(home: Path, wanted: Iterable[str]) -> dict[str, Mount]:
     """name -> mount of each named optional scanner that is installed."""
-    found = (name for name in names if (scanner_folder(home, name) / "bin").is_dir())
-    return {name: Mount(target=f"{SCANNERS}/{name}", source=f"{SCANNER_FOLDERS}/{name}") for name in found}
+    found = (name for name in wanted if (scanner_folder(home, name) / "bin").is_dir())
+    return {name: Mount(target=f"{SCANNERS}/{name}", source=names.scanner(name)) for name in found}
 
 
 def secrets_mount(home: Path) -> Mount:
     """The mount of detect-secrets and its dependencies, as a package folder."""
-    return Mount(target=SECRETS, source=_packages(home, "detect-secrets", SECRETS_PACKAGES))
+    return Mount(target=SECRETS, source=names.tool(_packages(home, "detect-secrets", SECRETS_PACKAGES)))
 
 
 def out_mount() -> Mount:
@@ -85,7 +86,7 @@ def python() -> tuple[str, tuple[Mount, ...]]:
         return SYSTEM_PYTHON, ()
     prefix = sys.base_prefix
     name = f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    return f"{prefix}/{name}", (Mount(target=prefix, source=prefix),)
+    return f"{prefix}/{name}", (Mount(target=prefix, source=names.host(prefix)),)
 
 
 @lru_cache
@@ -96,7 +97,7 @@ def _sources() -> tuple[tuple[Path, ...], str]:
 
 
 def _runner(home: Path) -> str:
-    """Copy the runner package to ``cache/tools/runner-<digest>`` if missing. Returns that path, relative to home."""
+    """Copy the runner package to ``cache/tools/runner-<digest>`` if missing. Returns the folder's name."""
     sources, digest = _sources()
 
     def fill(folder: Path) -> None:
@@ -109,7 +110,7 @@ def _runner(home: Path) -> str:
         for file in package.rglob("*.py"):
             py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
-    return _place(home, f"cache/tools/runner-{digest}", fill)
+    return _place(home, f"runner-{digest}", fill)
 
 
 def _ruff(home: Path) -> str:
@@ -119,7 +120,7 @@ def _ruff(home: Path) -> str:
         shutil.copyfile(find_ruff_bin(), folder / "ruff")
         (folder / "ruff").chmod(0o755)
 
-    return f"{_place(home, f'cache/tools/ruff-{ruff_version()}', fill)}/ruff"
+    return _place(home, f"ruff-{ruff_version()}", fill)
 
 
 def _squawk(home: Path) -> str:
@@ -129,7 +130,7 @@ def _squawk(home: Path) -> str:
         shutil.copyfile(_squawk_binary(), folder / "squawk")
         (folder / "squawk").chmod(0o755)
 
-    return _place(home, f"cache/tools/squawk-{version('squawk-cli')}", fill) + "/squawk"
+    return _place(home, f"squawk-{version('squawk-cli')}", fill)
 
 
 def _squawk_binary() -> Path:
@@ -151,10 +152,10 @@ def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
             leave = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
             shutil.copytree(Path(spec.origin).parent, folder / package, ignore=leave)
 
-    return _place(home, f"cache/tools/{name}-{version(name)}", fill)
+    return _place(home, f"{name}-{version(name)}", fill)
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
-    """Create the folder if it is missing. Returns its name relative to home."""
-    atomic.folder(home / name, fill)
+    """Create the tool's folder if it is missing. Returns its name."""
+    atomic.folder(home / FOLDER / name, fill)
     return name

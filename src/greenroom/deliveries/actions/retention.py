@@ -24,6 +24,7 @@ from greenroom.builds.models import Build
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Dyno, Rollout
 from greenroom.dynos.queries import ALIVE
+from greenroom.engine import names
 from greenroom.engine.contract import Engine
 from greenroom.engine.errors import EngineError
 from greenroom.releases import actions as releases
@@ -130,11 +131,18 @@ def _thrown_away(home: Path, folder: str, engine: Engine) -> bool:
         if (home / folder).is_file():
             (home / folder).unlink()
         else:
-            engine.discard(folder)
+            engine.discard(_artefact(folder))
     except (EngineError, OSError) as error:
         logger.warning("%s cannot be removed: %s", folder, error)
         return False
     return True
+
+
+def _artefact(folder: str) -> str:
+    """The engine's name of a folder that no row names."""
+    above, _, key = folder.rpartition("/")
+    make = {"slugs": names.slug, "envs": names.environment}.get(above) or (lambda app: names.cache(app, "build"))
+    return make(key)
 
 
 def _used_at(home: Path, folder: str) -> float:

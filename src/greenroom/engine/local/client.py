@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.basics import unixsock
-from greenroom.engine import left_files
+from greenroom.engine import left_files, names
 from greenroom.engine.contract import (
     OUTPUT_PIECE,
     RESULT_LIMIT,
@@ -43,7 +43,7 @@ class LocalEngine:
 
     def describe(self, dyno_id: str) -> DynoState | None:
         """See the contract; takes two small reads and no request."""
-        return state_reader.describe(self.home, plan.check_id(dyno_id))
+        return state_reader.describe(self.home, names.check_id(dyno_id))
 
     def list(self) -> list[DynoState]:
         """See the contract."""
@@ -51,15 +51,15 @@ class LocalEngine:
 
     def signal(self, dyno_id: str, name: Signal) -> None:
         """See the contract."""
-        self._ask({"verb": "signal", "id": plan.check_id(dyno_id), "name": name})
+        self._ask({"verb": "signal", "id": names.check_id(dyno_id), "name": name})
 
     def forget(self, dyno_id: str) -> None:
         """See the contract."""
-        self._ask({"verb": "forget", "id": plan.check_id(dyno_id)})
+        self._ask({"verb": "forget", "id": names.check_id(dyno_id)})
 
-    def discard(self, folder: str) -> None:
+    def discard(self, artefact: str) -> None:
         """See the contract."""
-        self._ask({"verb": "discard", "folder": folder})
+        self._ask({"verb": "discard", "artefact": artefact})
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
         """See the contract."""
@@ -68,7 +68,7 @@ class LocalEngine:
     @contextlib.contextmanager
     def tree(self, dyno_id: str, name: str) -> Iterator[Path | None]:
         """See the contract; returns the dyno's own folder, so a rename is cheap."""
-        folder = Path(self._scratch(dyno_id), plan.check_name(name))
+        folder = Path(self._scratch(dyno_id), names.artefact(names.scratch(name))[1])
         yield folder if folder.is_dir() and not folder.is_symlink() else None
 
     def output(self, dyno_id: str, offset: int, *, limit: int = OUTPUT_PIECE) -> Output:
@@ -81,18 +81,18 @@ class LocalEngine:
 
     def attach(self, dyno_id: str, *, seen: int | None = None) -> Attachment:
         """See the contract."""
-        plan.check_id(dyno_id)
+        names.check_id(dyno_id)
         if seen is None:
             return attach_client.first(self.home, dyno_id)
         return attach_client.again(self.home, dyno_id, seen)
 
     def detach(self, dyno_id: str, *, complete: bool) -> None:
         """See the contract."""
-        attach_client.leave(self.home, plan.check_id(dyno_id), complete=complete)
+        attach_client.leave(self.home, names.check_id(dyno_id), complete=complete)
 
     def endpoint(self, dyno_id: str) -> str:
         """See the contract."""
-        return plan.endpoint(plan.check_id(dyno_id))
+        return plan.endpoint(names.check_id(dyno_id))
 
     def capacity(self) -> Capacity:
         """See the contract; measured at each call, since a container's limits may change while it runs."""
@@ -104,7 +104,7 @@ class LocalEngine:
         return answer
 
     def _scratch(self, dyno_id: str) -> str:
-        return os.path.join(self.home, plan.SCRATCH, plan.check_id(dyno_id))
+        return os.path.join(self.home, plan.SCRATCH, names.check_id(dyno_id))
 
     def _ask(self, request: dict[str, Any]) -> Any:
         line = protocol.encode(request)

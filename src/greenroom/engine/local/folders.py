@@ -43,9 +43,8 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
         _folder(
             place, os.path.relpath(plan.work_folder(place.path(plan.SCRATCH, spec.id, name)), place.home), uid, 0o700
         )
-    for mount in spec.mounts:
-        if mount.mode == "rw" and mount.source.startswith("cache/"):
-            _folder(place, mount.source, owner=uid, mode=0o2775 if spec.owner == PLATFORM else 0o2770)
+    for cache in plan.written_caches(spec):
+        _folder(place, cache, owner=uid, mode=0o2775 if spec.owner == PLATFORM else 0o2770)
     if order["log"]:
         _log_folder(place, os.path.relpath(order["log"], place.home), uid)
     parent = os.path.relpath(os.path.dirname(order["socket"]), place.home) if order["socket"] else plan.SOCKETS

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from greenroom.basics.processes import Identity, send_signal, wait_gone
+from greenroom.engine import names
 from greenroom.engine.contract import DynoSpec
 from greenroom.engine.errors import EngineError
 from greenroom.engine.local import cgroups, folders, idmap, plan, signals, spawn, state_reader
@@ -56,7 +57,7 @@ class Operations:
 
     def start(self, spec: DynoSpec) -> dict[str, Any]:
         """Start the dyno, or describe the existing one with that id. Raises EngineError, OSError."""
-        plan.check_id(spec.id)
+        names.check_id(spec.id)
         with self._alone(spec.id):
             known = self.describe(spec.id)
             if known:
@@ -106,7 +107,7 @@ class Operations:
         self._weigh()
 
     def discard(self, folder: str) -> None:
-        """Delete a folder that ``plan.check_made`` accepted; no effect if it does not exist. Raises OSError."""
+        """Delete a folder that ``artefacts.discarded`` returned; no effect if it does not exist. Raises OSError."""
         try:
             self._bin.throw(folder)
         except PermissionError:  # never as root; in development mode a hook may have closed its own folder

@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from greenroom.engine import artefacts, names
 from greenroom.engine.contract import PLATFORM, DynoSpec, Mount
 from greenroom.engine.errors import EngineError
 from greenroom.engine.local import egress, forwards, sandbox, seccomp
 
-READABLE = ("slugs", "envs", "sources", "cache", "run/scratch", "builds")
+READABLE = ("slugs", "envs", "sources", "cache")
 """Folders of home that may be mounted into dynos."""
-WRITABLE = ("cache",)
+CACHES = ("cache",)
 """Folders of home that may be mounted writable, besides a dyno's own scratch."""
 FORWARDS = ("run/postgres", "run/addons")
 """Folders with the sockets that forwards may target."""
@@ -28,9 +29,6 @@ OWN = "_own"
 """Folder on disk for a dyno's writes, in its scratch folder (whose other names start with a letter or digit); kept
 until the dyno is forgotten.
 """
-_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
-_MADE = re.compile(r"(?:slugs|envs|cache/apps)/(?:\.new-)?[A-Za-z0-9][A-Za-z0-9_-]{0,150}\Z")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _PROCESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 _LOWEST_MEMORY, _LOWEST_PIDS = 8, 4
@@ -86,30 +84,6 @@ class Place:
         return self.first_uid - 1 if spec.owner == PLATFORM else self.first_uid + spec.uid
 
 
-def check_made(folder: object) -> str:
-    """Return a folder that may be deleted, relative to home, or raise EngineError."""
-    if not isinstance(folder, str) or not _MADE.match(folder):
-        _refuse(f"the folder {str(folder)[:100]!r} is not one directly in slugs, envs or cache/apps")
-    return str(folder)
-
-
-def check_id(dyno_id: object) -> str:
-    """Return the id, or raise EngineError."""
-    if not isinstance(dyno_id, str) or not _ID.match(dyno_id):
-        _refuse(
-            f"the dyno id {str(dyno_id)[:100]!r} is not of the form [a-z0-9.-]{{1,80}}, beginning with a letter or"
-            " digit"
-        )
-    return str(dyno_id)
-
-
-def check_name(name: str) -> str:
-    """Return the name of a scratch folder, or raise EngineError."""
-    if not _NAME.match(name):
-        _refuse(f"the name {name[:100]!r} is not one of a scratch folder")
-    return name
-
-
 def endpoint(dyno_id: str) -> str:
     """The socket at which the shim serves the dyno's port, relative to home."""
     return f"{SOCKETS}/{dyno_id}"
@@ -145,7 +119,7 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "socket": _socket(place, spec),
         "overlays": [(view.sources, view.upper) for view in views if view.kind == "kept"],
         "unkept": [(view.sources, view.upper) for view in views if view.kind == "overlay"],
-        "forwards": [(it.port, _forward(place, it.socket)) for it in spec.forwards],
+        "forwards": [(it.port, _forward(place, it.service, it.port)) for it in spec.forwards],
         "egress": port,
         "opened": place.opened,
         "limits": {name: getattr(spec.limits, name) for name in _LIMITS},
@@ -167,7 +141,7 @@ def _refuse(message: str, hint: str = "") -> None:
 
 
 def _check(spec: DynoSpec) -> None:
-    check_id(spec.id)
+    names.check_id(spec.id)
     problems = [
         (not _OWNER.match(spec.owner), f"the owner {spec.owner[:100]!r} is not a name"),
         (not 0 <= spec.uid < 100_000, f"uid {spec.uid} is not within 0 .. 99999"),
@@ -190,9 +164,10 @@ def _check(spec: DynoSpec) -> None:
             _refuse(f"dyno {spec.id}: {message}")
 
 
-def _forward(place: Place, target: str) -> str:
-    if not target.startswith(forwards.TCP):
-        return within(place, target, FORWARDS, "forward")
+def _forward(place: Place, target: str, port: int) -> str:
+    kind, _ = names.target(target)
+    if kind == names.SERVICE:
+        return within(place, artefacts.socket(target, port), FORWARDS, "forward")
     if target.removeprefix(forwards.TCP) not in place.tcp:
         allowed = ", ".join(sorted(place.tcp)) or "none"
         _refuse(f"the forward to {target[:200]!r} is not allowed", hint=f"allowed: {allowed} (supervisor --tcp)")
@@ -249,7 +224,7 @@ def view(place: Place, spec: DynoSpec, mount: Mount) -> sandbox.View:
         number = spec.mounts.index(mount)
         upper, work = (os.path.join(own(place, spec), f"{name}{number}") for name in (sandbox.UPPER, sandbox.WORK))
         return sandbox.View("overlay", mount.target, lower, upper, work)
-    if not mount.upper.startswith("scratch:"):
+    if names.artefact(mount.upper)[0] != "scratch":
         _refuse(f"dyno {spec.id}: the upper layer of {mount.target} must be scratch:NAME")
     upper = source(place, spec, mount.upper, True)
     return sandbox.View("kept", mount.target, lower, upper, work_folder(upper))
@@ -294,28 +269,28 @@ def work_folder(upper: str) -> str:
     return os.path.join(os.path.dirname(upper), "_work_" + os.path.basename(upper))
 
 
-def source(place: Place, spec: DynoSpec, text: str, write: bool) -> str:
-    """The absolute path of one source. Raises EngineError if it is not allowed or does not exist."""
-    kind, found, name = text.partition(":")
-    if found and kind == "scratch":
-        if not _NAME.match(name):
-            _refuse(f"dyno {spec.id}: scratch:{name[:100]} is not a plain name")
-        return place.path(SCRATCH, spec.id, name)
-    if text.startswith("/"):
-        return _foreign(place, spec, text, write)
-    if write and not any(text.startswith(folder + "/") for folder in WRITABLE):
-        _refuse(f"dyno {spec.id}: {text!r} must not be mounted writable", hint="allowed: scratch:NAME and cache/")
-    real = within(place, text, WRITABLE if write else READABLE, "source")
+def source(place: Place, spec: DynoSpec, name: str, write: bool) -> str:
+    """The absolute path of one artefact. Raises EngineError if it is not allowed or does not exist."""
+    kind, key = names.artefact(name)
+    if kind == "scratch":
+        return place.path(SCRATCH, spec.id, key)
+    if write and kind != "cache":
+        _refuse(
+            f"dyno {spec.id}: {name!r} must not be mounted writable", hint="allowed: scratch:NAME and cache:OWNER/NAME"
+        )
+    if kind == "cache" and key.partition("/")[0] != spec.owner:
+        _refuse(f"dyno {spec.id}: {name!r} belongs to another owner than {spec.owner}")
+    if kind == "host":
+        return _foreign(place, spec, key)
+    real = within(place, artefacts.path(name), CACHES if write else READABLE, name)
     if not os.path.exists(real) and not write:
-        _refuse(f"dyno {spec.id}: the source {text!r} does not exist")
+        _refuse(f"dyno {spec.id}: the source {name!r} does not exist")
     return real
 
 
-def _foreign(place: Place, spec: DynoSpec, text: str, write: bool) -> str:
+def _foreign(place: Place, spec: DynoSpec, text: str) -> str:
     allowed = ", ".join(place.allow_as_given) or "none"
     hint = f"allowed prefixes: {allowed} (supervisor --allow)"
-    if write:
-        _refuse(f"dyno {spec.id}: {text!r} must not be mounted writable", hint=hint)
     if not _is_clean(text) or not any(_below(text, prefix) for prefix in place.allow_as_given):
         _refuse(f"dyno {spec.id}: the source {text!r} is not allowed", hint=hint)
     real = os.path.realpath(text)
@@ -334,6 +309,12 @@ def scratch_names(spec: DynoSpec) -> set[str]:
     """Names of the scratch folders in the spec."""
     texts = [text for mount in spec.mounts for text in (mount.source, mount.upper, *mount.lower)]
     return {text.partition(":")[2] for text in texts if text.startswith("scratch:")}
+
+
+def written_caches(spec: DynoSpec) -> list[str]:
+    """Folders of the caches that the spec mounts writable, relative to home."""
+    sources = [mount.source for mount in spec.mounts if mount.mode == "rw"]
+    return [artefacts.path(source) for source in sources if source.startswith("cache:")]
 
 
 def kept_uppers(spec: DynoSpec) -> set[str]:

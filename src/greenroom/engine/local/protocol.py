@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from greenroom.engine.contract import DynoSpec, Forward, Kind, Limits, Mode, Mount
 from greenroom.engine.errors import EngineError
+from greenroom.engine.local import path_names
 
 LONGEST_LINE = 8_000_000
 """Maximum bytes of a request, including standard input and environment."""
@@ -75,6 +76,13 @@ def spec_from_wire(values: object) -> DynoSpec:
         raise ValueError(str(error)) from None
 
 
+def artefact_of(request: Mapping[str, Any]) -> str:
+    """The artefact of a discard; ``folder``: from a client of an older version. Raises ValueError."""
+    if "folder" in request:
+        return path_names.discarded(_typed(request, "folder", str))
+    return str(_typed(request, "artefact", str))
+
+
 def _mount(value: object) -> Mount:
     it = _table(value, "mounts", {"target", "source", "mode", "lower", "upper"})
     made: dict[str, Any] = {name: _typed(it, name, str) for name in ("target", "source", "mode", "upper") if name in it}
@@ -82,12 +90,16 @@ def _mount(value: object) -> Mount:
         raise ValueError(f"mounts: mode is one of {', '.join(get_args(Mode))}")
     if "target" not in made:
         raise ValueError("mounts: the target is missing")
-    return Mount(**made, lower=_texts(it, "lower") if it.get("lower") else ())
+    if "source" in made:
+        made["source"] = path_names.artefact(made["source"])
+    return Mount(**made, lower=tuple(map(path_names.artefact, _texts(it, "lower"))))
 
 
 def _forward(value: object) -> Forward:
-    it = _table(value, "forwards", {"port", "socket"})
-    return Forward(port=_typed(it, "port", int), socket=_typed(it, "socket", str))
+    it = _table(value, "forwards", {"port", "service", "socket"})
+    if "socket" in it:  # from a client of an older version
+        return Forward(port=_typed(it, "port", int), service=path_names.service(_typed(it, "socket", str)))
+    return Forward(port=_typed(it, "port", int), service=_typed(it, "service", str))
 
 
 def _limits(value: object) -> Limits:

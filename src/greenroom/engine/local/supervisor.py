@@ -22,8 +22,9 @@ from typing import Any
 
 from greenroom.basics import unixsock
 from greenroom.basics.errors import GreenroomError
+from greenroom.engine import artefacts, names
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import cgroups, folders, plan, protocol, state_reader, uids
+from greenroom.engine.local import cgroups, folders, protocol, state_reader, uids
 from greenroom.engine.local.operations import Operations
 from greenroom.engine.local.plan import Place
 
@@ -42,11 +43,11 @@ class Supervisor:
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "ping": lambda it: operations.about(),
             "start": lambda it: operations.start(protocol.spec_from_wire(it.get("spec"))),
-            "describe": lambda it: operations.describe(plan.check_id(it.get("id"))),
+            "describe": lambda it: operations.describe(names.check_id(it.get("id"))),
             "list": lambda it: operations.list(),
-            "signal": lambda it: operations.signal(plan.check_id(it.get("id")), it.get("name")),
-            "forget": lambda it: operations.forget(plan.check_id(it.get("id"))),
-            "discard": lambda it: operations.discard(plan.check_made(it.get("folder"))),
+            "signal": lambda it: operations.signal(names.check_id(it.get("id")), it.get("name")),
+            "forget": lambda it: operations.forget(names.check_id(it.get("id"))),
+            "discard": lambda it: operations.discard(artefacts.discarded(protocol.artefact_of(it))),
         }
 
     def serve(self, woken: int) -> None:
