@@ -26,8 +26,8 @@ CHANGE = (
 @pytest.fixture
 def slug(machine: Machine) -> str:
     """A slug as the platform stores one: everything the platform's own, nothing writable by others."""
-    name = names.slug("5" * 64)
-    top = machine.at(name)
+    made = names.slug("5" * 64)
+    top = machine.at(made)
     if not top.exists():
         for name in ("core/a", "core/b", "core/c", "gone/x", "media/.gitkeep"):
             (top / name).parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def slug(machine: Machine) -> str:
         owner = "64399:64399" if machine.is_root else f"{os.geteuid()}:{os.getegid()}"
         subprocess.run(["chown", "-R", owner, str(top)], check=True)
         machine.own(str(top))
-    return name
+    return made
 
 
 @pytest.mark.parametrize("kind", ["web", "worker", "run", "release", "test"])
