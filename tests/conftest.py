@@ -14,6 +14,7 @@ import pytest
 from django.urls import get_resolver
 from hypothesis import HealthCheck, settings
 
+from tests import neighbours
 from tests.stories.team import Installation
 
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,8 +56,13 @@ end.
 """
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    neighbours.watch(config)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow files first; tests on an installation have more time before they count as hanging."""
+    neighbours.mark(items)
     places = {name: place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get("/".join(item.path.with_suffix("").parts[-2:]), len(SLOW)))
     for item in items:

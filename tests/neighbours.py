@@ -1,0 +1,115 @@
+"""Which tests need real neighbours: an engine's dynos, git servers, Caddy, package installations, dumps.
+
+``make test-fast`` leaves them out. A test is marked by the fixtures that it uses, or marks itself with
+``pytest.mark.neighbours``. Where they are left out, a test that starts a program without the mark fails.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+FIXTURES = {
+    "addons": {"database", "databases", "squatter", "store"},
+    "api": {"store", "market"},
+    "app_migrations": {"app", "app_state", "database", "kind", "url"},
+    "builds": {"machine", "mirror", "ordinary_machine", "started", "workshop"},
+    "checks": {"engine", "jobs", "look", "scan", "scanned", "tested"},
+    "cli": {"program"},
+    "contracts/addons": {"addon", "fresh"},
+    "contracts/engine": {"rig"},
+    "contracts/kinds": {"run"},
+    "engine": {"controlled", "machine", "neighbour", "own_machine", "root_machine"},
+    "git": {"server", "web"},
+    "host": {"cluster", "foreign", "site", "sleeper", "small_disk"},
+    "logs": {"router"},
+    "router": {"router"},
+    "sources": {"forge", "sshd"},
+    "stories": {"installation"},
+    "streams": {"hall", "server"},
+}
+"""Folder -> fixtures that start a real neighbour, or prepare what takes as long."""
+DOUBLES = {"memory"}
+"""Parameters of such a fixture that stand for a double in memory."""
+QUICK_PROGRAMS = {"git"}
+SLOW = 2.0
+"""Seconds of CPU time: what takes longer is named at the end of a run without neighbours."""
+
+
+def needs_neighbours(item: pytest.Item) -> bool:
+    """Whether a fixture says so, and the test does not get a double for it."""
+    folder = item.path.parent.relative_to(TESTS).as_posix()
+    used = FIXTURES.get(folder, set()) & set(getattr(item, "fixturenames", ()))
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    return any(given.get(name) not in DOUBLES for name in used)
+
+
+def mark(items: list[pytest.Item]) -> None:
+    """Mark the tests whose fixtures say so. Stories need all neighbours."""
+    for item in items:
+        if item.get_closest_marker("story") or needs_neighbours(item):
+            item.add_marker("neighbours")
+
+
+def watch(config: pytest.Config) -> None:
+    """Watch the tests of a run that leaves neighbours out."""
+    if "not neighbours" in config.getoption("markexpr"):
+        config.pluginmanager.register(Watch(config))
+
+
+class Watch:
+    """Notes what the tests start and what they take."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.started: list[str] | None = None
+        self.began = 0.0
+        self.slow: list[tuple[float, str]] = []
+        self.left_out = 0
+        sys.addaudithook(self.hear)
+
+    def hear(self, event: str, args: tuple) -> None:
+        if event == "subprocess.Popen" and self.started is not None:
+            program = Path(os.fsdecode(args[0] or args[1][0])).name
+            if program not in QUICK_PROGRAMS:
+                self.started.append(program)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Iterator[None]:
+        self.started, self.began = [], time.process_time()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        result = yield
+        seconds, started, self.started = time.process_time() - self.began, self.started, None
+        if seconds > SLOW:
+            self.slow.append((seconds, item.nodeid))
+        if started:
+            pytest.fail(f"it starts {', '.join(sorted(set(started)))}: mark it neighbours (tests/neighbours.py)", False)
+        return result
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self.left_out += len(items)
+
+    def pytest_sessionfinish(self) -> None:
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["neighbours"] = (self.left_out, self.slow)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        left_out, slow = getattr(node, "workeroutput", {}).get("neighbours", (0, []))
+        self.left_out = max(self.left_out, left_out)
+        self.slow += slow
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for seconds, name in sorted(self.slow, reverse=True):
+            terminalreporter.write_line(f"slow: {seconds:.1f} s of CPU time, consider the mark neighbours: {name}")
+        terminalreporter.write_line(f"{self.left_out} tests that need real neighbours are left out: make test")
