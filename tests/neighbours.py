@@ -1,7 +1,8 @@
 """Which tests need real neighbours: an engine's dynos, git servers, Caddy, package installations, dumps.
 
-``make test-fast`` leaves them out. A test is marked by the fixtures that it uses, or marks itself with
-``pytest.mark.neighbours``. Where they are left out, a test that starts a program without the mark fails.
+``make test-fast`` leaves them out, and what is marked ``thorough``. A test is marked by the fixtures that it uses, or
+marks itself with ``pytest.mark.neighbours``. Where they are left out, a test that starts a program without the mark
+fails.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def mark(items: list[pytest.Item]) -> None:
 
 def watch(config: pytest.Config) -> None:
     """Watch the tests of a run that leaves neighbours out."""
-    if "not neighbours" in config.getoption("markexpr"):
+    if "neighbours" in config.getoption("markexpr"):
         config.pluginmanager.register(Watch(config))
 
 
@@ -111,5 +112,6 @@ class Watch:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for seconds, name in sorted(self.slow, reverse=True):
-            terminalreporter.write_line(f"slow: {seconds:.1f} s of CPU time, consider the mark neighbours: {name}")
-        terminalreporter.write_line(f"{self.left_out} tests that need real neighbours are left out: make test")
+            terminalreporter.write_line(f"slow: {seconds:.1f} s of CPU time, mark it neighbours or thorough: {name}")
+        text = f"{self.left_out} tests with real neighbours or a thorough walk are left out: make test"
+        terminalreporter.write_line(text)

@@ -21,7 +21,7 @@ from tests.addons.conftest import as_app
 from tests.killing import start
 
 TIMES = int(os.environ.get("GREENROOM_KILLS", "20"))
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.neighbours]
 
 
 def marker(url):

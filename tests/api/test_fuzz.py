@@ -22,6 +22,7 @@ CALLS = int(os.environ.get("GREENROOM_FUZZ_CALLS", "400"))
 SEED = int(os.environ.get("GREENROOM_FUZZ_SEED", "1"))
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_random_calls_get_no_500_and_only_answers_as_described(monkeypatch):
     get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked

@@ -229,6 +229,7 @@ def too_dear(world: worlds.World, pattern: str) -> str:
     return ""
 
 
+@pytest.mark.thorough
 def test_a_page_of_a_long_list_costs_no_more_than_one_of_a_short_list(world):
     assert not [found for pattern in LISTS if (found := too_dear(world, pattern))]
 
@@ -242,6 +243,7 @@ WHOLE = [
 ]
 
 
+@pytest.mark.thorough
 def test_all_pages_together_are_the_whole_list(world, monkeypatch):
     monkeypatch.setattr(f"{__name__}.ROWS", 1_500)
     for pattern in WHOLE:

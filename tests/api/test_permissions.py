@@ -95,6 +95,7 @@ def expected(role, needed, person, grants):
     return 200 if needed in grants and (person == "admin" or RANK[person] >= RANK[role]) else 403
 
 
+@pytest.mark.thorough
 def test_each_cell_of_permission_role_and_scope_is_as_documented(opened, alice, bob, vera, charlie, shop):
     """Every permission by every person with every scope; a route stands for all routes of its permission, which the
     next test walks.
@@ -154,6 +155,7 @@ def fingerprint():
     return digest.hexdigest()
 
 
+@pytest.mark.thorough
 def test_who_has_no_role_finds_nothing_and_a_viewer_changes_nothing():
     """The real views, with names and ids that exist in a foreign app."""
     with worlds.place() as home:

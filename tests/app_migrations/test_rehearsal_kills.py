@@ -20,7 +20,7 @@ from tests.app_migrations.test_rehearsals import app_state, carry_out  # noqa: F
 from tests.killing import start
 
 TIMES = int(os.environ.get("GREENROOM_KILLS", "20")) // 2
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.neighbours]
 
 
 def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice, app_state, home, database):

@@ -120,7 +120,7 @@ class Workshop:
                 f"{build.phase} {build.facts.get('trouble')}\n{self.text}\n{self.machine.engine.list()}"
             )
             self.step(build)
-            time.sleep(0.02)
+            time.sleep(0.05)
         return build
 
     def build(self, files: dict[str, str] | None = None, commit: str = "") -> Build:

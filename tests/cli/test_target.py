@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,27 @@ from greenroom_cli import client, target
 from greenroom_cli.errors import CliError, UnreachableError
 from tests.cli.fake import TOKEN, Reply
 from tests.cli.rows import APP
+
+
+class Clock:
+    """The real time, but a sleep passes at once."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch) -> Clock:
+    """The client's."""
+    it = Clock()
+    monkeypatch.setattr(client, "time", it)
+    return it
 
 
 def make_home(folder: Path, port: int, token: str = TOKEN) -> Path:
@@ -304,11 +326,12 @@ def test_a_read_is_tried_again_while_the_control_plane_restarts(at_server, green
     assert len(at_server.asked("GET", "config-vars")) == 4
 
 
-def test_a_read_is_not_tried_for_ever(at_server, greenroom):
+def test_a_read_is_not_tried_for_ever(at_server, greenroom, clock):
     at_server.refuse("GET", "A/config-vars", 503, "Greenroom's database is restarting.")
     result = greenroom("config", "-a", APP)
     assert result.exit_code == 1
     assert "database is restarting" in result.stderr
+    assert client.PATIENCE - 2 < clock.slept < client.PATIENCE
 
 
 def test_a_write_that_may_have_arrived_is_not_sent_a_second_time(at_server, greenroom, monkeypatch):

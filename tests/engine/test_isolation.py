@@ -36,7 +36,7 @@ for family, address in ((socket.AF_INET, ('127.0.0.1', {port})), (socket.AF_UNIX
 def host_service():
     """A service of the host's own on loopback, and on an abstract socket."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     name = f"host-{uuid.uuid4().hex}"
     abstract = socket.socket(socket.AF_UNIX)
     abstract.bind("\0" + name)

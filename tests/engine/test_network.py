@@ -274,7 +274,7 @@ def test_a_forward_leads_to_a_unix_socket_outside(machine: Machine) -> None:
     server = socketserver.ThreadingUnixStreamServer(path, _Upper)
     os.chmod(path, 0o777)
     machine.own(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     forwards = (Forward(port=5432, service="service:postgres"),)
     assert machine.printed(python=UPPER, forwards=forwards).strip() == "equal"
     assert (
@@ -286,7 +286,7 @@ def test_a_forward_leads_to_a_unix_socket_outside(machine: Machine) -> None:
 
 def test_a_forward_leads_to_the_one_tcp_address_that_the_supervisor_was_told(machine: Machine) -> None:
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Upper)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     address = f"127.0.0.1:{server.server_address[1]}"
     forwards = (Forward(port=5432, service=f"tcp:{address}"),)
     with pytest.raises(EngineError, match="not allowed"):

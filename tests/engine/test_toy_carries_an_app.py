@@ -67,6 +67,7 @@ CHANGED = {
 }
 
 pytestmark = [
+    pytest.mark.neighbours,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not IS_ROOT, reason="the sketch needs namespaces, which root may make"),
     pytest.mark.timeout(600),

@@ -88,7 +88,7 @@ class Router:
             (home / folder).mkdir(parents=True, exist_ok=True)
         keys.make_all(home, None)
         self.server = Server(os.path.relpath(home / "run/sockets/shop"), App)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         switch.lead_hosts(home, {"shop.localhost": SHOP, "*.example.com": SHOP})
         switch.apply(home, SHOP, Target(sockets=("run/sockets/shop",)), "shop")
         caddy.write_pages(home)
