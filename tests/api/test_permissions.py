@@ -114,6 +114,7 @@ def test_each_cell_of_permission_role_and_scope_is_as_documented(opened, alice, 
     assert asked == len({row.permission for row in ROUTES if not row.also}) * 42
 
 
+@pytest.mark.thorough
 def test_each_route_lets_in_the_documented_role_and_scope_and_nothing_lower(opened, alice, bob, vera, charlie, shop):
     oscar, ada = worlds.person("oscar@example.com"), worlds.person("ada@example.com", admin=True)
     apps.add_collaborator(actor=alice, app=shop, email=oscar.email, role="operator")
@@ -197,6 +198,7 @@ def asked(world, name):
     }
 
 
+@pytest.mark.neighbours
 def test_a_token_that_grants_too_little_changes_nothing_also_where_the_view_finds_the_app():
     """Every route whose path names no app, by its owner, with each scope that the page does not name."""
     with worlds.place() as home:
@@ -217,6 +219,7 @@ def test_a_token_that_grants_too_little_changes_nothing_also_where_the_view_find
         assert fingerprint() == before
 
 
+@pytest.mark.neighbours
 def test_what_belongs_to_another_account_is_not_found():
     with worlds.place() as home:
         world = worlds.make(worlds.person("owner@example.com"), home)

@@ -296,6 +296,7 @@ def test_an_answer_that_is_a_link_or_a_pipe_is_not_read(tmp_path):
     assert answer(engine=engine, state=state()).status == "error"
 
 
+@pytest.mark.neighbours
 @pytest.mark.skipif(
     not same_minor(), reason="the suite's Django is copied for the system's Python of the same minor version"
 )

@@ -195,6 +195,7 @@ class Rows(RuleBasedStateMachine):
         Rows.all_lived += len(getattr(self, "lived", []))
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db
 def test_the_real_actions_keep_both_promises_wherever_the_worker_dies(alice, home):
     COUNTED["rows"] = 0

@@ -364,6 +364,7 @@ def test_pushes_and_clones_of_200_mb_cost_the_web_process_little_memory(web, che
     assert web.memory() - before < 12_000_000
 
 
+@pytest.mark.neighbours
 def test_without_greenroom_a_push_is_refused_before_and_kept_after(home, tmp_path):
     """The hook by itself: what git is told when nobody answers."""
     code = (

@@ -21,7 +21,7 @@ from greenroom.git.drivers.tarball import import_tarball
 from greenroom.git.models import Push
 from greenroom.git.rules import Limits
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.neighbours]
 KEY = "k" * 50
 
 

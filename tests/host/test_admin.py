@@ -72,6 +72,7 @@ def test_a_home_that_is_none_and_a_key_that_cannot_be_read_are_named(place):
         admin.variables({"GREENROOM_HOME": str(place)})
 
 
+@pytest.mark.neighbours
 @pytest.mark.django_db
 def test_the_hint_of_a_pending_migration_runs_as_it_stands(place, monkeypatch):
     installed(place, "external")

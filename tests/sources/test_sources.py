@@ -335,6 +335,7 @@ def test_a_deploy_key_is_made_here_and_its_private_half_stays(api, home):
         assert api.set("git@github.com:team/shop.git", deploy_key=bad).status_code == 422
 
 
+@pytest.mark.neighbours
 def test_ssh_is_told_the_judged_address_the_pinned_keys_and_nothing_of_the_users_own(api, home, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: [(2, 1, 6, "", ("140.82.121.4", port))])
     api.set("git@github.com:team/shop.git", deploy_key="new")
