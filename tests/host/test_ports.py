@@ -63,6 +63,7 @@ def test_a_low_port_of_an_ordinary_user_is_refused_with_the_reason():
     assert "ports below 1024 require root" in ports.explain(port, 13)
 
 
+@pytest.mark.neighbours
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it becomes another user")
 def test_a_program_of_another_user_opens_a_low_port_and_has_no_other_right():
     code = (

@@ -127,6 +127,7 @@ def test_what_waits_is_started_at_once_when_the_disk_has_room_again(place, sleep
     assert "disk space is available again" in said
 
 
+@pytest.mark.neighbours
 def test_a_line_that_cannot_be_written_harms_nothing():
     code = f"from greenroom_cli.host.watch import say\n{'say(1);' * 3}\nprint('alive')"
     with open("/dev/full", "w") as full:
@@ -170,6 +171,7 @@ def pretend(home: Path, fake: Path, module: str, first: str = "", *, around: tup
     return process
 
 
+@pytest.mark.neighbours
 def test_down_finds_components_that_no_pid_file_names_and_leaves_those_of_other_homes(place, tmp_path):
     own = [pretend(place, tmp_path / "fake", "greenroom.project.worker") for _ in range(3)]
     foreign = pretend(tmp_path / "other", tmp_path / "fake", "greenroom.project.worker")
@@ -185,6 +187,7 @@ def test_down_finds_components_that_no_pid_file_names_and_leaves_those_of_other_
             process.wait()
 
 
+@pytest.mark.neighbours
 @pytest.mark.parametrize(
     "first",
     ["import os; os.setuid(65534)", "import ctypes, os; os.setuid(65534); ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)"],
@@ -202,6 +205,7 @@ def test_the_command_line_of_another_user_makes_no_component(place, tmp_path, fi
         tenant.wait()
 
 
+@pytest.mark.neighbours
 def test_the_command_line_of_a_sandboxed_process_makes_no_component_in_development_mode(place, tmp_path):
     around = ("unshare", "--pid", "--fork", "--kill-child", "--map-root-user")
     if subprocess.run([*around, "true"], check=False).returncode:

@@ -8,6 +8,7 @@ from greenroom_cli.host import scanners
 from greenroom_cli.host.errors import HostError
 
 
+@pytest.mark.neighbours
 def test_the_scanners_are_listed_with_their_pins_and_an_unknown_one_is_refused(tmp_path):
     rows = {row["name"]: row for row in scanners.listed(tmp_path)}
     assert rows["bandit"] == {"name": "bandit", "requirement": "bandit==1.9.4", "installed": False}

@@ -118,6 +118,7 @@ def test_the_first_framework_has_code_that_uses_several_and_stands_for_an_unknow
     assert rules.not_rehearsed() == "Only Django's migrations are rehearsed."
 
 
+@pytest.mark.neighbours
 def test_a_framework_made_by_the_recipe_is_recognised_asked_and_named(tmp_path):
     steps = recipe("Add a migration framework")
     assert "app_migrations/frameworks/<name>/__init__.py" in steps
