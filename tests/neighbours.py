@@ -38,7 +38,7 @@ FIXTURES = {
 """Folder -> fixtures that start a real neighbour, or prepare what takes as long."""
 DOUBLES = {"memory"}
 """Parameters of such a fixture that stand for a double in memory."""
-QUICK_PROGRAMS = {"git", "grep", "lint-imports"}
+QUICK_PROGRAMS = {"bash", "git", "grep", "lint-imports", "sh"}
 SLOW = 2.0
 """Seconds of CPU time: what takes longer is named at the end of a run without neighbours."""
 

@@ -214,6 +214,7 @@ def test_an_app_that_cannot_be_loaded_is_an_error_with_its_reason(app, database,
     assert words in found["detail"]
 
 
+@pytest.mark.neighbours
 def test_an_app_without_manage_py_has_no_framework(tmp_path):
     found = probe(write(tmp_path / "app", {"app.py": ""}))
     assert (found["framework"], found["status"]) == ("none", "none")

@@ -211,6 +211,7 @@ def test_a_change_of_the_models_without_a_migration_is_unmade(kind):
     assert "price" in found["unmade"][0]
 
 
+@pytest.mark.neighbours
 @pytest.mark.parametrize("place", ["site-packages", "libs"])
 def test_changes_of_an_installed_package_are_not_the_teams(tmp_path, place):
     with database() as url:

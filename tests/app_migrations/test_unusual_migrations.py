@@ -149,6 +149,7 @@ def test_a_squashed_migration_is_rehearsed_and_taken_back_as_one(app, url):
     }
 
 
+@pytest.mark.neighbours
 def test_an_app_with_users_of_its_own_is_rehearsed(tmp_path):
     person = "class Person(AbstractUser):\n    nick = models.CharField(max_length=9, default='')\n"
     people = {

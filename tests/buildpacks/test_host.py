@@ -63,6 +63,7 @@ def test_the_cores_are_those_that_may_be_used(kernel, files, most):
     assert kernel(512, **files)["cores"] == min(usable, most or usable)
 
 
+@pytest.mark.neighbours
 def test_interpreters_that_greenroom_up_named_are_found(tmp_path, monkeypatch):
     for name, answer in (
         ("python3.12", "3 12 99 CPython"),

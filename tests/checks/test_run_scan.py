@@ -217,6 +217,7 @@ def test_suppressed_findings_are_listed_as_such_and_do_not_count(scanned):
     assert (scan["total"], scan["new"]) == (0, 0)
 
 
+@pytest.mark.neighbours
 def test_links_and_strange_paths_in_an_archive_are_left_alone(tmp_path):
     path = tmp_path / "new.tar"
     with tarfile.open(path, "w") as tar:
@@ -232,6 +233,7 @@ def test_links_and_strange_paths_in_an_archive_are_left_alone(tmp_path):
     assert not list(tmp_path.rglob("escape.py"))
 
 
+@pytest.mark.neighbours
 def test_a_scanner_that_crashes_is_an_error_and_never_green(tmp_path):
     broken = tmp_path / "ruff"
     broken.write_text("#!/bin/sh\necho panicked >&2\nexit 101\n")
@@ -247,6 +249,7 @@ def test_a_scanner_that_crashes_is_an_error_and_never_green(tmp_path):
     assert "panicked" in scan["detail"]
 
 
+@pytest.mark.neighbours
 def test_a_scanner_that_says_nothing_is_an_error(tmp_path):
     wish = {
         "ruff": "/bin/true",
@@ -257,6 +260,7 @@ def test_a_scanner_that_says_nothing_is_an_error(tmp_path):
     assert result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)["outcome"] == "error"
 
 
+@pytest.mark.neighbours
 def test_an_archive_that_is_broken_is_an_error(tmp_path):
     (tmp_path / "n.tar").write_bytes(b"not a tar")
     wish = {"ruff": find_ruff_bin(), "work": str(tmp_path / "w"), "new": str(tmp_path / "n.tar"), "old": None}
@@ -267,10 +271,12 @@ def models(tmp_path, files):
     return result("models", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish={})
 
 
+@pytest.mark.neighbours
 def test_a_model_with_its_migration_is_fine(tmp_path):
     assert models(tmp_path, DJANGO)["outcome"] == "success"
 
 
+@pytest.mark.neighbours
 def test_a_changed_model_without_a_migration_is_a_failure_with_the_change(tmp_path):
     changed = {**DJANGO, "shop/models.py": DJANGO["shop/models.py"] + "    price = models.IntegerField(null=True)\n"}
     answer = models(tmp_path, changed)
@@ -279,11 +285,13 @@ def test_a_changed_model_without_a_migration_is_a_failure_with_the_change(tmp_pa
     assert any("price" in line for line in answer["changes"])
 
 
+@pytest.mark.neighbours
 def test_a_changed_model_that_needs_a_default_is_a_failure_too(tmp_path):
     changed = {**DJANGO, "shop/models.py": DJANGO["shop/models.py"] + "    price = models.IntegerField()\n"}
     assert models(tmp_path, changed)["outcome"] == "failure"
 
 
+@pytest.mark.neighbours
 def test_conflicting_migrations_are_a_failure(tmp_path):
     second = (
         'from django.db import migrations\nclass Migration(migrations.Migration):\n    dependencies = [("shop",'
@@ -294,6 +302,7 @@ def test_conflicting_migrations_are_a_failure(tmp_path):
     assert (answer["outcome"], "conflict" in answer["detail"]) == ("failure", True)
 
 
+@pytest.mark.neighbours
 def test_settings_that_cannot_be_imported_are_the_app_s_to_mend(tmp_path):
     answer = models(tmp_path, {**DJANGO, "conf/settings.py": "import nothing_x\n"})
     assert answer["outcome"] == "failure"
@@ -314,6 +323,7 @@ PACKAGE = {
 }
 
 
+@pytest.mark.neighbours
 def test_an_installed_package_without_its_migration_is_a_note_and_not_red(tmp_path):
     files = {**DJANGO, **PACKAGE}
     wish, folder = {}, write(tmp_path / "app", files)
@@ -323,6 +333,7 @@ def test_an_installed_package_without_its_migration_is_a_note_and_not_red(tmp_pa
     assert "MIGRATION_MODULES" in answer["note"]
 
 
+@pytest.mark.neighbours
 def test_a_change_without_migration_that_is_deployed_already_is_known(tmp_path):
     files = {**DJANGO, "shop/models.py": DJANGO["shop/models.py"] + "    price = models.IntegerField(null=True)\n"}
     first = result("models", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish={})
@@ -336,6 +347,7 @@ def test_a_change_without_migration_that_is_deployed_already_is_known(tmp_path):
     )
 
 
+@pytest.mark.neighbours
 def test_a_database_that_is_down_does_not_matter(tmp_path):
     settings = (
         DJANGO["conf/settings.py"]
@@ -346,6 +358,7 @@ def test_a_database_that_is_down_does_not_matter(tmp_path):
     assert answer["outcome"] == "success", answer["tail"]
 
 
+@pytest.mark.neighbours
 def test_a_job_that_crashes_leaves_no_result(tmp_path):
     done = run("scan", home=tmp_path / "home", cwd=tmp_path, wish={})
     assert done.returncode != 0

@@ -199,6 +199,7 @@ def test_many_failures_are_not_repeated(tested):
     assert (found["failed"], found["runs"]) == (25, 1)
 
 
+@pytest.mark.neighbours
 def test_the_output_is_passed_on_as_it_comes(tmp_path):
     app = write(tmp_path / "app", {})
     done = run("tests", home=tmp_path / "home", cwd=app, wish={"test": "echo to the log; echo and errors >&2"})

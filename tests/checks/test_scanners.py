@@ -166,6 +166,7 @@ def test_a_tool_that_is_missing_is_an_error_that_names_the_remedy(scan, name):
     ]
 
 
+@pytest.mark.neighbours
 def test_a_tool_that_hangs_is_an_error(tmp_path, monkeypatch):
     from greenroom.checks.inside.scanners import kind
 

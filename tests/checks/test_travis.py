@@ -619,6 +619,7 @@ def test_travis_s_own_variables_tell_the_range_and_the_interpreter():
     assert travis.marks(branch="master", sha="b" * 40, before="0" * 40)["TRAVIS_COMMIT_RANGE"] == ""
 
 
+@pytest.mark.neighbours
 def test_the_table_is_the_first_thing_in_the_log(tmp_path):
     app = write(tmp_path / "app", DJANGO)
     done = run(

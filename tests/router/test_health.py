@@ -209,6 +209,7 @@ def test_headers_without_an_end_are_bounded(tmp_path):
     listener.close()
 
 
+@pytest.mark.neighbours
 @pytest.mark.parametrize(("status", "state"), [(OK, "ok"), (BROKEN, "fails")])
 def test_a_rehearsal_asks_the_same_question_from_within_the_dyno(tmp_path, status, state):
     with socket.create_server(("127.0.0.1", 0)) as probe:
