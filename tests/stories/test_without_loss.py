@@ -20,10 +20,10 @@ AT_LEAST = 5000
 
 
 class Clients:
-    """Connections that ask again and again and count every answer, good or not."""
+    """Connections that ask again and again, with ``pause`` seconds between, and count every answer, good or not."""
 
-    def __init__(self, team, count: int) -> None:
-        self.team = team
+    def __init__(self, team, count: int, pause: float = 0.2) -> None:
+        self.team, self.pause = team, pause
         self.good = 0
         self.bad: list[str] = []
         self.lock = threading.Lock()
@@ -47,7 +47,7 @@ class Clients:
             with self.lock:
                 self.good += not problem
                 self.bad += [f"{time.time():.3f} {problem}"] if problem else []
-            time.sleep(0.3)
+            time.sleep(self.pause)
 
     def __enter__(self) -> Clients:
         for thread in self.threads:
