@@ -41,15 +41,17 @@ SLOW = (
     "builds/test_poisoning",
     "api/test_permissions",
     "cli/test_target",
-    "stories/test_without_loss",
-    "stories/test_migration_scenarios",
-    "stories/test_migration_kills",
-    "stories/test_held",
-    "stories/test_rehearsal",
-    "stories/test_host",
     "heroku_cli/test_pipelines",
-    "stories/test_the_seed",
+    "stories/test_held",
+    "stories/test_migration_kills",
+    "stories/test_migration_scenarios",
     "stories/test_first_day",
+    "heroku_cli/test_pg",
+    "heroku_cli/test_core",
+    "stories/test_without_loss",
+    "stories/test_the_seed",
+    "stories/test_gate_walk",
+    "stories/test_host",
     "heroku_cli/test_settled",
 )
 """The files that take longest, in this order: they begin first, so that no process is left with one of them at the
@@ -158,6 +160,7 @@ def installation() -> Iterator[Installation]:
         home=home,
         greenroom=Path(sys.executable).parent / "greenroom",
         extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"},
+        proxied=True,
     )
     place.up()
     try:

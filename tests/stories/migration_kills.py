@@ -1,4 +1,4 @@
-"""kill -9 of a component or of the client at a random moment of a rehearsal or of a human's migrate, and what must be
+"""kill -9 of a component or of the client at a named point of a rehearsal or of a human's migrate, and what must be
 true afterwards.
 """
 
@@ -18,8 +18,17 @@ import psycopg
 TARGETS = ("worker", "supervisor", "postgres", "client")
 PHASES = ("rehearsal", "migrate")
 NAME = "payroll.0004_lines_by_component"
-SECONDS = 5.0
-"""A kill comes between 0 and so many seconds after the beginning."""
+POINTS = {"rehearsal": ("asked for", "copied", "migrating"), "migrate": ("asked for", "snapshot", "migrating")}
+"""When a kill comes: the row of the rehearsal or run is there, the copy or the snapshot is there, the migration has the
+lock that it holds for two seconds.
+"""
+LOCKED = (
+    "SELECT coalesce(array_agg(relation::bigint), '{}') FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    " WHERE mode = 'ShareLock' AND locktype = 'relation' AND "
+)
+LASTING = 0.3
+"""Seconds after which a lock is the migration's; those of a restore's indexes are shorter."""
+COPY = "datname LIKE '%\\_rehearsal\\_%'"
 PATIENCE = 400.0
 """Longer than anything takes on a busy machine: only what never comes is a fault."""
 
@@ -36,15 +45,27 @@ class Trial:
         self.settle(lambda: self.state()["rehearsal"]["state"] == "done")
         self.before = self.indexes()
 
-    def once(self, phase: str, target: str) -> str:
-        """What came of it; AssertionError when something is half-recorded, left over or untrue."""
+    def once(self, phase: str, target: str, point: str = "") -> str:
+        """What came of it; AssertionError when something is half-recorded, left over or untrue. ``point``: one of
+        POINTS, else any of them.
+        """
+        point = point or random.choice(POINTS[phase])
         assert self.state()["pending"] == [NAME]
         number, known = self.state()["rehearsal"]["number"], {run["id"] for run in self.state()["runs"]}
+        taken = {row["name"] for row in self.snapshots()}
+        reached = {
+            ("rehearsal", "asked for"): lambda: self.state()["rehearsal"]["number"] > number,
+            ("rehearsal", "copied"): lambda: self.ask(f"SELECT count(*) FROM pg_database WHERE {COPY}"),
+            ("rehearsal", "migrating"): self.lasting_lock(COPY),
+            ("migrate", "asked for"): lambda: any(run["id"] not in known for run in self.state()["runs"]),
+            ("migrate", "snapshot"): lambda: {row["name"] for row in self.snapshots()} - taken,
+            ("migrate", "migrating"): self.lasting_lock("datname = current_database()"),
+        }[phase, point]
         word = "migrations:rehearse" if phase == "rehearsal" else "migrations:run"
         argv = [str(self.team.place.greenroom), word, "-a", self.team.name]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         client = subprocess.Popen(argv, cwd=self.team.work, env=self.team.place.env, **quiet)
-        time.sleep(random.uniform(0.3, SECONDS))
+        self.reach(reached, client)
         os.kill(client.pid if target == "client" else self.team.place.pids()[target], signal.SIGKILL)
         try:
             client.wait(PATIENCE)
@@ -53,7 +74,7 @@ class Trial:
         self.team.place.wait_until_up()
         said = self._after_rehearsal(number) if phase == "rehearsal" else self._after_migrate(known)
         self._nothing_left()
-        self.outcomes[f"{phase}, {target} killed: {said}"] += 1
+        self.outcomes[f"{phase}, {point}, {target} killed: {said}"] += 1
         return said
 
     def _after_rehearsal(self, number: int) -> str:
@@ -81,14 +102,36 @@ class Trial:
         for run in fresh:
             assert run["finished_at"], run
             assert applied or run["exit_code"] != 0, run
-        taken = [row for row in self.team.read("pg:snapshots") if row["state"] in ("running", "wanted")]
-        assert taken == []
+        assert [row for row in self.snapshots() if row["state"] in ("running", "wanted")] == []
         if not applied:
             return "not begun" if not fresh else "not applied"
         self.team.greenroom("run", "--no-snapshot", "python", "manage.py", "migrate", "payroll", "0003")
         self.settle(lambda: self.quiet() and self.state()["pending"] == [NAME])
         code = fresh[0]["exit_code"]
         return "applied" if code == 0 else f"applied, exit code {code}"
+
+    def reach(self, reached: Callable[[], object], client: subprocess.Popen) -> None:
+        """Wait for the point of the kill."""
+        while not reached():
+            assert client.poll() is None, "the client ended before the point of the kill"
+            time.sleep(0.02)
+
+    def lasting_lock(self, where: str) -> Callable[[], bool]:
+        """Whether such a database has had the same lock for a while."""
+        since: dict[int, float] = {}
+
+        def lasting() -> bool:
+            now, found = time.monotonic(), set(self.ask(LOCKED + where))
+            for relation in since.keys() - found:
+                del since[relation]
+            return any(now - since.setdefault(relation, now) > LASTING for relation in found)
+
+        return lasting
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        status, found = self.team.place.api("GET", f"/apps/{self.team.name}/pg/snapshots")
+        assert status == 200, found
+        return found
 
     def quiet(self) -> bool:
         """No run is open, and the radar has answered since."""

@@ -57,6 +57,8 @@ class Installation:
     greenroom: Path
     api_port: int = field(default_factory=lambda: free_ports(10))
     extra_env: dict[str, str] = field(default_factory=dict)
+    proxied: bool = False
+    """Whether it has the proxy for the Heroku CLI's fixed host names, on ``api_port + 8``."""
 
     @property
     def http_port(self) -> int:
@@ -95,7 +97,8 @@ class Installation:
 
     def up(self) -> None:
         ports = ["--api-port", self.api_port, "--http-port", self.http_port, "--https-port", self.api_port + 7]
-        self.run("up", "--home", self.home, "--detach", *ports, timeout=120)
+        proxy = ["--proxy-port", self.api_port + 8] if self.proxied else []
+        self.run("up", "--home", self.home, "--detach", *ports, *proxy, timeout=120)
 
     def down(self) -> None:
         self.run("down", "--home", self.home, timeout=90, check=False)
@@ -163,9 +166,13 @@ class Installation:
 
 
 def live_team(place: Installation, work: Path, name: str, tests: str) -> Team:
-    """A team whose first push is live. ``good`` is that commit; ``take_back`` returns to it."""
+    """A team whose first push is live. ``good`` is that commit; ``take_back`` returns to it.
+
+    Its web dynos have one server process each: every start of another costs half a second of a core, in roll-outs and
+    rehearsals alike.
+    """
     team = Team(place, work, name, tests=tests)
-    team.set_secret()
+    team.greenroom("config:set", f"SECRET_KEY={SECRET}", "WEB_CONCURRENCY=1")
     team.push()
     team.assert_live()
     team.good = team.sha

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -90,12 +91,17 @@ def test_an_override_lets_one_commit_pass_is_shown_for_ever_and_ends_with_the_ne
 
 
 def test_a_pause_withholds_with_its_reason_and_its_end_deploys_the_newest(team):
-    team.greenroom("deploy:pause", "--reason", "demo for the board", "--for", "1m")
+    reason = "demo for the board"
+    team.greenroom("deploy:pause", "--reason", reason, "--for", "1h")
     first, text = change(team, "pass", "During the demo"), team.push()
     assert "demo for the board" in text
     assert state(team, first) == "refused"
     second, text = change(team, "print()", "Still during the demo"), team.push()
     assert "demo for the board" in text
+    assert state(team, second) == "refused"
+    end = (datetime.now(UTC) + timedelta(seconds=3)).isoformat(timespec="seconds")
+    changed = {"deploy_paused": reason, "deploy_paused_until": end}
+    assert team.place.api("PATCH", f"/apps/{team.name}", changed)[0] == 200
     team.wait_for(lambda: state(team, second), lambda now: now == "live", 90)
     assert state(team, first) != "live"
     team.assert_live(second)

@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
+from tests.stories.conftest import QUICK
+from tests.stories.team import Team, live_team
 from tests.stories.test_without_loss import Clients
 
 
-@pytest.fixture
-def ready(team):
-    """An app that is live, with its database migrated and its demo data in."""
-    team.set_secret()
-    team.push()
-    team.assert_live()
+def seeded_team(place, folder, name: str) -> Team:
+    """A team whose app is live, with its database migrated and its demo data in."""
+    team = live_team(place, folder / "work", name, QUICK)
     team.greenroom("run", "python", "manage.py", "migrate")
     team.greenroom("run", "python", "manage.py", "seed_demo", "--password", "only-for-stories")
     return team
+
+
+@pytest.fixture(scope="module")
+def ready(installation, tmp_path_factory, request) -> Iterator[Team]:
+    """A seeded app for the tests of a file that follow each other; each says what it leaves."""
+    name = "s-" + request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    team = seeded_team(installation, tmp_path_factory.mktemp("ready"), name)
+    yield team
+    team.destroy()
+
+
+@pytest.fixture(scope="module")
+def waiting(installation, tmp_path_factory) -> Iterator[Team]:
+    """A second seeded app, for the tests whose release stays held."""
+    team = seeded_team(installation, tmp_path_factory.mktemp("waiting"), "s-waiting")
+    yield team
+    team.destroy()
+
+
+@pytest.fixture
+def held(waiting) -> Team:
+    """The second app with the renamed column held: by the test before, or pushed now."""
+    if waiting.delivery()["state"] != "held":
+        hold(waiting)
+    return waiting
 
 
 def hold(team) -> str:
@@ -40,9 +65,11 @@ def versions(team) -> dict[str, int]:
 
 
 def test_a_renamed_column_is_held_and_goes_live_by_itself_after_the_humans_migrate(ready):
+    """Leaves the renamed column live and migrated."""
     before = versions(ready)["current"]
-    with Clients(ready, 10) as clients:
+    with Clients(ready, 10, pause=0.5) as clients:
         output = hold(ready)
+        assert "Rehearsing on a copy of the data" in output
         assert "payroll_staffmember.iban" in output
         assert f"greenroom run -a {ready.name} python manage.py migrate" in output
         assert f"v{before} keeps running" in output
@@ -75,33 +102,80 @@ def test_a_renamed_column_is_held_and_goes_live_by_itself_after_the_humans_migra
     assert ready.get("/sign-in/")[0] == 200
 
 
-def test_a_migrate_that_fails_changes_nothing_and_the_release_stays_held(ready):
-    before = versions(ready)["current"]
-    hold(ready)
-    failed = ready.greenroom("run", "python", "manage.py", "migrate", "payroll", "0099", check=False)
+def test_a_held_release_can_be_dropped_and_a_newer_one_takes_its_place(waiting):
+    """Leaves the newer one held."""
+    before = versions(waiting)["current"]
+    hold(waiting)
+    dropped = json.loads(waiting.greenroom("deliveries:drop", "--json").stdout)
+    assert (dropped["state"], versions(waiting)["current"]) == ("superseded", before)
+    assert waiting.greenroom("deliveries:drop", check=False).returncode == 1
+    waiting.git("revert", "--no-edit", "HEAD")
+    waiting.push()
+    waiting.assert_live()
+    waiting.apply("renamed-column")
+    waiting.push()
+    first = waiting.sha
+    assert waiting.delivery(first)["state"] == "held"
+    waiting.write("static/story.txt", "newer\n")
+    waiting.commit("A newer commit on top")
+    waiting.push()
+    assert (waiting.delivery()["state"], waiting.delivery(first)["state"]) == ("held", "superseded")
+
+
+def test_a_migrate_that_fails_changes_nothing_and_the_release_stays_held(held):
+    before = versions(held)["current"]
+    failed = held.greenroom("run", "python", "manage.py", "migrate", "payroll", "0099", check=False)
     assert failed.returncode != 0
-    ready.wait_for(lambda: ready.read("migrations")["runs"][0], lambda run: run["finished_at"])
-    assert ready.delivery()["state"] == "held"
-    assert versions(ready)["current"] == before
+    held.wait_for(lambda: held.read("migrations")["runs"][0], lambda run: run["finished_at"])
+    assert held.delivery()["state"] == "held"
+    assert versions(held)["current"] == before
 
 
-def test_a_held_release_can_be_dropped_and_a_newer_one_takes_its_place(ready):
-    before = versions(ready)["current"]
-    hold(ready)
-    dropped = json.loads(ready.greenroom("deliveries:drop", "--json").stdout)
-    assert (dropped["state"], versions(ready)["current"]) == ("superseded", before)
-    assert ready.greenroom("deliveries:drop", check=False).returncode == 1
-    ready.git("revert", "--no-edit", "HEAD")
-    ready.push()
-    ready.assert_live()
-    ready.apply("renamed-column")
-    ready.push()
-    first = ready.sha
-    assert ready.delivery(first)["state"] == "held"
-    ready.write("static/story.txt", "newer\n")
-    ready.commit("A newer commit on top")
-    ready.push()
-    assert (ready.delivery()["state"], ready.delivery(first)["state"]) == ("held", "superseded")
+def rehearsed(team) -> tuple[dict, str]:
+    """A rehearsal that a human asks for: (its row with the report, what the human reads)."""
+    said = team.greenroom("migrations:rehearse")
+    row = newest_rehearsal(team)
+    return row, said.stdout + said.stderr
+
+
+def newest_rehearsal(team) -> dict:
+    """Its row with the report."""
+    number = team.wait_for_rehearsal()["number"]
+    row = json.loads(team.greenroom("migrations:rehearsal", str(number), "--json", check=False).stdout)
+    assert row["state"] == "done", row
+    return row
+
+
+def cells(row: dict) -> dict[str, str]:
+    return {name: cell["state"] for name, cell in row["report"]["cells"].items()}
+
+
+def copies(team) -> list[str]:
+    """Databases of rehearsals that are there now, and their roles."""
+    rows = team.greenroom("run", "--", "python", "manage.py", "shell", "-c", COPIES).stdout
+    return [line for line in rows.splitlines() if "_rehearsal_" in line]
+
+
+COPIES = """from django.db import connection as c
+k = c.cursor()
+k.execute("SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles")
+print(*(row[0] for row in k), sep=chr(10))"""
+
+
+def test_a_rename_is_said_to_break_both_codes_and_nothing_is_left_of_the_copy(held):
+    row = held.wait_for_rehearsal()
+    assert (row["state"], row["pending"]) == ("done", ["payroll.0004_staff_iban"]), row
+    row, said = rehearsed(held)
+    assert cells(row) == {"old_old": "ok", "new_old": "fails", "new_new": "ok", "old_new": "fails"}, row["report"][
+        "cells"
+    ]
+    assert row["report"]["reverse"]["done"]
+    assert row["report"]["reverse"]["differences"] == []
+    assert "payroll_staffmember (iban is missing)" in said
+    assert "payroll_staffmember (bank_account is renamed to iban)" in said
+    assert row["report"]["migrations"][0]["locks"][0]["mode"] == "AccessExclusiveLock"
+    assert row["colour"] == "amber"
+    assert copies(held) == []
 
 
 LOCK = """import time
@@ -113,21 +187,25 @@ with transaction.atomic():
 """
 
 
-def test_a_migrate_that_cannot_get_its_lock_gives_up_soon_and_says_why(ready):
-    hold(ready)
+def test_a_migrate_that_cannot_get_its_lock_gives_up_soon_and_says_why(held):
+    """Leaves the renamed column live."""
     words = ["python", "manage.py", "shell", "-c", LOCK]
-    name = ready.greenroom("run", "--detached", "--", *words).stdout.strip()
-    ready.wait_for(lambda: ready.greenroom("logs", "--dyno", name).stdout, lambda text: "held: 42" in text)
-    result = ready.greenroom("migrations:run", check=False)
+    name = held.greenroom("run", "--detached", "--", *words).stdout.strip()
+    held.wait_for(lambda: held.greenroom("logs", "--dyno", name).stdout, lambda text: "held: 42" in text)
+    result = held.greenroom("migrations:run", check=False)
     assert result.returncode != 0
     said = result.stdout + result.stderr
     assert "lock timeout" in said, said
-    assert ready.delivery()["state"] == "held"
-    ready.greenroom("ps:stop", name)
-    said = ready.greenroom("migrations:run").stderr
-    assert ready.delivery()["state"] == "live"
+    assert held.delivery()["state"] == "held"
+    held.greenroom("ps:stop", name)
+    said = held.greenroom("migrations:run").stderr
+    assert held.delivery()["state"] == "live"
     assert "Starting the held release" in said
-    taken = [run["snapshot"] for run in ready.read("migrations")["runs"]]
+    assert "Rehearsed" in said
+    runs = held.read("migrations")["runs"]
+    assert runs[0]["seconds"] > 0
+    assert runs[0]["rehearsed_seconds"] is not None
+    taken = [run["snapshot"] for run in runs]
     assert len(set(taken)) == len(taken)
     assert all(taken[:2]), "each migrate of something pending has its snapshot"
 
@@ -145,6 +223,23 @@ class Migration(migrations.Migration):
         ),
     ]
 """
+LAST = "0003_runs_and_payslips"
+"""The sample's last migration."""
+
+
+def next_migration(team) -> tuple[int, str]:
+    """(the number that the next migration of the checkout has, the one before)."""
+    names = sorted(path.stem for path in (team.work / "payroll" / "migrations").glob("0*.py"))
+    return int(names[-1][:4]) + 1, names[-1]
+
+
+def break_half_way(team) -> str:
+    """Write a migration that breaks half-way where there are rows, so that no test on an empty database sees it."""
+    number, earlier = next_migration(team)
+    name = f"{number:04}_halfway"
+    team.write(f"payroll/migrations/{name}.py", HALFWAY.replace(LAST, earlier))
+    team.commit("A migration that breaks half-way")
+    return name
 
 
 def test_a_migration_that_breaks_half_way_is_undone_by_one_command(ready):
@@ -159,8 +254,7 @@ def test_a_migration_that_breaks_half_way_is_undone_by_one_command(ready):
     ]
     before = ready.greenroom("run", "--", "python", *names).stdout
     assert "|" in before
-    ready.write("payroll/migrations/0004_halfway.py", HALFWAY)
-    ready.commit("A migration that breaks half-way where there are rows, so that no test on an empty database sees it")
+    break_half_way(ready)
     said = ready.push()
     assert ": red, " in said, said
     ready.assert_live()

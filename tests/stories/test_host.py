@@ -4,6 +4,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,9 +38,9 @@ http.server.ThreadingHTTPServer(('', int(os.environ['PORT'])), Page).serve_forev
 }
 
 
-@pytest.fixture
-def place() -> Iterator[Installation]:
-    """An installation of the test's own, not yet up."""
+@contextlib.contextmanager
+def own_installation() -> Iterator[Installation]:
+    """An installation beside the suite's, not yet up."""
     folder = Path(tempfile.mkdtemp(prefix="greenroom-host-"))
     folder.chmod(0o755)
     made = Installation(home=folder / "home", greenroom=BIN / "greenroom")
@@ -48,6 +49,26 @@ def place() -> Iterator[Installation]:
     finally:
         made.down()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def place() -> Iterator[Installation]:
+    """An installation of the test's own, not yet up."""
+    with own_installation() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def sturdy(tmp_path_factory) -> Iterator[Team]:
+    """A live app of a few lines on an installation whose components the tests kill; each leaves all of it up, but the
+    last one.
+    """
+    with own_installation() as made:
+        made.up()
+        team = small_team(made, tmp_path_factory.mktemp("sturdy"), "sturdy")
+        output = team.push()
+        assert team.delivery()["state"] == "live", output
+        yield team
 
 
 def refusal(place: Installation, *words: object) -> str:
@@ -89,11 +110,8 @@ def small_team(place: Installation, folder: Path, name: str) -> Team:
     return Team(place, folder / "work", name, sample=sample)
 
 
-def test_each_component_may_die_and_the_app_goes_on(place, tmp_path):
-    place.up()
-    team = small_team(place, tmp_path, "sturdy")
-    output = team.push()
-    assert team.delivery()["state"] == "live", output
+def test_each_component_may_die_and_the_app_goes_on(sturdy):
+    team, place = sturdy, sturdy.place
     app_id = place.api("GET", "/apps/sturdy")[1]["id"]
     serving = place.dyno_pids(app_id)
     assert serving
@@ -114,11 +132,10 @@ def test_each_component_may_die_and_the_app_goes_on(place, tmp_path):
     assert team.delivery()["state"] == "live"
 
 
-def test_the_hosts_own_death_is_noticed_and_the_next_up_adopts_everything(place, tmp_path):
-    place.up()
-    team = small_team(place, tmp_path, "orphan")
-    team.push()
-    app_id = place.api("GET", "/apps/orphan")[1]["id"]
+def test_the_hosts_own_death_is_noticed_and_the_next_up_adopts_everything(sturdy):
+    """The last one: takes the installation down."""
+    team, place = sturdy, sturdy.place
+    app_id = place.api("GET", "/apps/sturdy")[1]["id"]
     before, serving = place.pids(), place.dyno_pids(app_id)
     os.kill(before["host"], signal.SIGKILL)
     for path in (place.home / "run").glob("*.pid"):
@@ -156,8 +173,8 @@ def test_an_external_postgresql_serves_the_control_plane_and_the_apps(place, tmp
     assert "external PostgreSQL" in refusal(place, "up", "--home", place.home, "--detach")
 
 
-def test_status_doctor_and_env_say_what_a_person_and_a_script_need(place):
-    place.up()
+def test_status_doctor_and_env_say_what_a_person_and_a_script_need(installation):
+    place = installation
     status = json.loads(place.run("status", "--json").stdout)
     assert status["up"] is True
     assert {row["name"] for row in status["components"]} == {"host", *COMPONENTS}

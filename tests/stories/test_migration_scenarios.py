@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.stories.test_held import HALFWAY, ready  # noqa: F401 -- a fixture
+from tests.stories.test_held import LAST, break_half_way, cells, newest_rehearsal, ready  # noqa: F401 -- a fixture
 from tests.stories.test_without_loss import Clients
 
 STUCK = """from django.db import migrations
@@ -29,7 +29,7 @@ def after(team, scenario: str, name: str, number: int, earlier: str) -> str:
     """Apply a scenario as the migration that follows the one that is applied now; what the pusher reads."""
     team.apply(scenario)
     file = team.work / "payroll" / "migrations" / f"0004_{name}.py"
-    team.write(f"payroll/migrations/{number:04}_{name}.py", file.read_text().replace("0003_runs_and_payslips", earlier))
+    team.write(f"payroll/migrations/{number:04}_{name}.py", file.read_text().replace(LAST, earlier))
     file.unlink()
     team.commit(f"{scenario} follows {earlier}")
     return team.push()
@@ -47,8 +47,23 @@ def held(one: dict, mode: str) -> float:
     return max((lock["seconds"] for lock in one["locks"] if lock["mode"] == mode), default=0.0)
 
 
+def the_old_code_cannot_insert(team) -> None:
+    """The rehearsal's report says so in each of its forms."""
+    row = newest_rehearsal(team)
+    assert (cells(row)["old_old"], cells(row)["old_new"]) == ("ok", "fails"), row["report"]["cells"]
+    assert "purpose" in row["report"]["cells"]["old_new"]["detail"]
+    said = team.greenroom("migrations:rehearsal", str(row["number"]), check=False).stdout
+    assert "insert into payroll_payrun (purpose is required and has no default)" in said, said
+
+
+def the_lock_is_measured(team) -> None:
+    row = newest_rehearsal(team)
+    assert row["colour"] == "amber"
+    assert 3 <= held(row["report"]["migrations"][0], "ShareLock") < 6, row["report"]["migrations"]
+
+
 def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_request_fails(ready):
-    with Clients(ready, 4) as clients:
+    with Clients(ready, 4, pause=0.5) as clients:
         ready.apply("harmless-migration")
         said = ready.push()
         assert ready.delivery()["state"] == "held", (
@@ -71,12 +86,14 @@ def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_
         assert re.search(r"; \d+ rows? of payroll_payrun", said), said
         assert "safe: Give the field db_default" in said
         assert "old code after migrate: FAILS" in said
+        the_old_code_cannot_insert(ready)
         migrated(ready)
 
         ready.greenroom("config:set", "SLOW_INDEX_SECONDS=3")
         said = after(ready, "slow-index", "lines_by_component", 6, "0005_run_purpose")
         assert re.search(r"blocks writes 3\.\d s in the rehearsal", said), said
         assert "AddIndexConcurrently" in said
+        the_lock_is_measured(ready)
         ready.assert_live()
         (one,) = migrated(ready)[0]["migrations"]
         real, rehearsed = held(one, "ShareLock"), held(one["rehearsed"], "ShareLock")
@@ -90,9 +107,9 @@ def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_
 
 
 def test_a_required_rehearsal_that_is_red_holds_the_release_until_a_person_lets_it_pass(ready):
+    """The last one: the app requires its rehearsals from here on."""
     assert ready.place.api("PATCH", f"/apps/{ready.name}", {"required_checks": ["rehearsal"]})[0] == 200
-    ready.write("payroll/migrations/0004_halfway.py", HALFWAY)
-    ready.commit("A migration that breaks half-way")
+    name = break_half_way(ready)
     said = ready.push()
     assert "`rehearsal` is required, and it is red" in said, said
     assert ready.delivery()["state"] == "held"
@@ -104,4 +121,4 @@ def test_a_required_rehearsal_that_is_red_holds_the_release_until_a_person_lets_
         "deploy:override", ready.sha, "--check", "rehearsal", "--reason", "the code works without this migration"
     )
     ready.wait_for(ready.delivery, lambda row: row["state"] == "live")
-    assert ready.read("migrations")["pending"] == ["payroll.0004_halfway"]
+    assert ready.read("migrations")["pending"] == [f"payroll.{name}"]

@@ -82,7 +82,10 @@ def test_config_vars_are_set_read_and_unset(app):
 def test_dynos_are_listed_scaled_stopped_and_restarted(app):
     assert re.search(r"web\.1: up", app("ps"))
     app("ps:scale worker=1")
-    app.until(lambda: app("ps"), lambda said: "worker.1: up" in said)
+    app.until(
+        lambda: [row["name"] for row in app.get("/dynos") if row["state"] == "up"], lambda names: "worker.1" in names
+    )
+    assert "worker.1: up" in app("ps")
     app("ps:scale worker+1 web=1")
     assert app.quantity("worker") == 2
     assert "worker=2" in app("ps:scale")
@@ -168,12 +171,14 @@ def test_a_command_is_run_with_its_output_input_and_exit_code(app):
 def test_a_detached_command_writes_to_the_log(app):
     said = app("run:detached -- echo from-a-detached-dyno")
     name = re.search(r"run\.\d+", said)[0]
-    app.until(lambda: app(f"logs --dyno-name {name}"), lambda text: "from-a-detached-dyno" in text)
+    app.until(lambda: app.log(), lambda text: "from-a-detached-dyno" in text)
+    assert "from-a-detached-dyno" in app(f"logs --dyno-name {name}")
 
 
 def test_the_log_is_shown_by_source_and_number(app):
     app.team.get("/a-page-that-is-asked-for")
-    app.until(lambda: app("logs -n 200"), lambda text: 'path="/a-page-that-is-asked-for"' in text)
+    app.until(lambda: app.log(), lambda text: 'path="/a-page-that-is-asked-for"' in text)
+    assert 'path="/a-page-that-is-asked-for"' in app("logs -n 200")
     said = app("logs --source heroku -n 50")
     assert "heroku[router]" in said
     assert "app[web.1]" not in said
@@ -194,7 +199,7 @@ def test_the_log_is_followed(app):
         APP,
     ]
     try:
-        app.until(lambda: app("logs --dyno-name worker.1 -n 20"), lambda text: text.count("working") > 1)
+        app.until(lambda: app.log("--dyno", "worker.1"), lambda text: text.count("working") > 1)
         with subprocess.Popen(
             argv, env=app.cli.env, cwd=app.cli.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         ) as tail:

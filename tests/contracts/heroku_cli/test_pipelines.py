@@ -8,14 +8,11 @@ import http.client
 import json
 import re
 import shutil
-import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from tests.stories.heroku import Heroku
-from tests.stories.team import Installation, Team
+from tests.stories.team import Team
 
 pytestmark = pytest.mark.story
 STAGING, LIVE, SECOND, PIPE = "pipe-staging", "pipe-production", "pipe-second", "pipe"
@@ -128,34 +125,13 @@ class Pipes:
 
 
 @pytest.fixture(scope="module")
-def place():
-    """An installation with the proxy for the CLI's fixed host names."""
-    home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
-    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom")
-    ports = [
-        "--api-port",
-        made.api_port,
-        "--http-port",
-        made.http_port,
-        "--https-port",
-        made.api_port + 7,
-        "--proxy-port",
-        made.api_port + 8,
-    ]
-    made.run("up", "--home", home, "--detach", *ports, timeout=120)
-    try:
-        yield made
-    finally:
-        made.down()
-        shutil.rmtree(home.parent, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
 def pipes(place, tmp_path_factory):
     made = Pipes(place, tmp_path_factory.mktemp("pipes"))
     made(f"pipelines:create {PIPE} -a {STAGING} -s staging")
     made(f"pipelines:add {PIPE} -a {LIVE} -s production")
-    return made
+    yield made
+    for name in (STAGING, LIVE, SECOND):
+        place.run("destroy", name, "--confirm", name, check=False)
 
 
 def test_pipelines_are_made_shown_changed_and_destroyed(pipes):
