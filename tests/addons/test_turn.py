@@ -37,7 +37,7 @@ def rollout(alice, shop, home):
 
 def test_what_was_asked_for_is_made_in_the_next_turn(alice, database, home):
     row = snapshots.ask(actor=alice, addon=database[0], reason="x")
-    with pytest.raises(ConflictError, match="waiting"):
+    with pytest.raises(ConflictError, match="already requested"):
         snapshots.ask(actor=alice, addon=database[0])
     Loop(home, PLATFORM).turn()
     row.refresh_from_db()

@@ -275,7 +275,7 @@ def test_a_forward_leads_to_a_unix_socket_outside(machine: Machine) -> None:
     os.chmod(path, 0o777)
     machine.own(folder)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    forwards = (Forward(port=5432, service="service:postgres"),)
+    forwards = (Forward(port=5432, service="service:database"),)
     assert machine.printed(python=UPPER, forwards=forwards).strip() == "equal"
     assert (
         "refused" in machine.printed(python=f"try:\n  exec({UPPER!r})\nexcept OSError as e: print(e.strerror)").lower()

@@ -103,7 +103,7 @@ def _mounting(source: str, mode: str = "ro", target: str = "/app", **values: obj
         "cache:alice/..",
         "cache:alice/other",
         "cache:../alice",
-        "service:postgres",
+        "service:database",
         "image:x",
         "Slug:" + A,
         "/etc/passwd",
@@ -221,8 +221,8 @@ def test_nothing_can_be_mounted_over_the_system_or_beside_the_path(place: Place,
         {"forwards": (Forward(port=5432, service="env:e"),)},
         {"forwards": (Forward(port=5432, service="tcp:10.0.0.9:5432"),)},
         {"forwards": (Forward(port=5432, service="tcp:10.0.0.9"),)},
-        {"forwards": (Forward(port=0, service="service:postgres"),)},
-        {"port": 5432, "forwards": (Forward(port=5432, service="service:postgres"),)},
+        {"forwards": (Forward(port=0, service="service:database"),)},
+        {"port": 5432, "forwards": (Forward(port=5432, service="service:database"),)},
         {"limits": Limits(memory_mb=0)},
         {"limits": Limits(pids=1)},
         {"tty": True, "rows": 0},
@@ -243,7 +243,7 @@ def test_a_forward_by_tcp_leads_only_where_the_supervisor_was_told(place: Place)
 
 
 def test_a_forward_to_a_service_leads_to_its_socket(place: Place) -> None:
-    ways = (Forward(port=5432, service="service:postgres"), Forward(port=7007, service="service:parrots"))
+    ways = (Forward(port=5432, service="service:database"), Forward(port=7007, service="service:parrots"))
     assert plan.order(place, _spec(forwards=ways))["forwards"] == [
         (5432, place.path("run/postgres/.s.PGSQL.5432")),
         (7007, place.path("run/addons/parrots.sock")),
@@ -333,7 +333,7 @@ def test_the_path_of_an_older_client_is_understood_as_a_name(old: str) -> None:
 
 def test_a_forward_and_a_discard_of_an_older_client_are_understood() -> None:
     for socket, service in (
-        ("run/postgres/.s.PGSQL.5432", "service:postgres"),
+        ("run/postgres/.s.PGSQL.5432", "service:database"),
         ("run/addons/parrots.sock", "service:parrots"),
         ("tcp:db.example.com:5432", "tcp:db.example.com:5432"),
     ):

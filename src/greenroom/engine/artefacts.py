@@ -20,8 +20,8 @@ _PATHS = {
 }
 _SHARED = ("wheels", "uv")
 """The platform's caches. An app has one, ``build``."""
-_SOCKETS = {"postgres": "run/postgres/.s.PGSQL.{port}"}
-"""Services whose socket has a path of its own."""
+_SOCKETS = {"database": "run/postgres/.s.PGSQL.{port}"}
+"""Services whose socket has a path of its own: the database server of the platform."""
 
 
 def path(name: str) -> str:

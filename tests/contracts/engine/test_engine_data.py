@@ -342,7 +342,7 @@ def test_an_endpoint_is_the_same_for_ever_and_never_absolute(rig: Rig) -> None:
     assert Path(rig.engine.endpoint("web-1")).name == "web-1"
 
 
-@pytest.mark.parametrize("service", [names.service("postgres"), names.service("parrots")])
+@pytest.mark.parametrize("service", [names.service("database"), names.service("parrots")])
 def test_a_forward_leads_to_its_service(rig: Rig, service: str) -> None:
     rig.needs(PROCESSES)
     path = rig.home / artefacts.socket(service, 5432)

@@ -53,7 +53,7 @@ def host_url(role: str, password: str, database: str) -> str:
 def forward() -> Forward:
     """The forward from 127.0.0.1:port in a dyno to the embedded server, or to the external server's address."""
     if settings.INSTALLATION["postgres"] == "embedded":
-        return Forward(port=port(), service=names.service("postgres"))
+        return Forward(port=port(), service=names.service("database"))
     name = settings.DATABASES["default"]["HOST"] or "127.0.0.1"
     return Forward(port=port(), service=names.address(name, port()))
 

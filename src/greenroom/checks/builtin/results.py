@@ -71,7 +71,7 @@ def why_ended(state: DynoState) -> str:
         return printable(state.detail)
     if state.phase == "lost":
         return "it was lost with its machine"
-    return "it left no result" if state.reason in ("", "exit") else f"it was stopped: {state.reason}"
+    return "it left no result" if state.reason in ("", "exit") else f"it ended by {state.reason}"
 
 
 def tail(path: Path, size: int = 4000) -> str:

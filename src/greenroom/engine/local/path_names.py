@@ -21,7 +21,7 @@ _ARTEFACTS = (
     (re.compile(r"(/.+)\Z"), r"host:\1"),
 )
 _SERVICES = (
-    (re.compile(r"run/postgres/\.s\.PGSQL\.[0-9]+\Z"), "service:postgres"),
+    (re.compile(r"run/postgres/\.s\.PGSQL\.[0-9]+\Z"), "service:database"),
     (re.compile(r"run/addons/([^/]+)\.sock\Z"), r"service:\1"),
 )
 _KINDS = {"slugs": "slug:{}", "envs": "env:{}", "cache/apps": "cache:{}/build"}
