@@ -92,7 +92,7 @@ class Place:
     def path(self, *words: str) -> str:
         return "/".join(words)
 
-    def post(self, path: str, body: dict, *, seconds: float) -> dict:
+    def post(self, path: str, body: dict) -> dict:
         self.bodies.append(body)
         if not body.get("force"):
             raise ApiError("The rehearsal was red.", status=409, id="rehearsal_red")

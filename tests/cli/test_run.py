@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from greenroom_cli import attach, client, run
+from greenroom_cli import attach, run
 from tests.cli.fake import Reply
 from tests.cli.rows import APP, dyno
 
@@ -27,12 +27,22 @@ def test_output_that_did_not_come_whole_is_no_success(at_server, greenroom, monk
     assert f"hint: greenroom logs --dyno run.1 -a {APP}" in result.stderr
 
 
-def slow_start(at_server, seconds=1.0):
-    def answer(request):
-        time.sleep(seconds)
-        return Reply(dyno("run.1", command=request.body["command"]), 201)
+@pytest.fixture
+def slow_dyno(at_server, monkeypatch):
+    """A dyno to which the client connects after some seconds."""
 
-    at_server.on("POST", "A/dynos", answer)
+    def prepare(seconds):
+        def attached(url, ca_file, *, connected, **_):
+            time.sleep(seconds)
+            connected()
+            time.sleep(0.4)
+
+        at_server.on("POST", "A/dynos", Reply(dyno("run.1", attach_url="rendezvous://localhost:1/x"), 201))
+        at_server.on("GET", f"/apps/{APP}/dynos/id-run.1", Reply(dyno("run.1", state="complete", exit_code=0)))
+        monkeypatch.setattr(attach, "attach", attached)
+        monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
+
+    return prepare
 
 
 @pytest.mark.parametrize(
@@ -44,26 +54,20 @@ def slow_start(at_server, seconds=1.0):
         ("make report", False),
     ],
 )
-def test_a_dyno_that_takes_its_time_is_waited_for_and_a_migrate_says_why(
-    at_server, greenroom, monkeypatch, command, told
-):
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
-    slow_start(at_server)
-    result = greenroom("run", "--detached", "-a", APP, "--", *command.split())
-    assert (result.exit_code, result.stdout) == (0, "run.1\n"), result.stderr
+def test_a_dyno_that_takes_its_time_is_waited_for_and_a_migrate_says_why(slow_dyno, greenroom, command, told):
+    slow_dyno(1.0)
+    result = greenroom("run", "-a", APP, "--", *command.split())
+    assert result.exit_code == 0, result.stderr
     assert ("Waiting: before migrations run, Greenroom takes a snapshot of the database" in result.stderr) is told
 
 
-def test_nothing_is_said_of_waiting_when_the_dyno_is_there_at_once(at_server, greenroom, monkeypatch):
-    monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
-    slow_start(at_server, 0)
-    assert "Waiting:" not in greenroom("run", "--detached", "-a", APP, "--", "python", "manage.py", "migrate").stderr
-    time.sleep(0.4)
+def test_nothing_is_said_of_waiting_when_the_dyno_is_there_at_once(slow_dyno, greenroom):
+    slow_dyno(0)
+    assert "Waiting:" not in greenroom("run", "-a", APP, "--", "python", "manage.py", "migrate").stderr
 
 
-def test_the_answer_is_waited_for_longer_than_the_server_needs_at_most():
+def test_the_start_is_waited_for_longer_than_the_server_needs_at_most():
     from greenroom.addons.postgres.drivers.dumps import DEADLINE
-    from greenroom.app_migrations.actions.rehearsals import COPY_SECONDS
+    from greenroom.app_migrations.actions.planned_runs import COPY_TIME, START_TIME
 
-    assert run.START_SECONDS > DEADLINE + COPY_SECONDS
+    assert DEADLINE + (COPY_TIME + START_TIME).total_seconds() < attach.START_SECONDS

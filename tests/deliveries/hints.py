@@ -13,7 +13,7 @@ WALKED = [
     "greenroom/releases",
     "greenroom/app_migrations/actions/__init__.py",
     "greenroom/app_migrations/actions/rollback_consent.py",
-    "greenroom/dynos/actions.py",
+    "greenroom/dynos/actions/__init__.py",
     "greenroom/dynos/queries/__init__.py",
     "greenroom/entrypoints/api/views_formation.py",
     "greenroom/entrypoints/api/views_gate.py",

@@ -521,7 +521,7 @@ ELSEWHERE: dict[str, str] = {
         f"{file}|{PUSH}": "push"
         for file in (
             D + "actions/retries.py",
-            "greenroom/dynos/actions.py",
+            "greenroom/dynos/actions/__init__.py",
             "greenroom/entrypoints/api/views_gate.py",
             C + "deliveries.py",
             C + "releases.py",

@@ -99,7 +99,7 @@ def test_over_the_api_a_pause_has_a_reason_and_an_end_to_come(patch, shop):
     [
         ({"deploy_paused": "demo", "deploy_paused_until": "tomorrow"}, "offset"),
         ({"deploy_paused": "demo", "deploy_paused_until": "2026-11-27T12:00:00"}, "offset"),
-        ({"deploy_paused": "demo", "deploy_paused_until": "2020-01-01T00:00:00Z"}, "is over"),
+        ({"deploy_paused": "demo", "deploy_paused_until": "2020-01-01T00:00:00Z"}, "in the past"),
         ({"deploy_paused_until": "2126-01-01T00:00:00Z"}, "the reason"),
     ],
 )

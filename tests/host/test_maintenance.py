@@ -8,6 +8,7 @@ from greenroom.app_migrations import loop as migrations
 from greenroom.apps.models import App
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries.actions import app_lifecycle
+from greenroom.dynos.models import Dyno
 from greenroom.engine.memory import MemoryEngine
 from greenroom.project import maintenance
 from greenroom.router.actions import sni_endpoints
@@ -105,7 +106,7 @@ def test_reports_of_one_source_do_not_stop_those_of_another(shop, cafe, home, se
 def test_a_migrate_that_cannot_be_closed_does_not_keep_others_open(home, monkeypatch, shop, cafe):
     class Run:
         def __init__(self, app):
-            self.app, self.pk = app, app.pk
+            self.app, self.pk, self.dyno = app, app.pk, Dyno(app=app, state="ended")
 
     done = []
     monkeypatch.setattr(migrations.queries, "open_runs", lambda: [Run(shop), Run(cafe)])

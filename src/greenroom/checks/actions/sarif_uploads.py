@@ -22,7 +22,7 @@ from greenroom.basics.text import printable
 from greenroom.checks import actions, queries, rules
 from greenroom.checks.actions.check_runs import write
 from greenroom.checks.builtin.results import plural
-from greenroom.checks.builtin.scanning import source
+from greenroom.checks.builtin.scanning import source_file
 from greenroom.checks.inside import baseline, ignores
 from greenroom.checks.models import CheckRun
 from greenroom.checks.rules.sarif_import import Row, Scan
@@ -82,7 +82,7 @@ def _texts(app: App, home: Path, sha: str, wanted: set[str]) -> tuple[Texts, lis
     """path -> lines for the wanted files of a commit, and the patterns in its .checkignore."""
     texts: Texts = {}
     patterns: list[str] = []
-    with tarfile.open(home / source(app=app, home=home, sha=sha), "r:") as tar:
+    with tarfile.open(source_file(app=app, home=home, sha=sha), "r:") as tar:
         for member in tar:
             path = member.name.removeprefix("./")
             file = (

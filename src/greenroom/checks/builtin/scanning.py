@@ -70,20 +70,25 @@ def models_dyno_id(run: CheckRun) -> str:
     return f"scan-{run.id.hex}-models"
 
 
-def source(*, app: App, home: Path, sha: str) -> str:
-    """The engine's name of the commit's tree as a tar file. Creates the file if it is missing."""
+def source_file(*, app: App, home: Path, sha: str) -> Path:
+    """The commit's tree as a tar file, which is created if it is missing. The engine knows it by ``names.source``."""
     tar = home / "sources" / f"{sha}.tar"
     if not tar.exists():
         tar.parent.mkdir(parents=True, exist_ok=True)
         archive(app, home, sha, tar)
+    return tar
+
+
+def _source(app: App, home: Path, sha: str) -> str:
+    source_file(app=app, home=home, sha=sha)
     return names.source(sha)
 
 
 def _sources(app: App, home: Path, sha: str, deployed_sha: str) -> tuple[tuple[Mount, ...], dict[str, Any]]:
     """The mounts of both archives (pushed and deployed tree), and their paths for the scan's input."""
-    sources = [Mount(target=NEW, source=source(app=app, home=home, sha=sha))]
+    sources = [Mount(target=NEW, source=_source(app, home, sha))]
     if deployed_sha:
-        sources.append(Mount(target=OLD, source=source(app=app, home=home, sha=deployed_sha)))
+        sources.append(Mount(target=OLD, source=_source(app, home, deployed_sha)))
     return tuple(sources), {
         "new": NEW,
         "old": OLD if deployed_sha else None,
@@ -156,7 +161,7 @@ def models_spec(
 
     strict: hazards of new migrations block.
     """
-    old = (Mount(target=OLD, source=source(app=run.app, home=home, sha=deployed_sha)),) if deployed_sha else ()
+    old = (Mount(target=OLD, source=_source(run.app, home, deployed_sha)),) if deployed_sha else ()
     wish = {
         "squawk": tools.SQUAWK,
         "old": OLD if deployed_sha else None,
