@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,12 @@ def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
         return os.environ[variable]
     os.environ[mark] = worker
     return make()
+
+
+def hands_out() -> bool:
+    """Whether this process runs no test itself: it hands them out to workers (``pytest -n 2``)."""
+    asked = re.search(r" (?:-n|--numprocesses)[ =]?(?!0 )", " ".join([*sys.argv[1:], ""]).join("  "))
+    return bool(asked) and "PYTEST_XDIST_WORKER" not in os.environ
 
 
 def is_own(variable: str) -> bool:

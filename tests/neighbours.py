@@ -36,6 +36,31 @@ FIXTURES = {
     "streams": {"hall", "server"},
 }
 """Folder -> fixtures that start a real neighbour, or prepare what takes as long."""
+FILES = {
+    "api/test_github.py",
+    "api/test_keys.py",
+    "api/test_with_everything.py",
+    "app_migrations/test_watching.py",
+    "checks/test_drive.py",
+    "cli/test_run.py",
+    "deliveries/test_held_or_failed.py",
+    "deliveries/test_hints.py",
+    "deliveries/test_killed.py",
+    "deliveries/test_migrated.py",
+    "deliveries/test_newest_code.py",
+    "deliveries/test_retention.py",
+    "deliveries/test_retry.py",
+    "deliveries/test_trial.py",
+    "engine/test_disk.py",
+    "engine/test_logfile.py",
+    "engine/test_processes.py",
+    "engine/test_survival.py",
+    "git/test_fetching.py",
+    "pipelines/test_reviews.py",
+    "pipelines/test_testing.py",
+    "sources/test_hooks.py",
+}
+"""Files of more than about four seconds. They are thorough as a whole."""
 DOUBLES = {"memory"}
 """Parameters of such a fixture that stand for a double in memory."""
 QUICK_PROGRAMS = {"bash", "git", "grep", "lint-imports", "sh"}
@@ -52,10 +77,12 @@ def needs_neighbours(item: pytest.Item) -> bool:
 
 
 def mark(items: list[pytest.Item]) -> None:
-    """Mark the tests whose fixtures say so. Stories need all neighbours."""
+    """Mark the tests whose fixtures or files say so. Stories need all neighbours."""
     for item in items:
         if item.get_closest_marker("story") or needs_neighbours(item):
             item.add_marker("neighbours")
+        if item.path.relative_to(TESTS).as_posix() in FILES:
+            item.add_marker("thorough")
 
 
 def watch(config: pytest.Config) -> None:

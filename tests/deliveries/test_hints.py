@@ -544,6 +544,7 @@ ELSEWHERE: dict[str, str] = {
     C + "migrations.py|{} greenroom migrations:run{} {}": "restore",
     C + "migrations.py|{}restore the database: greenroom pg:restore {}{}": "restore",
     C + "migrations.py|greenroom version --server": "held",
+    "greenroom/deliveries/actions/addon_data.py|wait for them, or: greenroom ps:stop {} -a {}": "restore",
     "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom logs --tail --dyno {} -a {}": "held",
     "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom pg:snapshots -a {}": "restore",
     "greenroom/app_migrations/actions/rollback_consent.py|migrate back first, or: {} --force": "back",

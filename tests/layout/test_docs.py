@@ -73,9 +73,10 @@ def commands() -> list[tuple[str, str, str, tuple[str, ...]]]:
     return sorted(found)
 
 
-@pytest.mark.parametrize(("page", "program", "command", "options"), commands())
-def test_every_command_exists_with_its_options(page, program, command, options):
-    assert not (wrong := trouble(program, command, options)), f"{page}: {wrong}"
+def test_every_command_exists_with_its_options():
+    found = commands()
+    assert not {(page, text) for page, *words in found if (text := trouble(*words))}
+    assert len(found) > 100
 
 
 def test_commands_are_found():
