@@ -36,7 +36,8 @@ def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
 
 def hands_out() -> bool:
     """Whether this process runs no test itself: it hands them out to workers (``pytest -n 2``)."""
-    asked = re.search(r" (?:-n|--numprocesses)[ =]?(?!0 )", " ".join([*sys.argv[1:], ""]).join("  "))
+    words = " ".join(["", *sys.argv[1:], ""])
+    asked = re.search(r" (?:-n|--numprocesses)(?![ =]?0 )", words)
     return bool(asked) and "PYTEST_XDIST_WORKER" not in os.environ
 
 
