@@ -1,8 +1,7 @@
 """The health check: sends a request to a web process as the router does, and evaluates the response.
 
-The one health question: of the gate before a release gets traffic, of the question after a migrate, and of a
-rehearsal's cells, where this file
-runs in a dyno. Standard library only, for any Python from 3.7 on.
+The gate uses it before a release gets traffic, and so do the check after a migrate and the cells of a rehearsal, where
+this file runs in a dyno. Standard library only, for any Python from 3.7 on.
 """
 
 from __future__ import annotations
