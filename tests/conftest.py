@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import shutil
 import sys
@@ -85,6 +86,12 @@ def django_db_setup(django_db_setup: None) -> None:
         create_permissions, dispatch_uid=f"{create_permissions.__module__}.create_permissions"
     )
     assert post_migrate.disconnect(create_contenttypes)
+
+
+def pytest_collection_finish() -> None:
+    """The thousands of collected tests are no garbage: they need not be looked through again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ marks itself with ``pytest.mark.neighbours``. A run without them ends with the t
 from __future__ import annotations
 
 import os
-import sys
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,26 @@ FIXTURES = {
 }
 """Folder -> fixtures that start a real neighbour, or prepare what takes as long."""
 FILES = {
+    "addons/test_postgres.py",
+    "api/test_attached_config.py",
+    "api/test_full_disk.py",
     "api/test_github.py",
+    "api/test_http_rules.py",
     "api/test_keys.py",
+    "api/test_pipelines.py",
     "api/test_with_everything.py",
+    "app_migrations/test_clash.py",
     "app_migrations/test_watching.py",
+    "apps/test_destroy.py",
+    "apps/test_meeting.py",
+    "builds/test_output.py",
     "checks/test_drive.py",
+    "checks/test_uploads.py",
+    "cli/test_git.py",
     "cli/test_run.py",
+    "cli/test_target.py",
+    "deliveries/test_asked_for.py",
+    "deliveries/test_gate_machine.py",
     "deliveries/test_held_or_failed.py",
     "deliveries/test_hints.py",
     "deliveries/test_killed.py",
@@ -51,16 +65,26 @@ FILES = {
     "deliveries/test_retention.py",
     "deliveries/test_retry.py",
     "deliveries/test_trial.py",
+    "deliveries/test_uncertain.py",
     "engine/test_disk.py",
     "engine/test_logfile.py",
     "engine/test_processes.py",
     "engine/test_survival.py",
     "git/test_fetching.py",
+    "git/test_queries.py",
+    "host/test_pool.py",
+    "pipelines/test_meeting.py",
     "pipelines/test_reviews.py",
     "pipelines/test_testing.py",
+    "router/test_meeting.py",
+    "router/test_routes.py",
+    "slugs/test_sbom.py",
     "sources/test_hooks.py",
+    "sources/test_sources.py",
+    "streams/test_app.py",
+    "webhooks/test_webhooks.py",
 }
-"""Files of more than about four seconds. They are thorough as a whole."""
+"""Files of more than about one and a half seconds. They are thorough as a whole."""
 DOUBLES = {"memory"}
 """Parameters of such a fixture that stand for a double in memory."""
 QUICK_PROGRAMS = {"bash", "git", "grep", "lint-imports", "sh"}
@@ -100,13 +124,17 @@ class Watch:
         self.began = 0.0
         self.lacking: list[str] = []
         self.left_out = 0
-        sys.addaudithook(self.hear)
+        self.popen = subprocess.Popen.__init__
+        subprocess.Popen.__init__ = self.hear(self.popen)  # type: ignore[method-assign]
 
-    def hear(self, event: str, args: tuple) -> None:
-        if event == "subprocess.Popen" and self.started is not None:
-            program = Path(os.fsdecode(args[0] or args[1][0])).name
-            if program not in QUICK_PROGRAMS:
+    def hear(self, popen: Callable[..., None]) -> Callable[..., None]:
+        def init(process: subprocess.Popen, args: Any, *more: Any, **given: Any) -> None:
+            program = Path(os.fsdecode(args if isinstance(args, str | bytes | os.PathLike) else args[0])).name
+            if program not in QUICK_PROGRAMS and self.started is not None:
                 self.started.append(program)
+            popen(process, args, *more, **given)
+
+        return init
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Iterator[None]:
@@ -127,6 +155,7 @@ class Watch:
         self.left_out += len(items)
 
     def pytest_sessionfinish(self) -> None:
+        subprocess.Popen.__init__ = self.popen  # type: ignore[method-assign]
         if hasattr(self.config, "workeroutput"):
             self.config.workeroutput["neighbours"] = (self.left_out, self.lacking)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.neighbours import FIXTURES, TESTS, needs_neighbours
+from tests.neighbours import FILES, FIXTURES, TESTS, needs_neighbours
 from tests.source_trees import text
 
 DEFINED = re.compile(r"@pytest\.fixture(?:\([^\n]*\))?\ndef (\w+)|@pytest\.fixture\([^\n]*name=\"(\w+)\"")
@@ -40,3 +40,7 @@ def test_every_fixture_of_the_list_exists():
 def test_a_test_needs_neighbours_by_its_fixtures(file, fixtures, params, needs):
     item = SimpleNamespace(path=TESTS / file, fixturenames=fixtures, callspec=SimpleNamespace(params=params))
     assert needs_neighbours(item) is needs
+
+
+def test_every_file_of_the_list_exists():
+    assert not [name for name in FILES if not (TESTS / name).exists()]
