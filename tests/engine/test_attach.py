@@ -293,7 +293,7 @@ def test_a_dyno_that_nobody_hangs_up_on_goes_on_and_prints_into_the_log(machine:
     with _attached(machine, python=script, hang_up=False, process="run.kept") as (dyno_id, client):
         client.until(b"begun\n")
         client.leave()
-        machine.until(dyno_id, lambda _: any("goes on" in line for line in machine.log(process="run.kept")))
+        machine.until(dyno_id, lambda _: any("process continues" in line for line in machine.log(process="run.kept")))
         top = machine.folder(dyno_id).parents[1] / "scratch" / dyno_id / "_own" / "tmp"
         (top / "go").write_text("")
         assert machine.until_exited(dyno_id).exit_code == 0
