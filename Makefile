@@ -27,7 +27,7 @@ test: $(STAMP) ## the whole test suite, browser tests included
 	@$(BIN)/python scripts/run_tests.py
 
 test-fast: $(STAMP) ## rules, rooms on PostgreSQL, API, CLI and layout: no real neighbours, about a minute
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=10 -m "not (neighbours or thorough or story or browser)"
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -n 3 --dist worksteal --durations=10 -m "not (neighbours or thorough or story or browser)"
 
 fuzz: $(STAMP) ## 20,000 random calls of the API (CALLS=n, SEED=n): no 500, each answer as /schema says
 	@GREENROOM_FUZZ_CALLS=$(CALLS) GREENROOM_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -s -p no:logging tests/api/test_fuzz.py

@@ -55,6 +55,8 @@ FILES = {
     "cli/test_git.py",
     "cli/test_run.py",
     "cli/test_target.py",
+    "deliveries/test_again.py",
+    "deliveries/test_alone.py",
     "deliveries/test_asked_for.py",
     "deliveries/test_gate_machine.py",
     "deliveries/test_held_or_failed.py",
@@ -73,6 +75,7 @@ FILES = {
     "git/test_fetching.py",
     "git/test_queries.py",
     "host/test_pool.py",
+    "logs/test_drains.py",
     "pipelines/test_meeting.py",
     "pipelines/test_reviews.py",
     "pipelines/test_testing.py",
@@ -87,7 +90,7 @@ FILES = {
 """Files of more than about one and a half seconds. They are thorough as a whole."""
 DOUBLES = {"memory"}
 """Parameters of such a fixture that stand for a double in memory."""
-QUICK_PROGRAMS = {"bash", "git", "grep", "lint-imports", "sh"}
+QUICK_PROGRAMS = {"apt-get", "bash", "git", "grep", "lint-imports", "sh"}
 SLOW = 2.0
 """Seconds of CPU time: what takes longer is named at the end of a run without neighbours."""
 

@@ -254,6 +254,7 @@ def test_help_of_a_topic_lists_its_commands(greenroom):
     assert greenroom("help", "nonsense").exit_code == 2
 
 
+@pytest.mark.neighbours
 def test_the_tenant_verbs_know_neither_django_nor_httpx():
     """Each module of the command is imported in a fresh interpreter."""
     import subprocess
@@ -268,6 +269,7 @@ def test_the_tenant_verbs_know_neither_django_nor_httpx():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.neighbours
 def test_help_imports_no_verb_and_no_http():
     import subprocess
     import sys

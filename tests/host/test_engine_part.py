@@ -58,6 +58,7 @@ def test_the_local_engine_takes_its_lock_itself_and_nobody_else_does(names, plac
     assert [row.name for row in rows if row.locks_itself] == ["supervisor"]
 
 
+@pytest.mark.neighbours
 def test_a_supervisor_is_a_stray_of_the_local_engine_alone(names, place, tmp_path):
     names("")
     folder = tmp_path / "greenroom" / "engine" / "local"

@@ -101,7 +101,9 @@ def test_the_page_about_red_pushes_shows_what_pushers_read():
         lines = [
             VARYING.sub("", line).rstrip()
             for line in told
-            if not line.startswith((" !     hint: full output", " !     `tests` is", " !     Greenroom does not run", " !       "))
+            if not line.startswith(
+                (" !     hint: full output", " !     `tests` is", " !     Greenroom does not run", " !       ")
+            )
         ]
         missing = [line for line in lines if line not in VARYING.sub("", page) and "migrations are pending" not in line]
         assert not missing, (name, missing)

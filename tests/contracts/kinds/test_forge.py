@@ -185,6 +185,7 @@ def test_no_code_outside_the_folders_names_a_forge():
     assert not [line for line in found if not line.startswith("src/greenroom/sources/forges/")]
 
 
+@pytest.mark.neighbours
 def test_the_api_declares_the_kinds_that_there_are():
     code = "from greenroom.entrypoints.api.schemas.sources import FOLLOWED; print(FOLLOWED['kind'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src")
