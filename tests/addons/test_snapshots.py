@@ -182,6 +182,18 @@ def test_a_failed_dump_leaves_a_row_that_says_why_and_no_file(alice, database, h
     assert not list((home / "snapshots").rglob("*.dump*"))
 
 
+def test_a_folder_that_cannot_be_made_ends_the_snapshot_with_the_reason(alice, database, home):
+    (home / "snapshots").write_text("a file where the folder belongs")
+    row = snapshots.ask(actor=alice, addon=database[0])
+    with pytest.raises(FileExistsError):
+        snapshots.make(snapshot=row, home=home)
+    assert Snapshot.objects.get().state == "failed"
+    assert "FileExistsError" in Snapshot.objects.get().failure
+    Snapshot.objects.update(state="running")
+    snapshots.sweep(home=home)
+    assert Snapshot.objects.get().state == "failed"
+
+
 def test_a_half_made_snapshot_is_marked_failed_and_its_file_removed_unless_somebody_makes_it(alice, database, home):
     row = snapshots.ask(actor=alice, addon=database[0])
     Snapshot.objects.filter(pk=row.pk).update(state="running")

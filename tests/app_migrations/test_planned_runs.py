@@ -173,3 +173,12 @@ def test_an_engine_that_refuses_ends_it_and_one_that_is_away_is_waited_for(world
     assert (world.dyno().state == "ended") is ended
     refusal = unstarted(started.dyno.engine_id).refusal
     assert (f"could not be started: {error.message}" in refusal) is ended
+
+
+@pytest.mark.parametrize(("minutes", "ended"), [(59, False), (61, True)])
+def test_a_snapshot_that_never_ends_is_not_waited_for_without_end(world, minutes, ended):
+    started = world.migrate()
+    world.snapshot(state="running")
+    MigrationRun.objects.update(created_at=clock.now() - timedelta(minutes=minutes))
+    world.turn()
+    assert ("it takes too long" in unstarted(started.dyno.engine_id).refusal) is ended

@@ -556,4 +556,11 @@ def test_a_client_is_told_why_its_dyno_never_started(hall, own):
     assert hall.starts.asked.acquire(timeout=10)
     hall.starts.refused[name] = "The snapshot b001 failed."
     text = b"" if own else b" !    The snapshot b001 failed.\r\n !    hint: greenroom run --no-snapshot ...\r\n"
-    assert client.rest() == b"rendezvous\r\n" + text + "\uffff heroku-command-exit-status: 1\n".encode()
+    marker = "\uffff heroku-command-exit-status: 1\n".encode()
+    said = b""
+    while not said.endswith(marker):
+        said += client.record()
+    began = time.monotonic()
+    client.send(b"\x04")  # the Heroku CLI's end of input; it crashes if the connection is closed before
+    assert (said, client.rest()) == (b"rendezvous\r\n" + text + marker, b"")
+    assert own or time.monotonic() - began > 0.3, "it has time for that"

@@ -14,6 +14,8 @@ from greenroom.dynos.actions import planned_starts
 from greenroom.engine.contract import Engine
 from greenroom.logs.actions import say
 
+SNAPSHOT_TIME = timedelta(minutes=60)
+"""Maximum time to wait for the snapshot: a dump takes at most 30 minutes, and others may be before it."""
 COPY_TIME = timedelta(minutes=5)
 """Maximum time to wait for a rehearsal's copy."""
 START_TIME = timedelta(minutes=2)
@@ -25,9 +27,11 @@ def advance(*, run: MigrationRun, engine: Engine, home: Path) -> None:
     """Start the planned dyno of the run, or give it up if its snapshot failed. Never blocks; repeatable."""
     snapshot = run.snapshot
     if snapshot is not None and snapshot.state in ("wanted", "running"):
+        if clock.now() - run.created_at > SNAPSHOT_TIME:
+            _give_up(run, "snapshot", _refused(snapshot, "it takes too long"), home)
         return
     if snapshot is not None and snapshot.state != "succeeded":
-        _give_up(run, "snapshot", _refused(snapshot), home)
+        _give_up(run, "snapshot", _refused(snapshot, snapshot.failure or "it was deleted"), home)
         return
     ready = (snapshot.finished_at if snapshot else None) or run.created_at
     if clock.now() - ready < COPY_TIME and is_copying(run.app):
@@ -41,8 +45,7 @@ def advance(*, run: MigrationRun, engine: Engine, home: Path) -> None:
             raise
 
 
-def _refused(snapshot: Snapshot) -> str:
-    reason = snapshot.failure or "it was deleted"
+def _refused(snapshot: Snapshot, reason: str) -> str:
     return (
         f"The snapshot {snapshot.name} before the migration failed, so nothing was migrated: {reason}\n"
         f"hint: to migrate without one: {WITHOUT}"

@@ -17,7 +17,7 @@ from greenroom.basics.errors import GreenroomError, NotFoundError
 from greenroom.basics.waiting_limits import Crowd
 from greenroom.engine.contract import Engine
 from greenroom.entrypoints.streams import rules
-from greenroom.entrypoints.streams.attached import Meeting, NoStarts, NotStartedError, OutputLostError, Starts
+from greenroom.entrypoints.streams.attached import LINGER, Meeting, NoStarts, NotStartedError, OutputLostError, Starts
 from greenroom.entrypoints.streams.link_holders import BusyError, Holders, Shares
 from greenroom.entrypoints.streams.tls import PIECE, TlsConnection, server_context
 
@@ -169,4 +169,6 @@ async def _refuse(connection: TlsConnection, payload: dict, hello: rules.Hello, 
         if not (hello.own and isinstance(error, NotStartedError)):
             await connection.write("".join(f" !    {line}\r\n" for line in str(error).splitlines()).encode())
         await connection.write(marker)
+        if not hello.own:
+            await asyncio.sleep(LINGER)
         await connection.finish()

@@ -6,6 +6,7 @@ a claim is incomplete, and ``sweep`` marks it failed and removes the file.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import uuid
@@ -123,9 +124,9 @@ def next_number(app: App) -> int:
 
 def _make(row: Snapshot, home: Path) -> None:
     folder = home / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    os.chmod(folder, 0o700)
     try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        os.chmod(folder, 0o700)
         made = dumps.dump(database=row.addon.data["database"], target=home / row.file)
     except Exception as error:
         text = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
@@ -161,7 +162,8 @@ def sweep(*, home: Path) -> None:
         with platform_server.claim(row.id) as mine:
             if mine and Snapshot.objects.filter(pk=row.pk, state="running").exists():
                 for name in (row.file, row.file + ".part"):
-                    (home / name).unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):  # the row must not stay open because of its file
+                        (home / name).unlink(missing_ok=True)
                 _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was being taken.")
     for row in Snapshot.objects.filter(state="deleting"):
         guard.run(row.pk, f"snapshot {row.name}", partial(remove, row, home))
