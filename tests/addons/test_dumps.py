@@ -78,7 +78,18 @@ def test_another_app_cannot_read_the_copy(database, copy, tmp_path, charlie, caf
         actions.deprovision(addon=addon)
 
 
-def test_code_in_a_dump_finds_no_more_rights_than_the_app_has(database, copy, tmp_path):
+GUESTS = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'guest_')"
+
+
+@pytest.fixture
+def no_guests():
+    """No guest is left of the processes that other files of tests have killed on this server."""
+    with server.connect() as connection:
+        for (name,) in connection.execute(GUESTS).fetchall():
+            guests._drop(connection, name)
+
+
+def test_code_in_a_dump_finds_no_more_rights_than_the_app_has(database, copy, tmp_path, no_guests):
     """A CHECK constraint runs while data is loaded; here it leaves whatever role it was put in and tries to make a
     role.
     """
@@ -104,7 +115,7 @@ def test_code_in_a_dump_finds_no_more_rights_than_the_app_has(database, copy, tm
         connection.execute(f"DROP TABLE {rows[0][0]}")
     with server.connect() as connection:
         assert not server.role_exists(connection, "stolen")
-        assert not connection.execute("SELECT 1 FROM pg_roles WHERE starts_with(rolname, 'guest_')").fetchall()
+        assert not connection.execute(GUESTS).fetchall()
 
 
 def test_a_guest_to_whom_a_tenant_granted_something_is_locked_out_until_the_database_is_gone(database):
@@ -133,15 +144,14 @@ def test_the_file_is_closed_to_others_and_its_checksum_is_right(database, tmp_pa
     assert os.listdir(path.parent) == ["x.dump"]
 
 
-def test_no_guest_stays_behind_and_overdue_ones_are_swept(database, copy, tmp_path):
+def test_no_guest_stays_behind_and_overdue_ones_are_swept(database, copy, tmp_path, no_guests):
     clone(database, copy, tmp_path)
-    left = "SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'guest_')"
     with server.connect() as connection:
-        assert connection.execute(left).fetchone() == (0,)
-        with guests.guest(database[0].data["role"], seconds=-3600):
-            assert connection.execute(left).fetchone() == (1,)
+        assert connection.execute(GUESTS).fetchall() == []
+        with guests.guest(database[0].data["role"], seconds=-3600) as guest:
+            assert connection.execute(GUESTS).fetchall() == [(guest.name,)]
             assert guests.drop_expired(connection) == 1
-            assert connection.execute(left).fetchone() == (0,)
+            assert connection.execute(GUESTS).fetchall() == []
 
 
 def test_the_password_is_in_no_argument(database, tmp_path, monkeypatch):
