@@ -8,10 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
 
 import chromium
 
@@ -32,61 +30,50 @@ STORIES = ("-n", "2", *FILES, "--durations=60")
 
 
 def main() -> int:
-    """The sample's suite with its browser tests beside the rooms, then the stories; the exit code is the worst of them.
-    Arguments are pytest's.
+    """The sample's suite, its browser tests, Greenroom's own, then the stories; the exit code is the worst of them.
+    Words go to pytest.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     pytest = [sys.executable, "-m", "pytest"]
     if sys.argv[1:]:
         return run([*pytest, *sys.argv[1:]], ROOT)
     TOOLS.mkdir(exist_ok=True)
-    prepared = prepare_sample()
-    rooms = [*pytest, *ROOMS, *(f"--ignore={folder}" for folder in INSTALLATIONS)]
-    with ThreadPoolExecutor(1) as beside, (TOOLS / "sample.log").open("w+") as log:
-        other = beside.submit(timed, "the sample", lambda: sample(*prepared, log))
-        codes = [timed("the rooms", lambda: run(rooms, ROOT)), other.result()]
-        log.seek(0)
-        shutil.copyfileobj(log, sys.stdout)
-    codes.append(timed("stories and the Heroku CLI", lambda: run([*pytest, *STORIES, *INSTALLATIONS], ROOT)))
-    return max(codes)
+    parts: dict[str, Callable[[], int]] = {
+        "the sample": sample,
+        "the rooms": lambda: run([*pytest, *ROOMS, *(f"--ignore={folder}" for folder in INSTALLATIONS)], ROOT),
+        "stories and the Heroku CLI": lambda: run([*pytest, *STORIES, *INSTALLATIONS], ROOT),
+    }
+    codes = {}
+    for name, part in parts.items():
+        began = time.monotonic()
+        codes[name] = part()
+        print(
+            f"\n-----> {name}: {'failed' if codes[name] else 'passed'} in {time.monotonic() - began:.0f} s\n",
+            flush=True,
+        )
+    return max(codes.values())
 
 
-def timed(name: str, part: Callable[[], int]) -> int:
-    """Carry out a part, and print how it ended and what it took; its exit code."""
-    began = time.monotonic()
-    code = part()
-    took = time.monotonic() - began
-    print(f"\n-----> {name}: {'failed' if code else 'passed'} in {took:.0f} s\n", flush=True)
-    return code
+def run(argv: list[str], folder: Path, **env: str) -> int:
+    """Run a command in a folder; its exit code."""
+    return subprocess.run(argv, cwd=folder, env={**os.environ, **env}, check=False).returncode
 
 
-def run(argv: list[str], folder: Path, log: IO[str] | None = None, **env: str) -> int:
-    """Run a command in a folder, with its output in ``log`` if there is one; its exit code."""
-    found = {**os.environ, **env}
-    return subprocess.run(argv, cwd=folder, env=found, stdout=log, stderr=log, check=False).returncode
-
-
-def prepare_sample() -> tuple[str, str, str]:
-    """Install what the sample's tests need: its Python, a browser, and axe-core; empty for what is missing."""
-    python, browser = sample_environment(), chromium.get(TOOLS)
-    return python, browser, axe() if browser else ""
-
-
-def sample(python: str, browser: str, axe_path: str, log: IO[str]) -> int:
-    """The payslip application's own tests and scenarios, and its pages in a real browser: beside the rooms, since
-    they leave the processors idle half of the time.
+def sample() -> int:
+    """The payslip application's own tests and scenarios, in an environment of its own, and its pages in a real
+    browser.
     """
+    python = sample_environment()
     env = {
         "SECRET_KEY": "only-for-tests-0123456789-0123456789-0123456789",
         "DATABASE_URL": f"sqlite:///{TOOLS}/sample.sqlite3",
     }
-    pytest = [python, "-m", "pytest", "-q"]
-    code = run([python, "manage.py", "test"], SAMPLE, log, **env)
-    code = max(code, run([*pytest, "scenarios"], SAMPLE, log, **env))
-    if not browser:
+    code = run([python, "manage.py", "test"], SAMPLE, **env)
+    code = max(code, run([python, "-m", "pytest", "-q", "scenarios"], SAMPLE, **env))
+    if not (browser := chromium.get(TOOLS)):
         return code
-    env |= {"AXE_PATH": axe_path, "CHROMIUM_PATH": browser}
-    return max(code, run([*pytest, "browser_tests"], SAMPLE, log, **env))
+    env |= {"AXE_PATH": axe(), "CHROMIUM_PATH": browser}
+    return max(code, run([python, "-m", "pytest", "-q", "browser_tests"], SAMPLE, **env))
 
 
 def sample_environment() -> str:
