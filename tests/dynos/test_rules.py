@@ -150,3 +150,16 @@ def test_engine_ids_stay_within_the_engines_grammar(name, number, version):
     text = engine_id(number, version, name, "0123abcd")
     assert len(text) <= 80
     assert set(text) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
+
+
+@pytest.mark.parametrize(("restarts", "replaced"), [(0, True), (1, True), (2, False)])
+def test_a_candidates_dyno_that_was_lost_with_the_platform_is_replaced_twice_at_most(restarts, replaced):
+    gone = web(1, "ended", crashed=True, lost=True, restarts=restarts, restart_at=NOW, detail="was lost")
+    found = facts("candidate", seen=[gone])
+    assert steps(found) == ([Start("web", 1, 1, restarts + 1, NOW)] if replaced else [])
+    assert progress(found).failure == ("" if replaced else "web.1 was lost")
+
+
+def test_a_candidates_dyno_that_crashed_is_not_replaced():
+    found = facts("candidate", seen=[web(1, "ended", crashed=True, detail="exited with status 1")])
+    assert (steps(found), progress(found).failure) == ([], "web.1 exited with status 1")

@@ -25,6 +25,8 @@ MAX_WEB = 12
 per dyno (WEB_CONCURRENCY).
 """
 LONGEST_PAUSE = 300.0
+LOST_TWICE = 2
+"""How often a candidate's dyno is replaced if its shim was killed, as by a kill of the platform while it started."""
 NOT_SCALABLE = frozenset({"release"})
 
 
@@ -61,6 +63,12 @@ class Seen:
     crashed: bool = False
     restart_at: datetime | None = None
     detail: str = ""
+    lost: bool = False
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether it ended with its supervisor or machine, not by itself, and has not been replaced too often."""
+        return self.state == "ended" and self.lost and self.restarts < LOST_TWICE
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,8 @@ def _one_place(facts: Facts, dynos: Sequence[Seen], name: str, ordinal: int) -> 
     newest = max(dynos, key=lambda d: (d.generation, d.restarts), default=None)
     if not alive:
         before = newest is not None and newest.generation < facts.restart_seq
-        if facts.stage in ("candidate", "watched") and newest is not None and not before:
+        replaceable = facts.stage == "candidate" and newest is not None and newest.replaceable
+        if facts.stage in ("candidate", "watched") and newest is not None and not before and not replaceable:
             return []
         return [_successor(facts, newest, name, ordinal, crashed=newest is not None and newest.crashed and not before)]
     current = alive[-1]
@@ -160,7 +169,7 @@ def progress(facts: Facts) -> Progress:
     for ordinal in range(1, facts.wanted.get("web", 0) + 1):
         dynos = [d for d in facts.seen if (d.type, d.ordinal) == ("web", ordinal) and d.generation >= facts.restart_seq]
         newest = max(dynos, key=lambda d: d.generation, default=None)
-        if newest is not None and newest.state in ("ended", "stopping"):
+        if newest is not None and newest.state in ("ended", "stopping") and not newest.replaceable:
             return Progress(failure=f"web.{ordinal} {newest.detail or 'ended before it answered'}")
         if newest is None or not newest.healthy:
             ready = False

@@ -98,6 +98,7 @@ def _seen(dyno: Dyno) -> Seen:
         crashed=dyno.state == "ended" and dyno.exit_reason != "asked",
         restart_at=dyno.not_before,
         detail=dyno.health_detail,
+        lost=dyno.exit_reason == "lost",
     )
 
 
