@@ -76,7 +76,7 @@ def _download(tools: Path) -> None:
 
 
 def _downloaded(tools: Path) -> str:
-    """What Playwright has put into ``tools``, once it is complete."""
+    """The path of a complete Playwright download in ``tools``; "" if there is none."""
     for mark in sorted((tools / "browsers").glob("chromium-*/INSTALLATION_COMPLETE")):
         for path in sorted(mark.parent.glob("chrome-linux*/chrome")):
             return str(path)

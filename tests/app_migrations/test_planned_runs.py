@@ -137,7 +137,7 @@ def test_it_waits_for_a_copy_that_is_made_and_not_for_a_dead_one(world, app_stat
         assert world.runs() == []
         MigrationRun.objects.update(created_at=clock.now() - timedelta(minutes=6))
         world.turn()
-        assert len(world.runs()) == 1, "a copy that takes too long does not hold it up for ever"
+        assert len(world.runs()) == 1, "a copy that takes too long does not block it"
 
 
 def test_a_dead_copy_holds_nothing_up(world, app_state):

@@ -25,7 +25,7 @@ MAX_WEB = 12
 per dyno (WEB_CONCURRENCY).
 """
 LONGEST_PAUSE = 300.0
-LOST_TWICE = 2
+MAX_REPLACEMENTS = 2
 """How often a candidate's dyno is replaced if its shim was killed, as by a kill of the platform while it started."""
 NOT_SCALABLE = frozenset({"release"})
 
@@ -68,7 +68,7 @@ class Seen:
     @property
     def replaceable(self) -> bool:
         """Whether it ended with its supervisor or machine, not by itself, and has not been replaced too often."""
-        return self.state == "ended" and self.lost and self.restarts < LOST_TWICE
+        return self.state == "ended" and self.lost and self.restarts < MAX_REPLACEMENTS
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class HostSettings:
-    """What dynos may use of the machine. readable: folders outside of the home; networks: private networks.
+    """The parts of the machine that dynos may use. readable: folders outside of the home; networks: private networks.
 
     tcp: the only address outside of the home that forwards may lead to, or empty. gid: the group of the control plane;
     -1 without root.

@@ -8,13 +8,7 @@ from greenroom.app_migrations.actions import ask_again
 from greenroom.apps.models import App
 from greenroom.deliveries.actions import wake
 from greenroom.dynos import actions as dynos
-from greenroom.dynos.queries import live
-
-
-def serving(app: App) -> int | None:
-    """The version of the app's live release, or None."""
-    rollout = live(app)
-    return rollout.release.version if rollout else None
+from greenroom.dynos.queries import live, live_version
 
 
 def replaced(app: App, actor: Actor) -> None:
@@ -25,4 +19,4 @@ def replaced(app: App, actor: Actor) -> None:
         ask_again(release=rollout.release)
 
 
-PLATFORM = Platform(serving=serving, replaced=replaced, wake=wake)
+PLATFORM = Platform(serving=live_version, replaced=replaced, wake=wake)

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -30,6 +30,7 @@ from greenroom.git.models import Push
 from greenroom.git.rules import Refusal, Update
 from greenroom.sources.queries import push_refusals
 
+A = TypeVar("A")
 T = TypeVar("T")
 POLL = 0.04
 NEED = {"read": "view", "write": "push", "view": "view", "push": "push"}
@@ -74,8 +75,7 @@ async def collect_sign_in(id: str, secret: str) -> str | None:
 
 async def still_allowed(holders: Collection[Holder]) -> set[Holder]:
     """The link holders whose token, account and role still permit access."""
-
-    return await sync_to_async(_in_database(apps.still_allowed), thread_sensitive=False)(holders)
+    return await _of_link(apps.still_allowed, holders)
 
 
 class Starts:
@@ -83,29 +83,29 @@ class Starts:
 
     async def planned(self, dyno: str) -> bool:
         """Whether the dyno is still to be started. NotStartedError, with the reason, if it never will."""
-        found = await sync_to_async(_in_database(unstarted), thread_sensitive=False)(dyno)
+        found = await _of_link(unstarted, dyno)
         if found.refusal:
             raise NotStartedError(found.refusal)
         return found.planned
 
     async def cancel(self, dyno: str) -> None:
         """Its client has left: do not start it."""
-        await sync_to_async(_in_database(planned_starts.cancel), thread_sensitive=False)(engine_id=dyno)
+        await _of_link(planned_starts.cancel, dyno)
 
 
-def _in_database(function: Callable[..., T]) -> Callable[..., T]:
-    """The function for a thread: with a usable connection, and PlatformError while the database does not answer."""
+async def _of_link(function: Callable[[A], T], argument: A) -> T:
+    """Call a function about a link in a thread. PlatformError while the database does not answer."""
 
-    def call(*args: Any, **kwargs: Any) -> T:
+    def call() -> T:
         close_old_connections()
         try:
-            return function(*args, **kwargs)
+            return function(argument)
         except OperationalError as error:
             raise judged(error) or PlatformError(
                 "The link cannot be verified at the moment.", hint="try again"
             ) from error
 
-    return call
+    return await sync_to_async(call, thread_sensitive=False)()
 
 
 def guard(app: App, updates: list[Update]) -> list[Refusal]:

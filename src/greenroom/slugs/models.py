@@ -11,7 +11,7 @@ from greenroom.engine import names
 
 
 class Slug(models.Model):
-    """What was built from a commit: files at ``slugs/<digest>/app``, environment at ``envs/<env_key>``. Never changed.
+    """The result of building a commit: files at ``slugs/<digest>/app``, environment at ``envs/<env_key>``. Immutable.
 
     manifest: {commit, tree, interpreter, python_version, package_manager, requirements, tools, files, env_size ...}.
     app_json: the app.json of the commit, as read; process_types: {type: command}.

@@ -28,10 +28,15 @@ def delete(*, actor: Actor, snapshot: Snapshot, home: Path) -> None:
     remove(row, home)
 
 
-def remove(row: Snapshot, home: Path) -> None:
-    """Remove the file, complete or not, and the row."""
+def remove_file(row: Snapshot, home: Path) -> None:
+    """Remove the file, complete or not. Raises OSError."""
     for name in (row.file, row.file + ".part"):
         (home / name).unlink(missing_ok=True)
+
+
+def remove(row: Snapshot, home: Path) -> None:
+    """Remove the file, complete or not, and the row."""
+    remove_file(row, home)
     Snapshot.objects.filter(pk=row.pk).delete()
 
 

@@ -16,7 +16,7 @@ from greenroom.apps.actions import lock_apps
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
-from greenroom.dynos.queries import live
+from greenroom.dynos.queries import live_version
 from greenroom.engine.contract import Engine
 
 
@@ -25,7 +25,7 @@ def save(*, actor: Actor, addon: Addon, reason: str, pinned: bool = False) -> Sn
     no snapshots.
     """
     row = addons.snapshots_for(addon).ask(
-        actor=actor, addon=addon, reason=reason, pinned=pinned, release_version=_release_version(addon.app)
+        actor=actor, addon=addon, reason=reason, pinned=pinned, release_version=live_version(addon.app)
     )
     wake()
     return row
@@ -67,7 +67,7 @@ def copy(*, actor: Actor, source: Addon, target: Addon, engine: Engine, home: Pa
         home=home,
         kind="manual",
         reason=f"pg:copy to {target.app.name}",
-        release_version=_release_version(source.app),
+        release_version=live_version(source.app),
     )
     return _replace(actor, target, snapshot, engine)
 
@@ -84,16 +84,10 @@ def _replace(actor: Actor, addon: Addon, snapshot: Snapshot | None, engine: Engi
         lock_apps([app.pk])
         _refuse(app, migrations.migrating(app=app))
         row = addons.restores_for(addon).ask(
-            actor=actor, addon=addon, snapshot=snapshot, release_version=_release_version(app)
+            actor=actor, addon=addon, snapshot=snapshot, release_version=live_version(app)
         )
     wake()
     return row
-
-
-def _release_version(app: App) -> int | None:
-    """The version of the live release."""
-    rollout = live(app)
-    return rollout.release.version if rollout else None
 
 
 def _refuse_while_migrating(app: App, engine: Engine) -> None:

@@ -312,7 +312,7 @@ def mark(*, dyno: Dyno, state: str, **facts: object) -> None:
 
     An ended dyno does not change, and a stopping one cannot return to starting or up.
     """
-    if state == "ended":
+    if state == "ended" and dyno.kind == "run":
         PlannedStart.objects.filter(dyno=dyno).delete()
     later = ("ended",) if state in ("stopping", "ended") else ("stopping", "ended")
     if Dyno.objects.filter(pk=dyno.pk).exclude(state__in=later).update(state=state, updated_at=clock.now(), **facts):

@@ -47,7 +47,7 @@ def give_up(*, dyno: Dyno, reason: str, text: str) -> None:
     )
 
 
-def cancel(*, engine_id: str) -> None:
+def cancel(engine_id: str) -> None:
     """Stop a dyno that has not started, since its client has left. No effect on any other dyno."""
     row = PlannedStart.objects.filter(dyno__engine_id=engine_id, dyno__state="wanted").select_related("dyno").first()
     if row is not None:

@@ -26,6 +26,12 @@ def live(app: App) -> Rollout | None:
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="live").first()
 
 
+def live_version(app: App) -> int | None:
+    """The version of the live release."""
+    rollout = live(app)
+    return rollout.release.version if rollout else None
+
+
 def watched(app: App) -> Rollout | None:
     """The roll-out that has the traffic on trial."""
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="watched").first()

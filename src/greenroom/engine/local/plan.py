@@ -141,7 +141,7 @@ def _refuse(message: str, hint: str = "") -> None:
 
 
 def _check(spec: DynoSpec) -> None:
-    names.check_id(spec.id)
+    artefacts.check(spec)
     problems = [
         (not _OWNER.match(spec.owner), f"the owner {spec.owner[:100]!r} is not a name"),
         (not 0 <= spec.uid < 100_000, f"uid {spec.uid} is not within 0 .. 99999"),
@@ -270,7 +270,9 @@ def work_folder(upper: str) -> str:
 
 
 def source(place: Place, spec: DynoSpec, name: str, write: bool) -> str:
-    """The absolute path of one artefact. Raises EngineError if it is not allowed or does not exist."""
+    """The absolute path of one artefact that ``artefacts.check`` accepted. Raises EngineError if it is not allowed or
+    does not exist.
+    """
     kind, key = names.artefact(name)
     if kind == "scratch":
         return place.path(SCRATCH, spec.id, key)
@@ -278,8 +280,6 @@ def source(place: Place, spec: DynoSpec, name: str, write: bool) -> str:
         _refuse(
             f"dyno {spec.id}: {name!r} must not be mounted writable", hint="allowed: scratch:NAME and cache:OWNER/NAME"
         )
-    if kind == "cache" and key.partition("/")[0] != spec.owner:
-        _refuse(f"dyno {spec.id}: {name!r} belongs to another owner than {spec.owner}")
     if kind == "host":
         return _foreign(place, spec, key)
     real = within(place, artefacts.path(name), CACHES if write else READABLE, name)

@@ -18,7 +18,7 @@ from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
-from greenroom.addons.actions.snapshots import remove
+from greenroom.addons.actions.snapshots import remove, remove_file
 from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import rules
@@ -161,9 +161,8 @@ def sweep(*, home: Path) -> None:
     for row in Snapshot.objects.filter(state="running"):
         with platform_server.claim(row.id) as mine:
             if mine and Snapshot.objects.filter(pk=row.pk, state="running").exists():
-                for name in (row.file, row.file + ".part"):
-                    with contextlib.suppress(OSError):  # the row must not stay open because of its file
-                        (home / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the row must not stay open because of its file
+                    remove_file(row, home)
                 _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was being taken.")
     for row in Snapshot.objects.filter(state="deleting"):
         guard.run(row.pk, f"snapshot {row.name}", partial(remove, row, home))
