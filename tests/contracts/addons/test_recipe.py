@@ -104,6 +104,7 @@ def test_an_add_on_of_a_new_kind_reaches_the_dynos_of_its_app(alice, fresh, home
 
 def test_the_gate_gets_a_double_where_the_app_has_one(alice, fresh, home):
     slug, way = deployed(fresh), WAY
+    steps.sweep_forsaken()  # of other files' tests on this server
     run = checks.begin(app=fresh, sha=SHA, names=["tests"])[0]
     try:
         spec = testing.spec(run=run, slug=slug, mounts=(), home=home, capacity=CAPACITY)
@@ -115,7 +116,8 @@ def test_the_gate_gets_a_double_where_the_app_has_one(alice, fresh, home):
         assert spec.env["PARROT_WORD"] not in ("", config.values(config.latest(fresh), home)["PARROT_WORD"])
     finally:
         run.delete()
-        assert len(steps.sweep_forsaken()) == 2, "that of the database and that of the parrot"
+        dropped = steps.sweep_forsaken()
+    assert len(dropped) == 2, "that of the database and that of the parrot"
 
 
 def test_an_add_on_of_a_new_kind_is_gone_after_delete(alice, fresh, home):
