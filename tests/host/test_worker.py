@@ -33,6 +33,27 @@ def test_a_loop_that_fails_goes_on_and_stops_when_told(monkeypatch):
     assert len(turns) == 2
 
 
+def test_a_loop_that_is_woken_all_the_time_rests_between_its_turns():
+    rests = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout=None):
+            rests.append(timeout)
+            if len(rests) == 4:
+                self.set()
+            return super().wait(0)
+
+    def turn():
+        runner.wake.set()
+        return False
+
+    runner = worker.Runner("tests", turn, idle=60.0, gap=30.0)
+    runner.stopping = Stopping()
+    runner.run()
+    assert rests[0] == 0.0, "the delay of its start"
+    assert [0 < rest <= 30.0 for rest in rests[1:]] == [True] * 3
+
+
 def test_exactly_the_runners_that_are_meant_run(home):
     kinds = Counter(runner.name.rstrip("0123456789 ") for runner in worker.build(home))
     assert kinds.pop("rehearsals") == SIDE_BY_SIDE == 2

@@ -26,6 +26,8 @@ SHARE = 6
 """Minimum pause of a busy loop, as a multiple of its last turn: the work it waits for needs the processor more."""
 LONGEST = 0.5
 IDLE = 2.0
+GAP = 0.2
+"""Shortest pause of the loops beside the deliveries."""
 TROUBLE = 1.0
 
 log = logging.getLogger("greenroom.worker")
@@ -37,12 +39,17 @@ def rest(took: float) -> float:
 
 
 class Runner:
-    """Repeats a loop's turn until the process stops."""
+    """Repeats a loop's turn until the process stops.
 
-    def __init__(self, name: str, turn: Callable[[], bool], idle: float = IDLE) -> None:
+    idle: longest pause in seconds. gap: shortest pause, also if a change wakes the loop meanwhile: a push commits
+    hundreds of changes, and most of them concern one loop.
+    """
+
+    def __init__(self, name: str, turn: Callable[[], bool], idle: float = IDLE, gap: float = 0.0) -> None:
         self.name = name
         self.turn = turn
         self.idle = idle
+        self.gap = gap
         self.wake = threading.Event()
         self.stopping = threading.Event()
 
@@ -62,7 +69,8 @@ class Runner:
                 log.exception("the %s loop failed and is retried", self.name)
                 connections.close_all()
                 pause = TROUBLE
-            self.wake.wait(pause)
+            if self.wake.wait(pause):
+                self.stopping.wait(self.gap - (time.monotonic() - began))
 
 
 def listen(runners: list[Runner]) -> None:
@@ -133,19 +141,23 @@ def build(home: Path) -> list[Runner]:
         "deliveries": deliveries.Loop(engine, home, installation).turn,
     }
     numbers = range(1, rehearsals.SIDE_BY_SIDE + 1)
-    table: list[tuple[str, Callable[[], bool], float]] = [
-        ("deliveries", one_after_another(journey), IDLE),
-        ("router log", maintenance.router_log(home), 0.25),
-        ("maintenance", maintenance.Loop(engine, home).turn, 5.0),
-        *((name, loop.turn, 1.0) for kind in registry.kinds() for name, loop in kind.loops(home, PLATFORM).items()),
-        *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0) for number in numbers),
-        ("pipelines", pipelines.Loop(engine, home).turn, 1.0),
-        ("webhooks", webhooks.Loop(home, private).turn, 1.0),
-        ("drains", drains.Loop(home, private).turn, 0.5),
-        ("sources", sources.Loop(home, private).turn, 1.0),
-        ("source reports", reports.Loop(home, installation, private).turn, 1.0),
+    table: list[tuple[str, Callable[[], bool], float, float]] = [
+        ("deliveries", one_after_another(journey), IDLE, 0.0),
+        ("router log", maintenance.router_log(home), 0.25, 0.25),
+        ("maintenance", maintenance.Loop(engine, home).turn, 5.0, 1.0),
+        *(
+            (name, loop.turn, 1.0, GAP)
+            for kind in registry.kinds()
+            for name, loop in kind.loops(home, PLATFORM).items()
+        ),
+        *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0, GAP) for number in numbers),
+        ("pipelines", pipelines.Loop(engine, home).turn, IDLE, GAP),
+        ("webhooks", webhooks.Loop(home, private).turn, 1.0, GAP),
+        ("drains", drains.Loop(home, private).turn, 0.5, GAP),
+        ("sources", sources.Loop(home, private).turn, 1.0, GAP),
+        ("source reports", reports.Loop(home, installation, private).turn, IDLE, GAP),
     ]
-    return [Runner(name, turn, idle=idle) for name, turn, idle in table]
+    return [Runner(name, turn, idle=idle, gap=gap) for name, turn, idle, gap in table]
 
 
 def catch_up(home: Path) -> None:

@@ -9,7 +9,6 @@ from django.views.decorators.http import require_POST, require_safe
 from payroll import workflow
 from payroll.access import manager_required, visible_payslips
 from payroll.models import Kind, Payslip
-from payroll.payslip_pdf import render_pdf
 
 
 def visible(request, pk: int) -> Payslip:
@@ -49,6 +48,9 @@ def payslip(request, pk: int):
 @require_safe
 @login_required
 def payslip_pdf(request, pk: int):
+    # Imported here: the PDF library takes as long to load as the rest of the application.
+    from payroll.payslip_pdf import render_pdf
+
     found = visible(request, pk)
     name = f"payslip-{found.number or f'preview-{found.pk}'}.pdf"
     response = HttpResponse(render_pdf(found, sections(found)), content_type="application/pdf")
