@@ -43,6 +43,7 @@ class Heroku:
         }
         path = f"{program.parent}:{Path(shutil.which('node') or '/usr/bin/node').parent}:/usr/bin:/bin"
         self.env = {"HOME": str(self.home), "PATH": path, "LANG": "C.UTF-8", "NO_COLOR": "1", **values}
+        self.env["NODE_COMPILE_CACHE"] = str(ROOT / ".tools" / "node-cache")
         self.env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
         for name in ("NAME", "EMAIL"):
             self.env |= {f"GIT_{who}_{name}": "anton@example.com" for who in ("AUTHOR", "COMMITTER")}
