@@ -1,7 +1,7 @@
-"""Measures build times for each package manager, beside those of Heroku's official buildpack.
+"""Measures build times for each package manager, next to those of Heroku's official buildpack.
 
-Cases: first build, no change, a changed comment, one package more, one less. Real builds on the local engine, in a home
-of their own. With ``--crashes N`` instead: N builds whose processes are killed at random times.
+Cases: first build, no change, a changed comment, one package added, one removed. Real builds on the local engine, in a
+separate home. With ``--crashes N`` instead: N builds whose processes are killed at random times.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def one_round(manager: str, number: int) -> list[float]:
 
 
 def measure(rounds: int) -> None:
-    """Print the medians of all managers beside those of the official buildpack."""
+    """Print the medians of all managers next to those of the official buildpack."""
     found = {}
     for manager in OFFICIAL:
         runs = [one_round(manager, number) for number in range(rounds)]

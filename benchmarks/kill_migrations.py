@@ -1,9 +1,8 @@
 """Sends SIGKILL to worker, supervisor, PostgreSQL and client during rehearsals and a user's migrate command.
 
-Starts an installation, deploys samples/payslip with a pending migration that takes two seconds, kills at named
-points chosen at random and checks that the record is correct and nothing is left over. Prints a
-line for each kill with its result; exits with
-1 at the first incorrect one.
+Starts an installation and deploys samples/payslip with a pending migration that takes two seconds. Kills a process at
+named points, chosen at random, and checks that the record is correct and nothing is left over. Prints a line for each
+kill with its result; exits with 1 at the first incorrect one.
 """
 
 from __future__ import annotations

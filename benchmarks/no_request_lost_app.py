@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def websocket(self):
         key = self.headers["Sec-WebSocket-Key"]
-        digest = hashlib.sha1((key + MAGIC).encode()).digest()  # noqa: S324 (the protocol's)
+        digest = hashlib.sha1((key + MAGIC).encode()).digest()  # noqa: S324 (required by the protocol)
         self.send_response(101)
         for name, value in (
             ("Upgrade", "websocket"),

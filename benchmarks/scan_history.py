@@ -1,4 +1,4 @@
-"""Scans the last commits of this repository: which would have been red, for which finding, and why.
+"""Scans the last commits of this repository and lists those that would have been red, with findings and reasons.
 
 Each commit on the first-parent line is compared with its predecessor, as if that were deployed:
 ``benchmarks/scan_history.py [COMMITS]``.

@@ -1,6 +1,6 @@
-"""Finds a Chromium for the browser tests of ``make test``, or gets one and says so.
+"""Finds Chromium for the browser tests of ``make test``, or installs it and prints that it does.
 
-``CHROMIUM=/path`` names one; ``GREENROOM_TEST_INSTALL=no`` forbids to install or download any.
+``CHROMIUM=/path`` selects an executable; ``GREENROOM_TEST_INSTALL=no`` disables installation and download.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SKIPPED = "!!! No Chromium: THE BROWSER TESTS ARE SKIPPED !!!"
 
 
 def find(tools: Path) -> str:
-    """The path of an executable: what CHROMIUM names, what is installed, what an earlier run downloaded; else ""."""
+    """The path of an executable: from CHROMIUM, from the system, or from an earlier download; else ""."""
     if named := os.environ.get("CHROMIUM"):
         if path := shutil.which(named):
             return path
@@ -48,7 +48,7 @@ def _say(*lines: str) -> None:
 
 
 def _install() -> None:
-    """By the system's package manager. Its output is shown if it fails."""
+    """Install with the system's package manager. Its output is shown if it fails."""
     _say(
         f"-----> Installing the package chromium into this system: {' '.join(APT)}",
         "       The browser tests of samples/payslip need a Chromium, and there is none. To forbid it:",
@@ -62,7 +62,7 @@ def _install() -> None:
 
 
 def _download(tools: Path) -> None:
-    """Playwright's own build, which needs no root, into ``tools``."""
+    """Download Playwright's own build into ``tools``; needs no root."""
     folder = tools / "browsers"
     _say(f"-----> Downloading Playwright's Chromium into {folder}: there is no other for the browser tests.")
     env = {**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(folder)}

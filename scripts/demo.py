@@ -1,6 +1,4 @@
-"""``make demo``: the seed's whole page as one run, each step observed; ends with a running installation to look around
-in.
-"""
+"""``make demo``: runs all steps of the seed's page and verifies each; leaves a running installation to explore."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ SITE = f"http://{APP}.localhost:{HTTP_PORT}"
 
 
 def resolve_localhost() -> None:
-    """Names under .localhost are this machine (RFC 6761); browsers know that, many C libraries do not."""
+    """Resolve names under .localhost to this machine (RFC 6761); browsers do, many C libraries do not."""
     asked = socket.getaddrinfo
 
     def answer(host: str | None, *words: Any, **options: Any) -> Any:
@@ -42,11 +40,11 @@ def resolve_localhost() -> None:
 
 
 class DemoError(Exception):
-    """A step was not observed."""
+    """A step was not verified."""
 
 
 def step(text: str) -> None:
-    """Say what happens now, with the seconds since the start."""
+    """Print the current step, with the seconds since the start."""
     print(
         f"\n\033[1m== {text}\033[0m  ({time.monotonic() - STARTED:.1f} s)"
         if sys.stdout.isatty()
@@ -56,7 +54,7 @@ def step(text: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of the demo's commands: this installation and no other."""
+    """The environment of the demo's commands, for this installation only."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HEROKU_", "GREENROOM_", "GIT_"))}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     env |= {"GREENROOM_HOME": str(HOME), "PATH": f"{BIN}:{env['PATH']}", "GIT_TERMINAL_PROMPT": "0"}
@@ -92,16 +90,14 @@ def run(*argv: str, cwd: Path = ROOT, show: bool = True, stdin: str = "", check:
 
 
 def expect(condition: object, text: str) -> None:
-    """A step that was not observed ends the demo with 1."""
+    """Verify a step; on failure the demo exits with 1."""
     if not condition:
         raise DemoError(f"not observed: {text}")
     print(f"  ok: {text}", flush=True)
 
 
 class Browser:
-    """As much of a browser as the demo needs: cookies, forms, and the router's address for every name under
-    .localhost.
-    """
+    """A minimal browser: cookies, forms, and the router's address for every name under .localhost."""
 
     def __init__(self) -> None:
         jar = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(strict_domain=False))
@@ -121,7 +117,7 @@ class Browser:
             return error.code, error.read(), url
 
     def sign_in(self, user: str, password: str) -> bytes:
-        """Fill in the sign-in form and send it."""
+        """Fill in the sign-in form and submit it."""
         _, page, url = self.get("/sign-in/")
         token = re.search(rb'name="csrfmiddlewaretoken" value="([^"]+)"', page)
         expect(token, "the sign-in page has its form")
@@ -131,7 +127,7 @@ class Browser:
 
 
 def checkout() -> Path:
-    """A git repository of its own with the sample's files, as its team would have."""
+    """A separate git repository with the sample's files."""
     work = HOME / "work" / "payslip"
     if work.exists():
         shutil.rmtree(work)
@@ -243,7 +239,7 @@ def farewell(password: str) -> None:
 
 
 def main() -> int:
-    """Run all steps; 0 only if each was observed."""
+    """Run all steps; 0 only if each was verified."""
     password = os.urandom(6).hex()
     resolve_localhost()
     try:

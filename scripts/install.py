@@ -1,5 +1,5 @@
-"""Makes the virtual environment of the checkout from requirements.lock; run by ``make install`` with any Python 3.11 or
-newer.
+"""Creates the virtual environment of the checkout from requirements.lock; run by ``make install`` with any Python 3.11
+or newer.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(folder: Path) -> int:
-    """Make the environment, with uv for the packages since it is several times faster than pip.
+    """Create the environment. The packages are installed with uv, which is several times faster than pip.
 
-    Compiled at once, as pip does: as root, web and worker run as a user who may not write here and would compile all at
-    each start.
+    Bytecode is compiled at once, as pip does: in a root installation, web and worker run as a user without write access
+    and would compile everything at each start.
     """
-    if sys.version_info < (3, 11):  # noqa: UP036 - run by whatever python3 there is
+    if sys.version_info < (3, 11):  # noqa: UP036 - run by any python3
         print(
             f"Greenroom needs Python 3.11 or newer; this is {sys.version.split()[0]}.\nhint: make"
             " PYTHON=python3.12 ...",
@@ -40,8 +40,8 @@ def main(folder: Path) -> int:
 
 
 def run(argv: list[object]) -> None:
-    """Run a command; its failure ends the installation with its own words."""
-    env = {"UV_SYSTEM_CERTS": "1", **os.environ}  # the host knows which certificates its package index has
+    """Run a command; if it fails, exit with its code."""
+    env = {"UV_SYSTEM_CERTS": "1", **os.environ}  # the host trusts the certificates of its package index
     result = subprocess.run([str(word) for word in argv], env=env, check=False)
     if result.returncode:
         sys.exit(result.returncode)

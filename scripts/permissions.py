@@ -53,7 +53,7 @@ def need(row: Any) -> tuple[str, str]:
 
 
 def granting(needed: str) -> list[str]:
-    """The scopes that grant it, in the order of their list."""
+    """The scopes that grant the permission, in the order of their list."""
     from greenroom.accounts.rules import GRANTS, SCOPES
 
     return [scope for scope in SCOPES if not needed or needed in GRANTS[scope]]
@@ -85,7 +85,7 @@ def main() -> int:
 
     from greenroom.entrypoints.api.routing import ROUTES
 
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    get_resolver().url_patterns  # noqa: B018 - Django imports the views on access
     PAGE.write_text(page(ROUTES))
     print(f"{PAGE.relative_to(ROOT)}: {len(ROUTES)} routes")
     return 0

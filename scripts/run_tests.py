@@ -1,4 +1,4 @@
-"""``make test``: everything. Gets a browser if there is none and says so (chromium.py)."""
+"""``make test``: runs all tests. Installs a browser if there is none and prints that it does (chromium.py)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ AXE = "4.14.1"
 
 
 INSTALLATIONS = ("tests/stories", "tests/contracts/heroku_cli")
-"""Tests on an installation, which keeps both cores of a small machine busy: they run after the others, file by file in
-two processes.
+"""Tests on an installation, which uses both cores of a small machine: they run after the others, file by file in two
+processes.
 """
 FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
 """Each file in one process, in the order of tests/conftest.py: the slow ones first."""
@@ -30,8 +30,8 @@ STORIES = ("-n", "2", *FILES, "--durations=60")
 
 
 def main() -> int:
-    """The sample's suite, its browser tests, Greenroom's own, then the stories; the exit code is the worst of them.
-    Words go to pytest.
+    """Run the sample's suite, its browser tests, Greenroom's own, then the stories; returns the highest exit code.
+    Arguments are passed to pytest.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     pytest = [sys.executable, "-m", "pytest"]
@@ -55,14 +55,12 @@ def main() -> int:
 
 
 def run(argv: list[str], folder: Path, **env: str) -> int:
-    """Run a command in a folder; its exit code."""
+    """Run a command in a folder; returns its exit code."""
     return subprocess.run(argv, cwd=folder, env={**os.environ, **env}, check=False).returncode
 
 
 def sample() -> int:
-    """The payslip application's own tests and scenarios, in an environment of its own, and its pages in a real
-    browser.
-    """
+    """Run the payslip application's tests and scenarios in a separate environment, and its pages in a real browser."""
     python = sample_environment()
     env = {
         "SECRET_KEY": "only-for-tests-0123456789-0123456789-0123456789",
@@ -77,7 +75,7 @@ def sample() -> int:
 
 
 def sample_environment() -> str:
-    """``.tools/sample``: the application's locked requirements, and what drives the browser. Its Python's path."""
+    """``.tools/sample``: the application's locked requirements and the browser driver. Returns its Python's path."""
     folder, uv = TOOLS / "sample", str(Path(sys.executable).parent / "uv")
     os.environ.setdefault("UV_SYSTEM_CERTS", "1")
     python = str(folder / "bin" / "python")
@@ -92,7 +90,7 @@ def sample_environment() -> str:
 
 
 def axe() -> str:
-    """Where axe-core's script is; empty where npm is missing: the accessibility checks are then skipped, and say so."""
+    """The path of axe-core's script; empty without npm: the accessibility checks are then skipped with a message."""
     path = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
     npm = shutil.which("npm")
     if npm and not path.exists():

@@ -1,4 +1,4 @@
-"""Lets several threads do something at the same moment."""
+"""Runs several threads at the same moment."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from django.db import connections
 
 
 def at_once(work: Callable[[], object], count: int, *, seconds: float = 60) -> list[Exception]:
-    """Call ``work`` in so many threads. What they raised."""
+    """Call ``work`` in ``count`` threads. Returns their exceptions."""
     return all_at_once([work] * count, seconds=seconds)
 
 
 def all_at_once(steps: Sequence[Callable[[], object]], *, seconds: float = 60) -> list[Exception]:
-    """Call each in a thread of its own, none before all are there, each with a database connection of its own. What
-    they raised.
-    """
+    """Call each step in its own thread, with its own database connection. All start together. Returns exceptions."""
     errors: list[Exception] = []
     start = threading.Barrier(len(steps))
 

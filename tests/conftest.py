@@ -1,4 +1,4 @@
-"""The cast: Alice owns ``shop``, Bob may push to it, Vera may look, Charlie may not; ``cafe`` is somebody else's."""
+"""The cast: Alice owns ``shop``, Bob is a developer, Vera a viewer, Charlie has no access; ``cafe`` is Charlie's."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests import neighbours
 from tests.stories.team import Installation
 
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("suite")  # a slow machine is no failure
+settings.load_profile("suite")  # a slow machine is not a failure
 
 ON_AN_INSTALLATION = ("tests/stories", "tests/contracts/heroku_cli")
 SECONDS = 900
-"""What a test on an installation may take, which may have to start it; others have what pyproject.toml says."""
+"""Timeout of a test on an installation, which it may have to start. Others use the one in pyproject.toml."""
 
 
 SLOW = (
@@ -71,9 +71,7 @@ SLOW = (
     "stories/test_host",
     "heroku_cli/test_settled",
 )
-"""The files that take longest, in this order: they begin first, so that no process is left with one of them at the
-end.
-"""
+"""The slowest files, in this order. They start first, so that no process is left with one of them at the end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files first; tests on an installation have more time before they count as hanging."""
+    """Slow files first. Tests on an installation get a longer timeout."""
     neighbours.mark(items)
     places = {name: place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get("/".join(item.path.with_suffix("").parts[-2:]), len(SLOW)))
@@ -92,8 +90,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
-    """As pytest-django does. After it, nothing makes the rows of models and their permissions again after each flush,
-    which keeps them (tests/quick_flush).
+    """As in pytest-django. Afterwards, a flush does not create content types and permissions again, as it keeps them
+    (tests/quick_flush).
     """
     from django.contrib.auth.management import create_permissions
     from django.contrib.contenttypes.management import create_contenttypes
@@ -105,17 +103,17 @@ def django_db_setup(django_db_setup: None) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """The thousands of collected tests are no garbage: they need not be looked through again and again."""
+    """Exclude the thousands of collected tests from garbage collection, so that they are not scanned repeatedly."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def all_views() -> None:
-    """All views of the API, imported. One that is imported later would keep what a test has put into ``routing``, such
-    as its HOME.
+    """Import all views of the API. A view imported later would keep values that a test put into ``routing``, such as
+    its HOME.
     """
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    get_resolver().url_patterns  # noqa: B018 - loads the URLconf
 
 
 @pytest.fixture
@@ -173,10 +171,10 @@ def cafe(charlie):
 
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
-    """The one running installation of a test process, for stories and the Heroku CLI alike; taken down at the end.
+    """The one running installation of a test process, shared by stories and the Heroku CLI. It is stopped at the end.
 
-    On ports of its own, in a home of its own. Its operator lets webhooks, drains and sources reach this machine, where
-    the receivers are.
+    It has its own ports and home. Its operator allows webhooks, drains and sources to reach this machine, where the
+    receivers are.
     """
     home = Path(tempfile.mkdtemp(prefix="greenroom-story-")) / "home"
     place = Installation(

@@ -1,6 +1,4 @@
-"""What a process of tests has for itself, also where tests run side by side: temporary folders, its home, its
-server.
-"""
+"""Resources of each test process, also in parallel runs: temporary folders, its home, its server."""
 
 from __future__ import annotations
 
@@ -22,10 +20,9 @@ def folder(prefix: str) -> Path:
 
 
 def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
-    """What this process of tests has under that name in its environment, made if need be; a worker of side-by-side
-    tests inherits another's.
+    """This test process's value of the variable, made if necessary; a parallel worker does not use an inherited one.
 
-    What somebody else has set stays, for all workers where it is ``shared``, else where tests run one after the other.
+    A value set from outside is kept: for all workers if ``shared``, otherwise only in runs without workers.
     """
     worker, mark = os.environ.get("PYTEST_XDIST_WORKER", ""), f"{variable}_OF_TEST_WORKER"
     if variable in os.environ and os.environ.get(mark, worker if shared else "") == worker:
@@ -35,12 +32,12 @@ def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
 
 
 def hands_out() -> bool:
-    """Whether this process runs no test itself: it hands them out to workers (``pytest -n 2``)."""
+    """Whether this process runs no tests itself but distributes them to workers (``pytest -n 2``)."""
     words = " ".join(["", *sys.argv[1:], ""])
     asked = re.search(r" (?:-n|--numprocesses)(?![ =]?0 )", words)
     return bool(asked) and "PYTEST_XDIST_WORKER" not in os.environ
 
 
 def is_own(variable: str) -> bool:
-    """Whether ``own`` has made it; nobody else had set it."""
+    """Whether ``own`` made the value; otherwise it was set from outside."""
     return f"{variable}_OF_TEST_WORKER" in os.environ

@@ -1,4 +1,4 @@
-"""Starts a process that works on the suite's database and is to be killed in the middle of it."""
+"""Starts a process that works on the suite's database, for tests that kill it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def start(script: str, home: Path, *words: object) -> subprocess.Popen:
-    """``script`` (relative to ``tests``) with the words and the home; returns when it has said ``ready``."""
+    """Start ``script`` (relative to ``tests``) with the words and the home. Returns once it has printed ``ready``."""
     now = settings.DATABASES["default"]
     url = f"postgres://{now['USER']}:{quote(now['PASSWORD'])}@{now['HOST']}:{now['PORT']}/{own.settings_dict['NAME']}"
     env = {**os.environ, "DATABASE_URL": url, "GREENROOM_HOME": str(home), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}

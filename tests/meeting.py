@@ -1,5 +1,5 @@
-"""Two changes that meet: one goes on in a thread of its own, with a database connection of its own, while the test is
-in the midst of the other.
+"""Concurrent changes: one runs in its own thread, with its own database connection, while the test is in the middle of
+another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from greenroom.apps.models import App
 
 
 class Aside:
-    """A change in a thread of its own, with a connection of its own; ``end`` waits for it and raises what it raised."""
+    """A change in its own thread, with its own connection. ``end`` waits for it and raises its exception."""
 
     def __init__(self, step: Callable[[], object]) -> None:
         self.raised: list[Exception] = []
@@ -32,7 +32,7 @@ class Aside:
             connections.close_all()
 
     def waits(self) -> bool:
-        """Wait until it waits for a lock; False when it ends without."""
+        """Wait until the change waits for a lock. False if it ends without waiting."""
         while self.thread.is_alive():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -49,9 +49,7 @@ class Aside:
 
 
 def while_it_is_changed(app, step: Callable[[], object]) -> None:
-    """Begin ``step`` while another change holds the app's row, which that change tells the audit log when the step
-    waits.
-    """
+    """Start ``step`` while another change locks the app's row. It writes an audit entry once the step waits."""
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=app.pk)
         other = Aside(step)

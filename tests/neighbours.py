@@ -1,7 +1,7 @@
-"""Which tests need real neighbours: an engine's dynos, git servers, Caddy, package installations, dumps.
+"""Selects the tests that need real neighbours: an engine's dynos, git servers, Caddy, package installations, dumps.
 
-``make test-fast`` leaves them out, and what is marked ``thorough``. A test is marked by the fixtures that it uses, or
-marks itself with ``pytest.mark.neighbours``. A run without them ends with the tests that lack a mark.
+``make test-fast`` excludes them and the tests marked ``thorough``. A test is marked because of its fixtures, or with
+``pytest.mark.neighbours``. A run without them ends with the tests that lack a mark.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIXTURES = {
     "stories": {"installation"},
     "streams": {"hall", "server"},
 }
-"""Folder -> fixtures that start a real neighbour, or prepare what takes as long."""
+"""Folder -> fixtures that start a real neighbour, or take as long to set up."""
 FILES = {
     "addons/test_postgres.py",
     "api/test_attached_config.py",
@@ -87,16 +87,16 @@ FILES = {
     "streams/test_app.py",
     "webhooks/test_webhooks.py",
 }
-"""Files of more than about one and a half seconds. They are thorough as a whole."""
+"""Files that take more than about 1.5 seconds. They are thorough as a whole."""
 DOUBLES = {"memory"}
-"""Parameters of such a fixture that stand for a double in memory."""
+"""Parameters of these fixtures that select a double in memory."""
 QUICK_PROGRAMS = {"apt-get", "bash", "git", "grep", "lint-imports", "sh"}
 SLOW = 2.0
-"""Seconds of CPU time: what takes longer is named at the end of a run without neighbours."""
+"""Seconds of CPU time. Slower tests are listed at the end of a run without neighbours."""
 
 
 def needs_neighbours(item: pytest.Item) -> bool:
-    """Whether a fixture says so, and the test does not get a double for it."""
+    """Whether a fixture needs them and the test does not get a double for it."""
     folder = item.path.parent.relative_to(TESTS).as_posix()
     used = FIXTURES.get(folder, set()) & set(getattr(item, "fixturenames", ()))
     given = item.callspec.params if hasattr(item, "callspec") else {}
@@ -104,7 +104,7 @@ def needs_neighbours(item: pytest.Item) -> bool:
 
 
 def mark(items: list[pytest.Item]) -> None:
-    """Mark the tests whose fixtures or files say so. Stories need all neighbours."""
+    """Mark tests because of their fixtures or files. Stories need all neighbours."""
     for item in items:
         if item.get_closest_marker("story") or needs_neighbours(item):
             item.add_marker("neighbours")
@@ -113,13 +113,13 @@ def mark(items: list[pytest.Item]) -> None:
 
 
 def watch(config: pytest.Config) -> None:
-    """Watch the tests of a run that leaves neighbours out."""
+    """Watch the tests in a run without neighbours."""
     if "neighbours" in config.getoption("markexpr"):
         config.pluginmanager.register(Watch(config))
 
 
 class Watch:
-    """Notes what the tests start and what they take."""
+    """Records the programs that tests start and the time that tests take."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config

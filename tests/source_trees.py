@@ -1,4 +1,4 @@
-"""Syntax trees of source files, parsed once in a process of tests, and names in them."""
+"""Syntax trees of source files, parsed once per test process, and names in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def text(path: Path) -> str:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    """The tree of a file. Do not change it: others read it too."""
+    """The tree of a file. Do not change it: it is shared."""
     return ast.parse(text(path))
 
 
@@ -26,7 +26,7 @@ def nodes(path: Path) -> tuple[ast.AST, ...]:
 
 
 def dotted(node: ast.expr) -> str:
-    """``a.b.c`` of such an expression; of another, what comes after its end, as ``.c`` of ``f().c``. "" if nothing."""
+    """``a.b.c`` for such an expression; for others the part after their end, as ``.c`` for ``f().c``. "" if none."""
     if isinstance(node, ast.Name):
         return node.id
     return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""

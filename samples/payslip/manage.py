@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for Payslip. A configuration mistake ends in one readable line, not in a trace."""
+"""Django's command line for Payslip. A configuration error prints one readable line instead of a traceback."""
 
 import os
 import sys

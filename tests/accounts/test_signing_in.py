@@ -1,4 +1,4 @@
-"""A command's sign-in by browser, passwords, and sessions: rows and the page itself."""
+"""Browser sign-in of the command, passwords and sessions: the rows and the page itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database of ``shop`` with something in it, reached as the app would."""
+"""Fixtures: a database of ``shop`` with rows in it, and connections with the app's credentials."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATE EXTENSION pg_trgm;
 
 @contextmanager
 def as_app(url, database=""):
-    """A connection with the credentials of a DATABASE_URL, to its database or to another."""
+    """Connect with the credentials of a DATABASE_URL, to its database or to another one."""
     parts, own = urlsplit(url), django_settings.DATABASES["default"]
     with psycopg.connect(
         host=own["HOST"],
@@ -42,7 +42,7 @@ def as_app(url, database=""):
 
 @pytest.fixture(autouse=True)
 def same_server(settings):
-    """The suite's server is not the embedded one of an installation: apps reach it where the suite does."""
+    """The suite's server counts as external, so apps connect to the same address as the suite."""
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
 
 

@@ -1,4 +1,4 @@
-"""Dumps and loads on a real server, as a platform that is no superuser."""
+"""Dumps and loads on a real server. The platform's role is not a superuser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def copy(database):
-    """The name of a database beside shop's own."""
+    """The name of a second database, which is dropped at the end."""
     name = database[0].data["database"] + "_copy"
     yield name
     with server.connect() as connection:
@@ -83,16 +83,14 @@ GUESTS = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'guest_')"
 
 @pytest.fixture
 def no_guests():
-    """No guest is left of the processes that other files of tests have killed on this server."""
+    """Drop the guest roles of processes that other test files have killed on this server."""
     with server.connect() as connection:
         for (name,) in connection.execute(GUESTS).fetchall():
             guests._drop(connection, name)
 
 
 def test_code_in_a_dump_finds_no_more_rights_than_the_app_has(database, copy, tmp_path, no_guests):
-    """A CHECK constraint runs while data is loaded; here it leaves whatever role it was put in and tries to make a
-    role.
-    """
+    """A CHECK constraint runs while data is loaded. This one resets its role and tries to create a role."""
     with as_app(database[1]) as connection:
         connection.execute("""
             CREATE FUNCTION public.grab(n int) RETURNS boolean LANGUAGE plpgsql AS $$

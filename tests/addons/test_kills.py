@@ -1,5 +1,5 @@
-"""kill -9 at random moments of capture and restore: the database is the old one or the restored one, and nothing is
-left lying about.
+"""kill -9 at random moments of capture and restore: the database is the old or the restored one, and nothing is left
+behind.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def marker(url):
 
 
 def next_turn(home):
-    """What the worker does."""
+    """The steps of the worker's turn."""
     snapshots.sweep(home=home)
     restores.sweep()
     for row in restores.unfinished():
@@ -77,7 +77,7 @@ def assert_tidy(addon, home):
 
 
 def test_a_database_that_takes_long_keeps_no_other_waiting(alice, charlie, database, cafe, home):
-    """One app holds a lock that its dump waits for; the other's snapshot is made meanwhile."""
+    """One app holds a lock that blocks its dump. The other app's snapshot is made meanwhile."""
     other, _ = addons.provision(kind="postgres", actor=charlie, app=cafe, home=home)
     turn = Loop(home, PLATFORM, hands=2)
     try:

@@ -1,4 +1,4 @@
-"""One account cannot take the database server from the others: connections, bytes and apps are bounded."""
+"""One account cannot exhaust the database server: connections, bytes and apps are limited."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Databases that are made while their app or they themselves are destroyed, and changes of add-ons that meet: nothing
-is left that nobody knows.
-"""
+"""Databases created while they or their app are destroyed, and concurrent changes of add-ons: nothing is orphaned."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ def on_the_server():
 
 @pytest.fixture
 def store(alice, home, monkeypatch):
-    """An app without a database, on a server without databases of apps; what a test leaves there goes."""
+    """An app without a database, on a server without databases of apps. Removes the test's databases at the end."""
     monkeypatch.setattr(app_lifecycle.switch, "remove", lambda *_: None)
     assert on_the_server() == []
     yield create_app(actor=alice, name="store", home=home)
@@ -46,7 +44,7 @@ def store(alice, home, monkeypatch):
 
 @pytest.fixture
 def remains():
-    """Drops what a test that fails has left on the server."""
+    """Drops the databases and roles that a failed test leaves on the server."""
     yield
     with server.connect() as connection:
         for name in on_the_server():
@@ -57,7 +55,9 @@ def remains():
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """Let something else begin when a database is about to be made; it has ended, or waits, before that goes on."""
+    """Start another change just before a database is created. The creation goes on once it has ended or waits for a
+    lock.
+    """
     others: list[Aside] = []
 
     def begin(step):
@@ -172,7 +172,7 @@ def test_one_that_is_to_go_is_neither_finished_nor_attached_nor_renamed(alice, s
 
 
 def test_who_attaches_a_database_while_it_is_destroyed_is_seen_or_waits(alice, store, home, monkeypatch):
-    """Without force nothing is destroyed that another app sees, however late that came."""
+    """Without force, a database that another app uses is not destroyed, however late it was attached."""
     addon = resources.create(kind="postgres", actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
     other = create_app(actor=alice, name="other", home=home)
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Databases of apps on a real server: who gets in, and who cannot let others in."""
+"""Databases of apps on a real server: which roles can connect, and which cannot grant access to others."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_worker_of_autovacuum_does_not_keep_a_database_from_being_dropped(data
             inside.execute("DELETE FROM slow WHERE a % 2 = 0")
         among, deadline = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND usename IS NULL", time.monotonic() + 60
         seen = 0
-        while seen < 5:  # still there a moment later: it is the one that works slowly
+        while seen < 5:  # still there a moment later: it is the slow vacuum
             assert time.monotonic() < deadline, "no vacuum came"
             seen = seen + 1 if connection.execute(among, [addon.data["database"]]).fetchone() else 0
             time.sleep(0.1)

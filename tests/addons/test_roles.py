@@ -1,5 +1,5 @@
-"""The roles of an app's database on a real server: the app's own processes use rows, builds read, only people change
-the schema.
+"""The roles of an app's database on a real server: the app changes rows, builds only read, and only users change the
+schema.
 """
 
 from __future__ import annotations
@@ -106,9 +106,7 @@ def test_what_people_add_later_is_the_apps_to_use(database, home):
         )
         owner.execute("CREATE TABLE alembic_version (version_num text)")
         guarded = owner.execute("SELECT 1 FROM pg_event_trigger WHERE evtname = 'greenroom_guard'").fetchone()
-    if (
-        not guarded
-    ):  # a server of somebody else: the platform is no superuser there, and takes the right away a little later
+    if not guarded:  # an external server: the platform is not a superuser there and revokes the right a little later
         roles.share(database[0].data["database"], database[0].data["role"])
     with using(database[0], home, APP) as connection:
         connection.execute("INSERT INTO later.t DEFAULT VALUES")

@@ -1,4 +1,4 @@
-"""Snapshots and restores on a real server: what is kept, what is refused, and what a kill leaves behind."""
+"""Snapshots and restores on a real server: contents, retention, refusals, and recovery after a kill."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_restore_that_is_interrupted_again_and_again_is_given_up(alice, databa
 
 
 def test_an_exchange_that_happened_is_not_repeated(alice, database, home):
-    """As after a kill between the exchange and its record."""
+    """The state after a kill between the exchange and its record."""
     row = restores.restore(actor=alice, addon=database[0], snapshot=capture(alice, database, home), home=home)
     with as_app(database[1]) as connection:
         connection.execute("DELETE FROM shop_order WHERE id > 3")

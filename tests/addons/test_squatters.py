@@ -1,4 +1,4 @@
-"""A test run may create databases. It cannot hold the names that the platform needs for the databases of other apps."""
+"""A test run may create databases, but it cannot take the names that the platform needs for other apps' databases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def squatter():
 
 
 def take(squatter, name):
-    """Hold the name with a database that is hard to remove."""
+    """Take the name with a database that is hard to drop."""
     with as_app(squatter.values["_URL"]) as connection:
         connection.execute(f"CREATE DATABASE {name} IS_TEMPLATE true")
         connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC, {squatter.name}")

@@ -1,4 +1,4 @@
-"""Databases of test runs and rehearsals are bounded as those of apps are."""
+"""Databases of test runs and rehearsals are limited in size, like those of apps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_database_that_a_test_run_made_is_closed_to_other_tenants(run, databas
 def test_a_test_run_whose_databases_are_too_large_is_locked_out(run, settings):
     with server.connect() as connection:
         one = server.facts(connection, run.name).bytes
-        settings.DATABASE_MB = one * 3 // 4 // 1_000_000  # twice that holds one database, not two
+        settings.DATABASE_MB = one * 3 // 4 // 1_000_000  # twice that fits one database, but not two
         assert one < temporary.limit(run.name) < 2 * one
         temporary.look()
         assert server.role_exists(connection, run.name)

@@ -1,5 +1,5 @@
-"""The worker's turn over databases: what was asked for is made, what is due is asked for once, and the app is told of a
-restore.
+"""The worker's turn over databases: it makes requested snapshots, requests due ones once, and replaces the app's
+processes after a restore.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def rollout(alice, shop, home):
-    """shop has a live release."""
+    """The live rollout of a release of shop."""
     config = write(app=shop, home=home, values={}, actor=alice)
     row = want(
         app=shop, release=release(actor=alice, app=shop, kind="config", description="x", slug=None, config=config)

@@ -1,6 +1,4 @@
-"""Run as a process of its own by test_kills: takes a snapshot and restores another one, over and over, until it is
-killed.
-"""
+"""A separate process for test_kills: takes a snapshot and restores another one, in a loop, until it is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """argv: the add-on's id, the snapshot's id, the home. Says ``ready`` when the work begins."""
+    """argv: the add-on's id, the snapshot's id, the home. Prints ``ready`` when the work begins."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     import django
 

@@ -1,6 +1,4 @@
-"""Checks a value against GitHub's published OpenAPI schemas, of which ``github_schemas.json`` has those that are
-used.
-"""
+"""Checks a value against GitHub's published OpenAPI schemas. ``github_schemas.json`` contains those in use."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ FORMATS = {"date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "uri": r"https?://\S
 
 
 def problems(value: Any, schema: str | dict[str, Any], at: str = "") -> list[str]:
-    """What of the value is not as the schema (a name, or one written out) says; empty when all is."""
+    """The differences between the value and the schema (a name or the schema itself). Empty if there are none."""
     rule = {"$ref": schema} if isinstance(schema, str) else schema
     if "$ref" in rule:
         rule = SCHEMAS[rule["$ref"]]

@@ -1,4 +1,4 @@
-"""Config vars of attachments are changed by attaching and detaching alone, by whatever door somebody tries."""
+"""Config vars of attachments change only by attaching and detaching, whichever route is used."""
 
 from __future__ import annotations
 

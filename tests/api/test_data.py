@@ -1,6 +1,4 @@
-"""The routes of databases that name no app in their path: nobody reaches a foreign database by its id, name, link or
-reference.
-"""
+"""Routes of databases without an app in the path: no access to a foreign database by id, name, link or reference."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def place(settings, monkeypatch, home):
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    get_resolver().url_patterns  # noqa: B018 - loads the URLconf
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
     use_engine(MemoryEngine())
     for module in ("views_addons", "views_pg", "views_pg_copy", "views_snapshots", "views_apps"):
@@ -42,7 +40,7 @@ def place(settings, monkeypatch, home):
 
 @pytest.fixture
 def store(alice, bob, vera, home):
-    """Alice's app with its releases, its database and a snapshot; Bob develops, Vera looks."""
+    """Alice's app with its releases, its database and a snapshot. Bob is a developer, Vera a viewer."""
     from greenroom.apps import actions as apps
 
     app = create_app(actor=alice, name="store", home=home)

@@ -1,4 +1,4 @@
-"""A disk without its reserve: what takes space is refused with 507 and a remedy, what reads or frees space goes on."""
+"""A disk below its reserve: requests that use space get 507 and a remedy, those that read or free space still work."""
 
 from __future__ import annotations
 

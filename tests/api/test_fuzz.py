@@ -1,7 +1,7 @@
-"""Random calls of every route: no 500, and each answer as the document says.
+"""Random calls of every route: no 500, and each response matches the document.
 
-``make fuzz`` makes 20,000 of them; the suite some hundred. GREENROOM_FUZZ_CALLS and GREENROOM_FUZZ_SEED choose; the
-seed is printed.
+``make fuzz`` makes 20,000 calls, the suite a few hundred. GREENROOM_FUZZ_CALLS and GREENROOM_FUZZ_SEED set the number
+and the seed, which is printed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SEED = int(os.environ.get("GREENROOM_FUZZ_SEED", "1"))
 @pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_random_calls_get_no_500_and_only_answers_as_described(monkeypatch):
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    get_resolver().url_patterns  # noqa: B018 - loads the URLconf
     monkeypatch.setattr(views_pg, "RESET_SECONDS", 0.0)
     with worlds.place() as home:
         owner = worlds.person("owner@example.com", admin=True)
         numbers = iter(range(1, 10_000))
 
         def revive(world):
-            """Another world when a call has destroyed this one or given it another name."""
+            """Build another world if a call has destroyed or renamed the app."""
             if not world.known or not App.objects.filter(pk=world.app.pk, name=world.app.name).exists():
                 made = worlds.make(owner, home, f"world-{next(numbers)}")
                 world.app, world.known = made.app, made.known

@@ -1,5 +1,5 @@
-"""Statuses and check runs from outside: GitHub's shapes, limits and refusals, tokens for one app's checks, and what a
-report sets going.
+"""External statuses and check runs: GitHub's shapes, limits and errors, tokens for one app's checks, and the effects of
+a report.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def git(folder, *words):
 
 @pytest.fixture
 def sha(shop):
-    """A commit in the app's repository, on its branch and under a tag."""
+    """A commit in the app's repository, on two branches and under a tag."""
     folder = settings.HOME / shop.repo_folder
     folder.mkdir(parents=True, exist_ok=True)
     git(folder, "init", "--bare", "-q", "-b", "master")
@@ -51,7 +51,7 @@ def sha(shop):
 
 
 class Api:
-    """A client with a token. ``word``: how the header names it."""
+    """A client with a token. ``word``: the scheme in the Authorization header."""
 
     def __init__(self, plain, word="Bearer"):
         self.client = Client(headers={"Authorization": f"{word} {plain}"})
@@ -279,7 +279,7 @@ def test_a_check_run_is_requested_again_by_its_number(ci, api, shop, sha):
     CheckRun.objects.filter(pk=tests.pk).update(status="completed", conclusion="failure")
     assert (
         ci("POST", f"/check-runs/{tests.number}/rerequest").status_code == 403
-    )  # a token for reports starts nothing of Greenroom's own
+    )  # a token for reports cannot start Greenroom's own checks
     assert api("POST", f"/check-runs/{tests.number}/rerequest").status_code == 201
 
 
@@ -454,7 +454,7 @@ def test_a_token_for_reports_can_do_nothing_else(ci, shop, alice, home):
         if row.permission in ("checks:report", "checks:read", "public"):
             continue
         path = row.pattern.replace("{app}", "shop").replace("{", "").replace("}", "")
-        denied = 404 if "{pipeline}" in row.pattern else 403  # a token of one app is not told which pipelines there are
+        denied = 404 if "{pipeline}" in row.pattern else 403  # pipelines are hidden from a token for one app
         assert ci(row.method, path, {}).status_code == denied, f"{row.method} {path}"
 
 
@@ -552,12 +552,12 @@ def test_an_unpinned_check_takes_all_reports_again(api, ci, sha):
     assert api("DELETE", "/apps/shop/pins/ci/build").status_code == 404
 
 
-# ---- what a report sets going ----------------------------------------------------------------------------------------
+# ---- effects of a report ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def delivery(shop, sha):
-    """A commit that the verdict withheld, since ``ci/build`` had failed."""
+    """A delivery that the verdict withheld because ``ci/build`` had failed."""
     from greenroom.builds.models import Build
 
     slug = Slug.objects.create(app=shop, digest="d" * 64, commit=sha, env_key="e")

@@ -1,5 +1,5 @@
-"""The HTTP rules of every route: paging, ETags, request ids, content types, versions, and texts that no row can
-hold.
+"""The HTTP rules of every route: paging, ETags, request ids, content types, versions, and text that PostgreSQL cannot
+store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def client(alice, shop):
 
 
 def pages(client, path, header):
-    """All rows, page by page, and how many pages there were."""
+    """All rows, fetched page by page, and the number of pages."""
     rows, count = [], 0
     while header:
         answer = client.get(path, headers={"Range": header})

@@ -1,4 +1,4 @@
-"""SSH keys over the API: kept with their fingerprint, refused with a reason, and a private one never kept or
+"""SSH keys over the API: stored with their fingerprint or refused with a reason. Private keys are never stored or
 repeated.
 """
 

@@ -1,4 +1,4 @@
-"""How often one may ask: per account, per address without a credential, and for wrong passwords much less often."""
+"""Rate limits: per account, per address without credentials, and a much lower one for wrong passwords."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_an_account_has_so_many_requests_and_new_ones_come_with_time(alice, bob,
     refused = client.get("/account")
     assert (refused.status_code, refused.json()["id"]) == (429, "rate_limit")
     assert (refused["RateLimit-Remaining"], refused["Retry-After"]) == ("0", "1")
-    assert client_of(alice).get("/account").status_code == 429  # another token of hers
+    assert client_of(alice).get("/account").status_code == 429  # another token of the same account
     assert client_of(bob).get("/account").status_code == 200
     rates["at"] += 2
     assert [client.get("/account").status_code for _ in range(3)] == [200, 200, 429]
@@ -68,7 +68,7 @@ def test_an_address_without_a_credential_has_fewer_and_does_not_harm_who_has_one
 
 @pytest.fixture
 def slept(monkeypatch, rates):
-    """The seconds for which sign-ins waited; the clock moves with them."""
+    """The seconds that sign-ins waited. Each wait moves the clock."""
     found = []
 
     def sleep(seconds):

@@ -1,5 +1,5 @@
-"""Lists with 10,000 rows: a page costs a fixed number of queries and the rows of its own size, and all pages together
-miss and repeat nothing.
+"""Lists with 10,000 rows: a page costs a fixed number of queries and loads only its own rows, and the pages contain
+each row once.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/pipelines/{pipeline}/test-runs": ("pipelines.TestRun", {"number": "{0} + 1000 + g"}),
     "/pipelines/{pipeline}/review-apps": ("pipelines.ReviewApp", {"app_id": "NULL", "branch": "'b' || g"}),
 }
-"""Path -> the model whose rows grow, and how its columns differ from one copy to the next."""
+"""Path -> the model with the growing rows, and the columns that differ between copies."""
 
 NUMBERED = {
     "nth_account": ("/accounts", "accounts_account"),
     "nth_app": ("/apps", "apps_app"),
     "nth_event": ("/apps/{app}/webhook-events", "webhooks_event"),
 }
-"""Tables of the others' ids by number: a row that may stand once for each of them. The copies come first."""
+"""Tables of ids by number, for rows that may refer to each id only once. These copies are made first."""
 AT = {
     "nth_account": "email LIKE 'a%@example.com'",
     "nth_app": "number",
@@ -122,7 +122,7 @@ BOUNDED = {
     "/api/v3/repos/{owner}/{app}/statuses/{sha}": "pages of GitHub's kind",
     "/api/v3/repos/{owner}/{app}/check-runs/{number}/annotations": "pages of GitHub's kind",
 }
-"""Lists that do not grow, and why."""
+"""Lists that do not grow -> the reason."""
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def world(db) -> Iterator[worlds.World]:
 
 
 def copies(model: type[models.Model], changes: dict[str, str], app: str) -> None:
-    """10,000 copies of the model's first row, made by the database itself."""
+    """Make 10,000 copies of the model's first row, inside the database."""
     columns, values = [], []
     for column in model._meta.concrete_fields:
         if column.primary_key and isinstance(column, models.AutoField):
@@ -153,7 +153,7 @@ def copies(model: type[models.Model], changes: dict[str, str], app: str) -> None
 
 @contextmanager
 def counting(model: type[models.Model]) -> Iterator[Counter]:
-    """How many rows of the model are made objects of, and how many queries are sent."""
+    """Count the queries and the model objects that are created."""
     found: Counter = Counter()
 
     def count(**_: object) -> None:
@@ -169,7 +169,7 @@ def counting(model: type[models.Model]) -> Iterator[Counter]:
 
 
 def read(client, path: str, model: type[models.Model], header: str = "") -> tuple[Counter, object]:
-    """A page, and what it cost."""
+    """The cost of a page, and its response."""
     with counting(model) as cost:
         answer = client.get(path, headers={"Range": header} if header else {})
     assert answer.status_code in (200, 206), (path, answer.content[:300])
@@ -177,7 +177,7 @@ def read(client, path: str, model: type[models.Model], header: str = "") -> tupl
 
 
 def field_of(pattern: str) -> str:
-    """A field by which the list can be asked for in pages."""
+    """A field of the list for the Range header."""
     return {
         "/apps/{app}/checks/{check}/annotations": "place",
         "/client/v11/apps/{app}/transfers": "num",
@@ -187,7 +187,7 @@ def field_of(pattern: str) -> str:
 
 @contextmanager
 def grown(app: str, pattern: str) -> Iterator[None]:
-    """The list with 10,000 rows more, which are gone afterwards."""
+    """Add 10,000 rows to the list and roll back at the end."""
     label, changes = LISTS[pattern]
     with transaction.atomic():
         for name, (source, table) in NUMBERED.items():
@@ -206,7 +206,7 @@ def grown(app: str, pattern: str) -> Iterator[None]:
 
 
 def too_dear(world: worlds.World, pattern: str) -> str:
-    """Why the list costs too much; empty when a page of the long list costs what one of the short list does."""
+    """Why the list costs too much. Empty if a page costs the same in the long list as in the short one."""
     model, path, client = apps.get_model(LISTS[pattern][0]), worlds.path_of(pattern, world.known), world.client()
     header = f"{field_of(pattern)} ..; max={PAGE}"
     client.get(path)
@@ -256,7 +256,7 @@ def test_all_pages_together_are_the_whole_list(world, monkeypatch):
 
 
 def every(client, path: str, header: str) -> list[str]:
-    """What names each row of the whole list, page by page."""
+    """An identifier of each row of the whole list, fetched page by page."""
     seen: list[str] = []
     while True:
         answer = client.get(path, headers={"Range": header} if header else {})

@@ -1,9 +1,8 @@
-"""The page of permissions is true: each route is on it, and each cell of route, role and scope is asked of the real
+"""The page of permissions is correct: it lists each route, and each cell of route, role and scope is tried on the real
 API.
 
-Twice: with the views replaced, so that every combination says at the gate alone who gets in; and as it is, with a
-stranger and a viewer
-who may change nothing, which the rows of all tables show.
+Twice: with stub views, so that only the authorisation decides each combination; and with the real views, called by a
+stranger and a viewer who must not change any row of any table.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ import permissions
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("all_views")]
 LINE = re.compile(r"\| `(\w+) (/\S*)` \| (\S+) \| (\w+) \| (.*) \|")
 PARTS = {"app": "shop", "pipeline": "pipe"}
-"""Parts of paths of which a permission is asked, and what the cast of the fixtures has there."""
+"""Parts of paths that permissions apply to, and their values in the fixtures."""
 
 PEOPLE = ("none", "viewer", "developer", "operator", "owner")
 
 
 def documented():
-    """(method, pattern) -> (role, scopes) as the page says."""
+    """(method, pattern) -> (role, scopes), read from the page."""
     found = [LINE.match(line) for line in permissions.PAGE.read_text().splitlines()]
     return {(match[1], match[2]): (match[4], set(re.findall(r"[\w:-]+", match[5]))) for match in found if match}
 
@@ -54,7 +53,7 @@ def test_each_route_is_in_the_table_once():
 
 
 class Opened:
-    """The table with views that say only that somebody got in."""
+    """The route table with stub views, which only show that a request was authorised."""
 
     def __init__(self, monkeypatch, shop):
         self.shop = shop
@@ -75,7 +74,7 @@ class Opened:
 
 @pytest.fixture
 def opened(monkeypatch, shop, alice, home):
-    """With the app in a pipeline of the owner's."""
+    """The stub views, with the app in a pipeline of its owner."""
     pipelines.couple(
         actor=alice, pipeline=pipelines.create(actor=alice, name="pipe"), app=shop, stage="staging", home=home
     )
@@ -83,7 +82,7 @@ def opened(monkeypatch, shop, alice, home):
 
 
 def expected(role, needed, person, grants):
-    """The status of a cell: who gets in, who is told no, who is told that there is no such thing."""
+    """The status of a cell: 200 with access, 403 without, 404 for an app that is hidden from the person."""
     if role == "anybody":
         return 200
     if role == "account":
@@ -97,8 +96,8 @@ def expected(role, needed, person, grants):
 
 @pytest.mark.thorough
 def test_each_cell_of_permission_role_and_scope_is_as_documented(opened, alice, bob, vera, charlie, shop):
-    """Every permission by every person with every scope; a route stands for all routes of its permission, which the
-    next test walks.
+    """Every permission with every person and every scope, on one route of each permission. The next test covers all
+    routes.
     """
     oscar, ada = worlds.person("oscar@example.com"), worlds.person("ada@example.com", admin=True)
     apps.add_collaborator(actor=alice, app=shop, email=oscar.email, role="operator")
@@ -146,7 +145,7 @@ def test_each_route_lets_in_the_documented_role_and_scope_and_nothing_lower(open
 
 
 def fingerprint():
-    """A hash of all rows of Greenroom, but for when tokens were used."""
+    """A hash of all rows of Greenroom, without the times of the last use of tokens."""
     digest = hashlib.sha256()
     for model in sorted(django_apps.get_models(), key=lambda model: model._meta.label):
         if model.__module__.startswith("greenroom."):
@@ -158,7 +157,7 @@ def fingerprint():
 
 @pytest.mark.thorough
 def test_who_has_no_role_finds_nothing_and_a_viewer_changes_nothing():
-    """The real views, with names and ids that exist in a foreign app."""
+    """The real views, with names and ids of another user's app."""
     with worlds.place() as home:
         world = worlds.make(worlds.person("owner@example.com"), home)
         stranger, viewer = worlds.person("stranger@example.com"), worlds.person("viewer@example.com")
@@ -182,7 +181,7 @@ def test_who_has_no_role_finds_nothing_and_a_viewer_changes_nothing():
 
 
 def asked(world, name):
-    """A body that names things of the app wherever a route that finds its app by itself looks for them."""
+    """A body with the app's resources in all fields from which a route may find its app."""
     return {
         "app": name,
         "addon": world.known["addon"][0],
@@ -200,7 +199,7 @@ def asked(world, name):
 
 @pytest.mark.neighbours
 def test_a_token_that_grants_too_little_changes_nothing_also_where_the_view_finds_the_app():
-    """Every route whose path names no app, by its owner, with each scope that the page does not name."""
+    """Every route without an app in its path, called by the owner with each scope that the page does not list."""
     with worlds.place() as home:
         world = worlds.make(worlds.person("owner@example.com"), home)
         clients = {scope: worlds.client_of(world.owner, scope) for scope in SCOPES}

@@ -1,5 +1,5 @@
-"""Who may do what with a pipeline: its owner all, people of its apps by their lowest role in them, strangers nothing,
-and they learn nothing.
+"""Permissions on pipelines: all for the owner, the lowest role in its apps for collaborators, nothing for strangers,
+not even its name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def place(monkeypatch, home):
-    """The views keep their things in this home."""
+    """The views use this home and an engine in memory."""
     from greenroom.entrypoints.api import views_pipelines, views_promotions, views_review_apps
 
     for module in (views_ci, views_pipelines, views_promotions, views_review_apps):

@@ -1,6 +1,4 @@
-"""Links in answers: they lead to the name by which the client reached the installation, and to no name that a stranger
-made up.
-"""
+"""Links in responses use the host name by which the client reached the installation, and never a forged one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restore, a reset or a copy and a migrate that begin at the same moment: one of the two is told of the other."""
+"""A restore, reset or copy that starts at the same moment as a migrate: one of the two sees the other."""
 
 from __future__ import annotations
 

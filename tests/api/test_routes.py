@@ -1,6 +1,4 @@
-"""Every route of the API's table: nobody gets in without a credential, a stranger sees no foreign app, a viewer changes
-nothing.
-"""
+"""Every route of the API: no access without credentials, no foreign app for a stranger, no changes by a viewer."""
 
 from __future__ import annotations
 
@@ -22,8 +20,8 @@ OF_APPS = [route for route in ROUTES if "{app}" in route.pattern]
 
 @pytest.fixture(autouse=True)
 def urls():
-    """Loads the table."""
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    """Load the route table."""
+    get_resolver().url_patterns  # noqa: B018 - loads the URLconf
 
 
 def client_of(actor, *scopes):
@@ -60,8 +58,8 @@ PUBLIC = {
     "/buildpacks/{name}/revisions",
     "/buildpacks/{name}/readme",
 }
-"""The health question, the API's description, signed calls of forges, the begin of a sign-in, and the list of
-buildpacks, which Heroku's clients read without a credential.
+"""The health check, the API's description, signed calls from forges, the start of a sign-in, and the list of
+buildpacks, which Heroku's clients read without credentials.
 """
 
 

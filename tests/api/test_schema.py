@@ -1,4 +1,4 @@
-"""The document at /schema: it is OpenAPI 3.1, has each route, and describes what it has; the witness holds answers
+"""The document at /schema is valid OpenAPI 3.1 with a description of each route, and the witness checks responses
 against it.
 """
 
@@ -17,7 +17,7 @@ from tests import schema as witness
 
 @pytest.fixture(scope="module", autouse=True)
 def table():
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    get_resolver().url_patterns  # noqa: B018 - loads the URLconf
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_each_route_says_what_it_returns():
 
 
 def test_each_route_that_reads_a_body_says_what_it_takes():
-    """A view that uses call.body or call.text needs ``takes=``, unless its body is no JSON."""
+    """A view that uses call.body or call.text needs ``takes=``, unless its body is not JSON."""
     import inspect
 
     silent = []
@@ -79,7 +79,7 @@ def test_the_server_shows_the_document_to_anybody_and_every_route_is_in_it(db):
 
 
 def test_the_document_is_valid_openapi(document):
-    """Each schema is JSON Schema 2020-12, and each reference leads somewhere."""
+    """Each schema is JSON Schema 2020-12, and each reference resolves."""
     for name, shape in SHAPES.items():
         whole = {**shape, "components": document["components"]}
         jsonschema_rs.Draft202012Validator(whole)

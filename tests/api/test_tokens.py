@@ -1,4 +1,4 @@
-"""Tokens over the API: described anew, exchanged for a new text, and never widened by that."""
+"""Tokens over the API: changing the description, rotating the token, and no wider scope from either."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_account_that_is_not_there_or_closed_gets_no_token(bob, ada):
 
 
 def test_who_has_no_token_and_no_password_any_more_is_led_to_an_administrators_command(alice, ada):
-    """Both dead ends of before: an account that exists cannot be made again, and nobody could make a token for it."""
+    """Two former dead ends: an existing account cannot be created again, and nobody could create a token for it."""
     told = client_with(made(ada)[1]).post("/accounts", {"email": "alice@example.com"}, JSON)
     assert (told.status_code, "greenroom accounts:token alice@example.com" in told.json()["hint"]) == (409, True)
     forgot = client_with(made(alice)[1]).put(
@@ -158,9 +158,7 @@ def test_an_expiry_is_a_number_or_the_text_of_one(alice):
 
 
 def test_a_scope_that_may_not_read_config_vars_reads_them_by_no_detour(alice, shop, home):
-    """What a command, a test run or a new app's first values would show or set needs the scope that config vars
-    need.
-    """
+    """A command, a test run or a new app's initial values can show or set config vars, so they need the same scope."""
     narrow, wide = client_with(made(alice, "write")[1]), client_with(made(alice, "write-protected")[1])
     assert narrow.get("/apps/shop/config-vars").status_code == 403
     for body in ({"command": "env"}, {"command": "env", "attach": True}, {"command": "python manage.py shell"}):

@@ -1,6 +1,4 @@
-"""Each GET of the table about an app that has one of everything: answered as the document and as Heroku's own schema
-say.
-"""
+"""Each GET route with an app that has one of everything: the response matches the document and Heroku's own schema."""
 
 from __future__ import annotations
 
@@ -16,20 +14,20 @@ from greenroom.entrypoints.api.routing import ROUTES
 from tests.api import world as worlds
 
 NONE_HERE = {"/oauth/clients/{id}", "/account/features/{feature}"}
-"""Reads of what there never is."""
+"""Routes of resources that never exist here."""
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def world(db):
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    get_resolver().url_patterns  # noqa: B018 - loads the URLconf
     with worlds.place() as home:
         yield worlds.make(worlds.person("owner@example.com", admin=True), home)
 
 
 def answers(client, route, known):
-    """The first answer that is no 404, over all known values of a path's parts."""
+    """The first response other than 404, over all known values of a path's parts."""
     ids = known["id"] if "{id}" in route.pattern else [""]
     for value in ids:
         answer = client.get(worlds.path_of(route.pattern, known, id=value))
@@ -70,7 +68,7 @@ OTHERWISE_THERE = {
     ): "Heroku's own CLI reads plan and state here, which the published schema does not have",
     ("domain", "hostname"): "a host name is no URI, whatever the published format says",
 }
-"""(resource, place) -> why ours is not as published."""
+"""(resource, place) -> why ours differs from the published schema."""
 
 READ = {
     "account": "id email",
@@ -104,13 +102,13 @@ READ = {
     "dyno-size": "id name memory cost",
     "app-setup": "id app status build resolved_success_url failure_message",
 }
-"""resource -> what Heroku's command line and the well-known libraries read of it; the published schema requires almost
-nothing.
+"""resource -> the fields that Heroku's CLI and the well-known libraries read; the published schema requires almost
+none.
 """
 
 
 def _links():
-    """(path with {} for its parts, resource, schema) of each GET of Heroku's schema that says what it returns."""
+    """(path with {} for its parts, resource, schema) of each GET in Heroku's schema that declares its response."""
     for name, definition in SCHEMA.items():
         for link in definition["links"]:
             if link["method"] == "GET" and "targetSchema" in link:

@@ -1,4 +1,4 @@
-"""An app with one of everything that the API can show, made by the rooms' own actions where that needs no worker."""
+"""An app with one of everything that the API can show, created by the rooms' actions where no worker is needed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB{:02}mJ7JX0nqGrUgj1cMsCZCFqb0l1hU0R
 
 @dataclass
 class World:
-    """The app, who owns it, and the values that each part of a path may have."""
+    """The app, its owner, and the possible values of each part of a path."""
 
     app: App
     owner: Actor
@@ -57,7 +57,7 @@ class World:
 
 
 def client_of(actor: Actor, *scopes: str) -> Client:
-    """A client with a new token of those scopes; global without."""
+    """A client with a new token with these scopes, by default global."""
     _, plain = accounts.create_token(
         actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=scopes or ("global",)
     )
@@ -65,12 +65,12 @@ def client_of(actor: Actor, *scopes: str) -> Client:
 
 
 def person(email: str, *, admin: bool = False) -> Actor:
-    """Somebody with a password."""
+    """Create a user with a password."""
     return actor_of(accounts.create_account(actor=PLATFORM, email=email, password="correct horse", is_admin=admin))
 
 
 MASTER_KEY = base64.b64encode(os.urandom(32)).decode()
-"""One for the whole process: keys are cached by their home, and this home is always the same."""
+"""One for the whole process: keys are cached per home, and this home is always the same."""
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def archive(**files: str) -> bytes:
 
 
 def make(owner: Actor, home: Path, name: str = "world") -> World:
-    """The app with everything."""
+    """Create the app with one of everything."""
     app = app_lifecycle.create(actor=owner, name=name, home=home)
     tarball = home / "first.tar.gz"
     tarball.write_bytes(archive())
@@ -272,8 +272,8 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
 
 
 def path_of(pattern: str, known: dict[str, list[str]], **fixed: Any) -> str:
-    """The pattern with the first known value of each part; ``word/name`` says what a part is after that word, where
-    others of its name are others.
+    """The pattern with the first known value of each part. A key ``word/name`` takes precedence for a part ``name``
+    after ``word``.
     """
     import re
 

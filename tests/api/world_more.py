@@ -1,5 +1,5 @@
-"""What the world's app has beside itself: a pipeline with all that belongs to one, a source, a certificate, a drain, an
-offer, an ignored finding.
+"""The resources around the world's app: a complete pipeline, a source, a certificate, a drain, a transfer offer, an
+ignored finding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.router.certificates import Authority
 
 
 def make(owner: Actor, app: App, home: Path, delivery: Delivery) -> dict[str, list[str]]:
-    """All of it; the values that the parts of paths may have."""
+    """Create all of them. Returns the possible values of the parts of paths."""
     return {**_pipeline(owner, app, home, delivery), **_beside(owner, app, home), **_followed(owner, app, delivery)}
 
 

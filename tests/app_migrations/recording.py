@@ -1,4 +1,4 @@
-"""Runs the real recorder as a child process against a database of its own, and makes small Django apps for it."""
+"""Runs the real recorder as a child process against a separate database, and creates small Django apps for it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def manage(folder: Path, url: str, *words: str, **env: str) -> None:
 
 
 def record(folder: Path, url: str, job: dict | None = None, *, program: str = sys.executable, **env: str) -> dict:
-    """The recorder's whole document."""
+    """Run the recorder and return its whole document."""
     out = folder.parent / "out"
     out.mkdir(exist_ok=True)
     (out / recorder.FILE).unlink(missing_ok=True)
@@ -72,6 +72,6 @@ def record(folder: Path, url: str, job: dict | None = None, *, program: str = sy
 
 
 def back(folder: Path, url: str, document: dict) -> dict:
-    """The recorder's document of taking the same migrations back."""
+    """The recorder's document for reversing the same migrations."""
     job = {"job": "reverse", "plan": document["pending"], "gone": document["gone"], "added": document["added"]}
     return record(folder, url, job)

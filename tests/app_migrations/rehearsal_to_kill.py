@@ -1,6 +1,4 @@
-"""Run as a process of its own by test_rehearsal_kills: carries out one rehearsal whose dynos take a moment, until it is
-killed.
-"""
+"""A separate process for test_rehearsal_kills: runs one rehearsal with slow dynos until it is killed."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """argv: the rehearsal's id, the home. Says ``ready`` when the work begins."""
+    """argv: the rehearsal's id, the home. Prints ``ready`` when the work begins."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     import django
 

@@ -1,4 +1,4 @@
-"""Two migrations of an app never run at once; one that has just ended is in nobody's way."""
+"""Two migrations of an app never run at once. One that has just ended blocks nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIGRATE = "python manage.py migrate"
 
 
 class Engine:
-    """Says one phase of every dyno."""
+    """Reports the same phase for every dyno."""
 
     def __init__(self, phase: str, *, certain: bool = True) -> None:
         self.phase, self.certain = phase, certain
@@ -72,7 +72,7 @@ def test_one_that_has_just_ended_is_seen_to_have_ended(shop, run, phase):
 def test_a_restore_need_not_wait_for_what_the_radar_finds_after_a_migrate(shop, run, phase):
     going_on = actions.migrating(app=shop, engine=Engine(phase))
     assert (going_on == run) is (phase == "running")
-    assert MigrationRun.objects.get().finished_at is None  # the radar has not answered
+    assert MigrationRun.objects.get().finished_at is None  # the radar has no result yet
 
 
 def test_one_that_was_lost_and_may_still_run_is_in_the_way_of_migrates_and_restores(shop, run):

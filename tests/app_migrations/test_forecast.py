@@ -1,4 +1,4 @@
-"""What pending migrations would do to the data of now, and whether a delivery waits for their rehearsal."""
+"""Forecasts of pending migrations on the current data, and whether a delivery waits for their rehearsal."""
 
 from __future__ import annotations
 

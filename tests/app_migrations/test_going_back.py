@@ -1,4 +1,4 @@
-"""A rollback across migrations: what is read first, and when it is asked or refused."""
+"""A rollback across migrations: the warning before it, and when it needs a confirmation or is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAILS = {"old_new": {"state": "fails", "detail": "IntegrityError: no note"}}
 
 @pytest.fixture
 def crossed(alice, app_state, shop):
-    """(the older release, the newer one) with the newer one's migrations run since, and nothing rehearsed."""
+    """(older release, newer release, migrate run of the newer one), with nothing rehearsed."""
     newest = app_state[0]
     old = Release.objects.filter(app=shop).exclude(pk=newest.pk).exclude(slug=None).order_by("-version")[0]
     dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
@@ -72,7 +72,7 @@ def test_what_was_applied_by_newer_code_is_named_and_it_is_asked_once(alice, cro
 
 
 def test_a_client_without_an_option_to_confirm_is_told_to_ask_again_and_nothing_else(alice, crossed, home):
-    """By the API: the Heroku CLI's rollback has no --confirm, and its user need not have the greenroom command."""
+    """Over the API: the Heroku CLI's rollback has no --confirm, and its users may not have the greenroom command."""
     old = crossed[0]
     hints = {}
     for agent in ("heroku-cli/11.10.0 linux-x64", ""):

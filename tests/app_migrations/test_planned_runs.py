@@ -1,4 +1,6 @@
-"""A migrate is recorded by the request and started by the worker: after its snapshot, and while no rehearsal copies."""
+"""A migrate is recorded by the request and started by the worker, after its snapshot and while no rehearsal makes a
+copy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The migration probe tells pending from unknown, by real Django apps and a real PostgreSQL."""
+"""The migration probe distinguishes pending from unknown, with real Django apps and a real PostgreSQL."""
 
 from __future__ import annotations
 

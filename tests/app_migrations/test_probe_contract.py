@@ -1,4 +1,4 @@
-"""What each framework of the migration radar promises, by real apps of both on a real PostgreSQL."""
+"""The contract of the frameworks of the migration radar, with real apps of both and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ FLAGS = (
 
 
 class Django:
-    """One of the two: an app with a first migration, and what changes it."""
+    """One of the two frameworks: an app with a first migration, and changes to it."""
 
     first, second, model = "shop.0001_initial", "shop.0002_price", "shop/models.py"
     field = "    price = models.IntegerField(null=True)\n"
@@ -124,7 +124,7 @@ class Alembic(Django):
 
 @pytest.fixture(params=[Django, Alembic], ids=frameworks.names())
 def kind(request, tmp_path):
-    """(the framework's name, an app of it with nothing applied)."""
+    """(framework's name, an app with no migrations applied)."""
     with database() as url:
         yield request.param.__name__.lower(), request.param(tmp_path / "app", url)
 
@@ -142,7 +142,7 @@ def ask(kind, **env: str) -> dict:
 
 
 def starts(found: list[str], *wanted: str) -> bool:
-    """The names are those; Alembic's are followed by what their authors wrote."""
+    """Whether the names are these. Alembic's are followed by the author's message."""
     return [name.split()[0] for name in found] == list(wanted)
 
 

@@ -1,4 +1,4 @@
-"""The recorder measures what migrations do, by real Django apps and a real PostgreSQL."""
+"""The recorder measures the effects of migrations, with real Django apps and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def app(tmp_path):
 
 @pytest.fixture
 def url(app):
-    """A database with the first migration and no rows."""
+    """A database with the first migration applied and no rows."""
     with database() as url:
         manage(app, url, "migrate", "--verbosity", "0")
         yield url
@@ -32,7 +32,7 @@ def fill(url: str, rows: int = MANY) -> None:
 
 
 def run(app, url, operations: str, **more) -> tuple[dict, rehearsal.Measured]:
-    """The document, and its first migration."""
+    """The document, and the measurements of its first migration."""
     write(app, {"shop/migrations/0002_next.py": migration(operations, **more)})
     document = record(app, url)
     return document, rehearsal.measured(document["migrations"][0])

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a rehearsal: what the next process finds is true, it ends the rehearsal, and no copy is
+"""kill -9 at random moments of a rehearsal: the rows stay correct, the next process ends the rehearsal, and no copy is
 left.
 """
 
@@ -30,7 +30,7 @@ def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice,
         began = time.monotonic()
         child = start("app_migrations/rehearsal_to_kill.py", home, row.pk)
         if number == 0:
-            child.wait()  # the first is left alone and says how long a whole one takes on this machine
+            child.wait()  # the first is not killed: it measures a whole one on this machine
             whole = time.monotonic() - began
         time.sleep(random.uniform(0.0, whole) if number else 0.0)
         child.kill()

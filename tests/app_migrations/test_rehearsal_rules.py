@@ -1,4 +1,4 @@
-"""What measurements mean: colours, classes, warnings, and the text that a human reads before migrating."""
+"""Rules for measurements: colours, classes, warnings, and the text that a user reads before migrating."""
 
 from __future__ import annotations
 

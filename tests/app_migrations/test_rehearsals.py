@@ -1,6 +1,4 @@
-"""Rehearsals as rows and copies: asked for, carried out, interrupted, swept; the tenant's dynos are played by a
-script.
-"""
+"""Rehearsals as rows and copies: requested, run, interrupted, swept. A script plays the tenant's dynos."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ MIGRATION = {"name": "shop.0003_note", "seconds": 0.5, "statements": ["ALTER TAB
 
 
 class Tenant:
-    """Leaves what a dyno of each part would leave; ``seen`` tells the part, its order and how many copies there were
-    meanwhile.
-    """
+    """Writes the files that a dyno of each part would write. ``seen``: part -> (dyno's spec, copies at that time)."""
 
     def __init__(self, home, answers):
         self.home, self.answers, self.seen = home, answers, {}
@@ -67,7 +63,7 @@ REVERSE = {"status": "ok", "reverse": {"done": True, "detail": "", "seconds": 0.
 
 @pytest.fixture
 def app_state(alice, shop, home, database):
-    """(newest release with something pending, its radar row); an older release went well."""
+    """(newest release, which has a pending migration, its radar row). An older release succeeded."""
     write(app=shop, home=home, values={"REDIS_URL": "redis://cache:6379/0", "DATABASE_URL": database[1]}, actor=alice)
     rows = []
     for number in (1, 2):

@@ -1,4 +1,4 @@
-"""Which commands are a human's migrate."""
+"""Which commands count as a user's migrate."""
 
 from __future__ import annotations
 

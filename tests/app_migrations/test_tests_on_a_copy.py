@@ -1,4 +1,4 @@
-"""An app's own tests on a schema that is there already: real Django, real pytest, a real PostgreSQL."""
+"""An app's own tests on an existing schema: real Django, real pytest, a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BY_PYTEST = {
 
 @pytest.fixture(scope="module")
 def url():
-    """A database with the first migration."""
+    """A database; the fixture ``app`` applies the first migration."""
     with database() as url:
         yield url
 

@@ -1,6 +1,4 @@
-"""Migrations of other shapes than most: what the probe and the recorder tell of them, by real Django apps and a real
-PostgreSQL.
-"""
+"""Migrations of unusual shapes: the results of probe and recorder, with real Django apps and a real PostgreSQL."""
 
 from __future__ import annotations
 

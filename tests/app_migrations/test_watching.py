@@ -1,4 +1,4 @@
-"""A human's migrate is seen from outside: each migration's seconds, and the locks that it held."""
+"""A user's migrate is observed from outside: the seconds and the locks of each migration."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_a_migrate_locks_and_for_how_long_is_on_record_though_nobody_asked_
 
 @pytest.fixture
 def settled(app_state, shop):
-    """(the live release with nothing open, a newer one of the same migrations, its scan)."""
+    """(live release with nothing pending, newer release with the same migrations, its scan)."""
     newest, state = app_state
     MigrationState.objects.filter(pk=state.pk).update(pending=[], probed_at="2026-11-24T12:00Z", framework="django")
     Rollout.objects.create(app=shop, release=newest, state="live")
@@ -117,7 +117,7 @@ def test_whatever_may_change_the_answer_makes_it_be_asked(settled, alice, shop, 
 
 @pytest.fixture
 def revisions(app_state, shop):
-    """A release of an app with Alembic that has something pending."""
+    """A release of an Alembic app with a pending migration."""
     newest, state = app_state
     MigrationState.objects.filter(pk=state.pk).delete()
     type(newest.slug).objects.filter(pk=newest.slug_id).update(

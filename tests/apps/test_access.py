@@ -1,4 +1,4 @@
-"""The one authorisation function: roles, scopes, and apps that one may not know of."""
+"""The authorisation function: roles, scopes, and apps that are hidden from the user."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_only_the_owner_destroys(alice, shop):
 
 @pytest.mark.parametrize("permission", sorted(PERMISSIONS))
 def test_a_refusal_names_a_remedy_that_exists(charlie, alice, shop, permission):
-    """The role that is named can be given; what only the owner may do is nobody's to give."""
+    """The hint names a role that can be granted. Permissions of the owner cannot be granted."""
     actions.add_collaborator(actor=alice, app=shop, email=charlie.email, role="viewer")
     if allows(Standing(role="viewer"), permission):
         return
@@ -136,7 +136,7 @@ def test_names_of_the_installation_cannot_be_taken(alice, shop):
 
 
 def test_an_app_made_after_a_rename_has_the_next_number_of_an_app(alice, shop):
-    """The numbers give system uids: one of a tombstone would leave the app without dynos."""
+    """The number determines the system uid. With a tombstone's number, the app would have no dynos."""
     from greenroom.apps import actions
 
     actions.rename(actor=alice, app=shop, name="shop-renamed")

@@ -1,4 +1,4 @@
-"""Destroying an app while others write to it: real connections side by side."""
+"""Destroying an app during concurrent writes, over real connections."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_an_app_goes_although_somebody_is_about_to_commit_a_row_of_it(alice, shop):
-    """The writer has its row when the app's rows are gathered, and commits before the app is gone: it waits, and finds
-    no app.
-    """
+    """The writer inserts its row before the app is deleted. Its commit waits for the deletion and fails."""
     written, go, ended = threading.Event(), threading.Event(), []
 
     def write():

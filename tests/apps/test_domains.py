@@ -1,4 +1,4 @@
-"""Whoever takes a host name of others, or all names of a zone, shows that it is theirs, or asks an administrator."""
+"""A wildcard or a name in another owner's domain needs a proof of ownership or an administrator."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_name_that_browsers_show_as_another_is_no_apps(alice, name):
 
 
 class NameServer:
-    """Answers TXT questions; ``answer`` makes the datagram from the question."""
+    """Answers TXT queries. ``answer`` makes the datagram from the query."""
 
     def __init__(self, answer):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,6 +1,4 @@
-"""Changes by two people at the same moment: they wait for each other, none ends in a deadlock, and no number or name is
-given twice.
-"""
+"""Concurrent changes by two users: one waits for the other, none deadlocks, and no number or name is assigned twice."""
 
 from __future__ import annotations
 
@@ -72,9 +70,7 @@ def test_who_tells_the_audit_log_of_an_app_waits_for_its_row_before_the_log():
 
 
 def test_a_row_that_refers_to_an_account_waits_for_no_change_of_the_account():
-    """Each of them is checked against the account when its transaction ends: by then it may hold what the other waits
-    for.
-    """
+    """The foreign key is checked at commit. By then the transaction may hold locks that the other change waits for."""
     alice = person("alice@example.com")
     app = actions.create(actor=alice, name="shop")
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Whether links still hold: of many accounts, tokens and apps at once."""
+"""Whether links are still valid, for many accounts, tokens and apps at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An app moves to somebody else when the recipient says so, and to nobody by any other way."""
+"""An app is transferred only when the recipient accepts."""
 
 from __future__ import annotations
 

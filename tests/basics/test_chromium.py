@@ -1,4 +1,4 @@
-"""``make test`` installs no browser without saying so first, and none where that is forbidden."""
+"""``make test`` announces the installation of a browser, and installs none where that is forbidden."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import chromium
 
 @pytest.fixture
 def bare(tmp_path, monkeypatch):
-    """A system without a browser: its programs."""
+    """A system without a browser. The folder of its programs."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     for name in ("CHROMIUM", "GREENROOM_TEST_INSTALL"):

@@ -1,4 +1,4 @@
-"""Commands in texts stand in the words of the client that reads them, as far as that client has them."""
+"""Commands in messages are written for the client that reads them, as far as that client has them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ LACKING = {
     "rollback": "confirm force no-wait timeout",
     "tokens:create": "days",
 }
-"""Options of commands that both clients have and that the pinned Heroku CLI lacks, as its own list of flags says."""
+"""Options of commands that both clients have but that the pinned Heroku CLI lacks, according to its own list of flags.
+"""
 
 
 @pytest.mark.parametrize(

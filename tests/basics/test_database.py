@@ -1,4 +1,4 @@
-"""Each kind of trouble with PostgreSQL is told as what it is."""
+"""Errors of PostgreSQL are reported according to their cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loop's guard: an error of one is logged once and stops no other."""
+"""A loop's guard: an error in one item is logged once and does not stop the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed look-up says: the name has no address, or nobody could be asked."""
+"""Failed DNS lookups: either the name has no address, or no name server answered."""
 
 from __future__ import annotations
 

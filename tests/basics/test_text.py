@@ -1,4 +1,4 @@
-"""The one sanitizer of text from outside, and the copies of it that programs inside dynos need."""
+"""The sanitizer for external text, and its copies for programs inside dynos."""
 
 from __future__ import annotations
 
@@ -103,6 +103,6 @@ def test_whatever_comes_the_result_is_clean(text):
 
 @pytest.mark.parametrize("bad", ["\x1b[2J", "\x1b[1;2H", "\x1b[?25l", "\x1b[31m", "\x1b[0m"])
 def test_the_reader_of_test_output_drops_the_same_terminal_sequences(bad):
-    """``checks/inside`` is standard library only, so it has an expression of its own, for what test runners print."""
+    """``checks/inside`` uses only the standard library, so it has its own expression for the output of test runners."""
     text = f"Ran 3 tests{bad} in 0.1s"
     assert outputs.ANSI.sub("", text) == printable(text)

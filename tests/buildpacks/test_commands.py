@@ -1,4 +1,4 @@
-"""What a release runs once, what of it is pointed out instead of run, and how many dynos an app begins with."""
+"""Commands that a release runs once, commands that are reported instead of run, and the initial number of dynos."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Files of a commit that no row could hold, or whose values nobody may set: the reader refuses them, with the place and
-a remedy.
+"""Files of a commit that PostgreSQL cannot store, or with values for reserved names: refused with the location and a
+remedy.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What a dyno really has: the engine's limit, or less where a control group or the machine has less. Over files as the
-kernel writes them.
+"""A dyno's real memory and CPUs: the engine's limit, or less if a cgroup or the machine has less. Uses files in the
+kernel's format.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NO_LIMIT_V1 = "9223372036854771712\n"
 
 @pytest.fixture
 def kernel(tmp_path):
-    """A function that writes the kernel's files and asks for a dyno of so many megabytes."""
+    """A function that writes the kernel's files and measures a dyno of this size in megabytes."""
 
     def ask(memory_mb, **files):
         for name, text in files.items():

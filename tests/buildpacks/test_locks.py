@@ -1,5 +1,5 @@
-"""Lock files of pipenv and poetry: what they need beside them, what names their environment, and which Python they ask
-for.
+"""Lock files of pipenv and poetry: the files they require, the key of their environment, and the Python version they
+request.
 """
 
 from __future__ import annotations

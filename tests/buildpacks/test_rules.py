@@ -1,4 +1,4 @@
-"""What a tree asks for: Python's version, the package manager, the requirements; and how it is refused."""
+"""Requirements of a tree: Python's version, the package manager, the packages; and the refusals."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The variable that a Django app's settings read SECRET_KEY from is found by reading them; none is asked for that the
-app can do without.
-"""
+"""Finds the variable from which a Django app's settings read SECRET_KEY. Optional variables are not requested."""
 
 from __future__ import annotations
 

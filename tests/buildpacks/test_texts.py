@@ -1,5 +1,5 @@
-"""What a build says first and last: where Python's version was found, and what an installer's output means. And what
-names an environment.
+"""The first and last lines of a build: the source of Python's version, and the cause of an installer's error. Also the
+key of an environment.
 """
 
 from __future__ import annotations

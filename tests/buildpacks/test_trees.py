@@ -1,6 +1,4 @@
-"""Whole trees, as git would hand them over: what is refused first, what a link is worth, and what each file of a tree
-says.
-"""
+"""Whole trees, as git provides them: the order of refusals, symbolic links, and the contents of each file."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ PIP = {"requirements.txt": "six\n"}
 
 @pytest.fixture
 def tree(tmp_path):
-    """A function that plans a tree: text or bytes are files, ``-> name`` is a link."""
+    """A function that plans a tree: text or bytes are files, ``-> name`` is a symbolic link."""
 
     def tree(files, root="", **policy):
         path = tmp_path / "source.tar"

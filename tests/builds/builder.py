@@ -1,4 +1,4 @@
-"""The worker's side of one build in a process of its own, to be killed: ``python -m tests.builds.builder HOME
+"""The worker's side of one build as a separate process, for tests that kill it: ``python -m tests.builds.builder HOME
 BUILD``.
 """
 
@@ -13,7 +13,7 @@ import django
 
 
 def main() -> None:
-    """Carry the build on until it has ended."""
+    """Advance the build until it has ended."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
     from greenroom.builds import steps

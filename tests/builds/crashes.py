@@ -1,5 +1,5 @@
-"""Kills the worker's side of a build and the build's own processes at random moments, then asks whether everything that
-is kept is whole.
+"""Kills the worker's side of a build and the build's own processes at random moments, then checks everything that is
+kept.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Crashes:
-    """What happened so far. moments: (manager, seconds after the start) of each kill; shims: how many builds lost a
-    process too.
+    """Results so far. moments: (manager, seconds after the start) of each kill; shims: number of builds that also lost
+    a process.
     """
 
     choose: random.Random
@@ -38,7 +38,7 @@ class Crashes:
 
 
 def worker(workshop: Workshop, build: Build) -> subprocess.Popen:
-    """A worker for this build, on the suite's database."""
+    """Start a worker for this build, on the suite's database."""
     own = connection.settings_dict
     url = f"postgresql://{own['USER']}:{own['PASSWORD']}@{own['HOST']}:{own['PORT']}/{own['NAME']}"
     env = {
@@ -53,7 +53,7 @@ def worker(workshop: Workshop, build: Build) -> subprocess.Popen:
 
 
 def living_shims(workshop: Workshop, build: Build) -> list[int]:
-    """The processes that hold the build's dynos now."""
+    """Pids of the shims that run the build's dynos now."""
     found = []
     for name in dyno_ids(build.id.hex, 3):
         values = state_reader.raw(str(workshop.home), name)
@@ -63,9 +63,7 @@ def living_shims(workshop: Workshop, build: Build) -> list[int]:
 
 
 def crash_once(workshop: Workshop, crashes: Crashes, manager: str) -> None:
-    """One build whose worker and shim are killed while it runs; another worker ends it; everything kept must be
-    sound.
-    """
+    """Start one build, kill its worker and shim, end it with another worker, and check everything that is kept."""
     package = crashes.choose.choice([(SIX,), (SIX, ADDED), (ADDED,)])
     text = f"import os  # {crashes.choose.random()}\n"
     build = workshop.start({**BASE, **FILES[manager](*package), "app.py": text})
@@ -91,16 +89,14 @@ def crash_once(workshop: Workshop, crashes: Crashes, manager: str) -> None:
 
 
 def forget_environments(workshop: Workshop) -> None:
-    """So that the next build installs: what is there is named otherwise."""
+    """Rename the existing environments, so that the next build installs."""
     for path in (workshop.home / "envs").glob("py*"):
         if path.is_dir() and not environments.facts(workshop.home, path.name).get("tool"):
             path.rename(workshop.home / "work" / f"{path.name}-{time.monotonic_ns()}")
 
 
 def assert_sound(workshop: Workshop, build: Build, packages: set[str]) -> None:
-    """The slug is what its digest says, the environment what its packages say, and the shared cache has no half
-    file.
-    """
+    """The slug matches its digest, the environment its packages, and the shared cache has no incomplete file."""
     assert verify(build.slug, workshop.home)
     assert packages <= workshop.packages(build)
     assert not ({"six", "iniconfig"} - packages) & workshop.packages(build)

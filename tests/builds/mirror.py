@@ -1,6 +1,6 @@
-"""A mirror of interpreters on 127.0.0.1, as an operator without a way out has one: an archive in the form that uv
-expects, made from this host's
-own Python, and the list that names it with its hash."""
+"""A mirror of interpreters on 127.0.0.1, like that of an operator without internet access: an archive in uv's format,
+made from this host's own Python, and the list with its name and hash.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from greenroom.buildpacks.drivers import interpreters
 
 RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"
 OURS = next((it for it in interpreters.find() if not it.prefix), interpreters.find()[-1])
-"""The system's own, which needs no shared library of a folder that a dyno does not see."""
+"""The system's own, which needs no shared library from a folder that is invisible to dynos."""
 VERSION = OURS.text
 LEFT_OUT = (
     "__pycache__",
@@ -44,7 +44,7 @@ def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 class Mirror:
-    """Serves until closed. asked: the paths that were fetched. index: the URL of the list."""
+    """Serves until closed. asked: the requested paths. index: the URL of the list."""
 
     def __init__(self, folder: Path) -> None:
         major, minor, patch = OURS.version

@@ -1,4 +1,4 @@
-"""Builds whose worker and whose shim are killed -9 at random moments end right, and leave nothing half made behind."""
+"""Builds end correctly and leave nothing incomplete when their worker and shim are killed (-9) at random moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Caches are kept within their budget, and nothing that a release needs is lost by it."""
+"""Caches stay within their budget, and nothing that a release needs is deleted."""
 
 from __future__ import annotations
 

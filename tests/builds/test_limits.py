@@ -1,6 +1,4 @@
-"""A build ends when somebody cancels it, when its time is over and when it takes too much memory; the next one is
-right.
-"""
+"""A build ends when it is cancelled, times out or uses too much memory. The next build succeeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Real builds of all four package managers: first, unchanged, with a comment, with one package more and one less."""
+"""Real builds with all four package managers: first, unchanged, with a comment, with a package added and with one
+removed.
+"""
 
 from __future__ import annotations
 

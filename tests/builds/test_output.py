@@ -1,4 +1,4 @@
-"""A dyno's output is passed on in bounded parts and bounded in all, whatever it prints."""
+"""A dyno's output is passed on in chunks of limited size and up to a total limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from greenroom.engine.memory import MemoryEngine
 
 @pytest.fixture
 def printed():
-    """An engine with what the dyno ``x`` has printed; read it as a build does."""
+    """A function that makes an engine with output of the dyno ``x``. Read it as a build does."""
 
     def write(data: bytes):
         engine = MemoryEngine()

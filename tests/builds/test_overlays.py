@@ -1,6 +1,4 @@
-"""The tests' requirements are installed over whatever a slug was built from: wheels, sources, folders of the tree,
-hooks, uv's packages.
-"""
+"""Test requirements are installed over any kind of slug: wheels, sources, folders of the tree, hooks, uv's packages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One app's code reaches no other app through what builds share: the cache of wheels, bytecode, environments, resolved
-requirements, tools.
+"""An app's code cannot reach other apps through shared parts of builds: the cache of wheels, bytecode, environments,
+resolved requirements, tools.
 
-docs/reference/shared-paths.md lists the paths; each row of it is tried here.
+docs/reference/shared-paths.md lists the paths. This module tests each row of it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ SPREAD = f"""for d in /greenroom/cache/*/archive-v*/*/; do
   [ -f "$d/typing_extensions.py" ] && echo "{PLANT}" > "$d/zz_evil.pth"
 done
 echo x > /greenroom/cache/PWNED.txt; echo x > /greenroom/cache/uv/PWNED.txt"""
-"""The attack as it was reported: each wheel that has typing_extensions in it gets a file that any start of Python
-executes.
+"""The attack as reported: each wheel that contains typing_extensions gets a file that every start of Python executes.
 """
 HOOK = f"""#!/bin/bash
 P=/app/.heroku/python; R=$(readlink -f $P/bin/python3); rm -f $P/bin/python
@@ -63,13 +62,13 @@ def started(machine, monkeypatch):
 
 
 def poisoned(workshop):
-    """Everything below the home's shared folders that bears the attack's marks."""
+    """Files of the attack below the home's shared folders."""
     shared = [path for path in (workshop.home / "cache").iterdir() if path.name != "apps"]
     return [path for folder in shared for path in folder.rglob("*") if path.name in ("zz_evil.pth", "PWNED.txt")]
 
 
 def archives(workshop, name):
-    """The unpacked wheels of the shared cache that hold a file."""
+    """This file in the unpacked wheels of the shared cache."""
     return list((workshop.home / cache_budget.SHARED / "uv").glob(f"archive-v*/*/{name}"))
 
 
@@ -160,9 +159,7 @@ def test_no_dyno_that_writes_what_others_use_gets_anything_of_an_app(workshop, s
 
 
 def test_code_of_an_app_finds_no_shared_path_to_write_to(workshop):
-    """Tried by a package that is built for the slug, by one that is built for the tests, by a hook, and by a dyno that
-    runs.
-    """
+    """Tried by a package built for the slug, by one built for the tests, by a hook, and by a running dyno."""
     tops = ["/greenroom", str(workshop.home), str(workshop.home / cache_budget.SHARED), str(workshop.home / "envs")]
     attempt = (
         "import os\nwrote = []\n"

@@ -1,5 +1,5 @@
-"""An interpreter that the host lacks is fetched from the operator's mirror, kept, and seen by builds and dynos; one
-that cannot be had is named.
+"""An interpreter that the host lacks is fetched from the operator's mirror, kept, and visible to builds and dynos. An
+unavailable one is named.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def mirror(tmp_path_factory):
 
 @pytest.fixture
 def bare(monkeypatch, mirror):
-    """A host without any Python, whose operator has a mirror."""
+    """A host without Python. Its operator has a mirror."""
     monkeypatch.setattr(interpreters, "_candidates", lambda: [])
     monkeypatch.setattr(python_downloads, "_failed", {})
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", mirror.url)
@@ -96,7 +96,7 @@ def test_what_is_not_the_archive_that_the_list_names_is_no_python(tmp_path, bare
 
 
 class Shared(Future):
-    """A fetch that another thread waits for too: it is the first to see the end."""
+    """A fetch with a second waiting thread, which is the first to see the end."""
 
     def result(self, timeout=None):
         why = super().result(timeout)

@@ -1,4 +1,4 @@
-"""The release command in a real dyno: the new slug, the release's config vars, no port; its end decides."""
+"""The release command in a real dyno: the new slug, the release's config vars, no port. Its exit status decides."""
 
 from __future__ import annotations
 

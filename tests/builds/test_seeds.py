@@ -1,4 +1,4 @@
-"""pip and setuptools are in the environment as on Heroku, and never in the way of an app that asks for others."""
+"""pip and setuptools are installed as on Heroku, and never conflict with an app that requires other versions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REQUIREMENTS = {
         {"pip": OURS["pip"], "celery": "5.2.3", "setuptools": "59.6.0"},
     ),
 }
-"""words -> (lines of requirements.txt, what is installed; None: it is not)."""
+"""words -> (lines of requirements.txt, installed versions; None: not installed)."""
 
 
 @pytest.mark.django_db

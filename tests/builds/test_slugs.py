@@ -1,5 +1,5 @@
-"""What a build leaves: a slug whose digest depends on nothing but commit and lock, that names all it is made of, and
-that shows damage.
+"""Slugs of builds: the digest depends only on commit and lock file, the manifest lists all contents, and damage is
+detected.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PAGES = {
 
 @pytest.fixture
 def elsewhere(cafe):
-    """Another home with nothing in its caches."""
+    """Another home, with empty caches."""
     machine = Machine()
     yield Workshop(cafe, machine)
     machine.close()
@@ -79,7 +79,7 @@ def test_no_dyno_starts_from_a_slug_that_was_changed_and_the_log_says_why(worksh
     dyno.refresh_from_db()
     assert (dyno.state, dyno.exit_reason) == ("ended", "slug")
     assert "R17" in "".join(path.read_text() for path in (workshop.home / app.log_folder).iterdir())
-    assert workshop.built(commit=slug.commit).slug == slug  # to build it again mends it
+    assert workshop.built(commit=slug.commit).slug == slug  # building it again repairs it
     dyno = dynos.make_one_off(actor=alice, app=app, release=row, command="cat note.txt", size="basic")
     assert dynos.start(dyno=dyno, engine=machine.engine, home=workshop.home).phase != "lost"
 

@@ -1,6 +1,4 @@
-"""What requirements.txt may name beside packages of the index: a folder of the tree, a repository, a folder of wheels,
-another index.
-"""
+"""Other sources in requirements.txt: a folder of the tree, a repository, a folder of wheels, another index."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What runs in a build beside the installation: hooks, NLTK, collectstatic, .slugignore, editable installs, a private
-index.
-"""
+"""Build steps besides the installation: hooks, NLTK, collectstatic, .slugignore, editable installs, a private index."""
 
 from __future__ import annotations
 
@@ -125,7 +123,7 @@ def test_an_editable_install_of_the_app_itself_is_imported_from_app(workshop):
 
 
 def nltk_files(body, **files):
-    """A package of the tree that is called nltk and has a downloader."""
+    """A package named nltk in the tree, with a downloader."""
     source = {
         f"corpora/{name}": text
         for name, text in (("pyproject.toml", SHOP.replace("NAME", "nltk")), ("nltk/__init__.py", ""))
@@ -199,7 +197,7 @@ def test_nltk_without_nltk_txt_is_a_note_and_nltk_txt_without_nltk_is_nothing(wo
 
 MANAGE = "import os, sys\nprint('ran', sys.argv[1:3], os.environ.get('NAME'), os.environ['PYTHONPATH'])\n"
 DJANGO = {**PIP, "django/__init__.py": "", "src/manage.py": MANAGE}
-"""A folder ``django`` in the tree counts, as on Heroku; so a build needs no Django to be asked these questions."""
+"""A folder ``django`` in the tree counts, as on Heroku, so these builds need no real Django."""
 
 
 @pytest.mark.rule("9.4", "9.5", "9.7")

@@ -1,4 +1,4 @@
-"""pipenv and poetry as programs: what they refuse, what stays with the app, and what tests get."""
+"""pipenv and poetry as programs: their refusals, the environment of each manager, and the packages of tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no row can hold does not keep a build open: neither in what it says at its end nor in what it found."""
+"""Text that PostgreSQL cannot store does not keep a build open, whether in its last message or in its results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def advanced(shop, home, monkeypatch):
-    """Advance a build whose step does this."""
+    """Advance a build with this function as its step."""
 
     def advance(take):
         monkeypatch.setattr(Steps, "take", take)

@@ -1,4 +1,4 @@
-"""Which config vars an installer sees, who may say so, and that no output of a build shows a secret."""
+"""The config vars that an installer sees, who may choose them, and no secrets in the output of a build."""
 
 from __future__ import annotations
 

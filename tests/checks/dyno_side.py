@@ -1,4 +1,4 @@
-"""Runs the dyno side of the checks as a child process, without a sandbox, and makes small apps for it."""
+"""Runs the dyno side of the checks as a child process, without a sandbox, and creates small apps for it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ DJANGO = {
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
-    """The files below the folder."""
+    """Write the files below the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         path = folder / name
@@ -61,7 +61,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 
 def archive(target: Path, files: dict[str, str]) -> Path:
-    """A tar file of the files, as git makes it."""
+    """A tar file of the files, as git archive makes it."""
     with tarfile.open(target, "w") as tar:
         for name, text in files.items():
             source = target.parent / "member"
@@ -71,12 +71,12 @@ def archive(target: Path, files: dict[str, str]) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """A dyno's environment: nothing of the caller's but a way to Python and pytest."""
+    """A dyno's environment: only the path to Python and pytest comes from the caller."""
     return {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def run(job: str, *, home: Path, cwd: Path, wish: dict[str, Any], **env: str) -> subprocess.CompletedProcess[str]:
-    """One job of the runner, with its result in ``home/out``."""
+    """Run one job of the runner. Its result is in ``home/out``."""
     (home / "out").mkdir(parents=True, exist_ok=True)
     folder = home / artefacts.path(tools.runner_mount(home).source)
     argv = [sys.executable, "-I", str(folder), job, str(home / "out")]
@@ -86,7 +86,7 @@ def run(job: str, *, home: Path, cwd: Path, wish: dict[str, Any], **env: str) ->
 
 
 def result(job: str, *, home: Path, cwd: Path, wish: dict[str, Any], **env: str) -> dict[str, Any]:
-    """The result of one job; the test fails with the job's own words if there is none."""
+    """The result of one job. Without a result, the test fails with the job's output."""
     done = run(job, home=home, cwd=cwd, wish=wish, **env)
     path = home / "out" / "result.json"
     assert path.exists(), done.stdout + done.stderr

@@ -93,7 +93,7 @@ def engine(engine_home):
 
 @pytest.fixture
 def server(engine_home, settings):
-    """The suite's PostgreSQL behind the socket at which dynos expect the embedded one."""
+    """Serve the suite's PostgreSQL on the socket where dynos expect the embedded one."""
     own = django_settings.DATABASES["default"]
     port = int(own["PORT"])
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "embedded", "pg_port": port}
@@ -130,7 +130,7 @@ def pump(one, two) -> None:
 
 
 class Journey:
-    """One app with a repository and, when it is built, a slug; ``check`` drives a builtin check to its end."""
+    """One app with a repository and, once it is built, a slug. ``check`` runs a builtin check to its end."""
 
     def __init__(self, app, home, engine):
         self.app, self.home, self.engine, self.said, self.deployed = app, home, engine, [], ""

@@ -1,4 +1,4 @@
-"""An engine without processes: tests say what its dynos are seen to be, and what they leave and print."""
+"""An engine without processes: tests set the states of its dynos, their files and their output."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ class Stage:
         return self.kept.scratch(dyno_id, name)
 
     def print(self, dyno_id: str, data: bytes) -> None:
-        """The dyno prints."""
+        """Add to the dyno's output."""
         self.kept.print(dyno_id, data)
 
     def leave(self, dyno_id: str, name: str, content: Any) -> None:
-        """A file in the dyno's scratch folder ``out``: text as it is, anything else as JSON."""
+        """Write a file to the dyno's scratch folder ``out``: text as it is, anything else as JSON."""
         (self.scratch(dyno_id, "out") / name).write_text(content if isinstance(content, str) else json.dumps(content))
 
     def end(self, dyno_id: str, result: Any = None, **facts: Any) -> None:
-        """The dyno has ended, with a result file if one is given."""
+        """End the dyno, with a result file if one is given."""
         if result is not None:
             self.leave(dyno_id, "result.json", result)
         ended = {"phase": "exited", "exit_code": 0, "reason": "exit", **facts}

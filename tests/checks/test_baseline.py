@@ -1,4 +1,4 @@
-"""New findings are told from known ones, whatever happened to line numbers."""
+"""New findings are distinguished from known ones, even if line numbers have changed."""
 
 from __future__ import annotations
 

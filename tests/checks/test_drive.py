@@ -1,4 +1,4 @@
-"""The builtin checks as the deliveries loop drives them: step by step, killed anywhere, never waiting."""
+"""The builtin checks as the deliveries loop drives them: step by step, killed at any point, never blocking."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Play:
-    """One app with a built slug, an engine without processes, and what was said."""
+    """One app with a built slug, an engine without processes, and the printed lines."""
 
     def __init__(self, app, home, **slug):
         self.app, self.home, self.engine, self.said = app, home, Stage(home), []

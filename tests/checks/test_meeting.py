@@ -1,5 +1,5 @@
-"""Check runs that two move at the same moment: who has read an old row is refused, or told what the other did, and ends
-no attempt a second time.
+"""Concurrent changes of a check run: a writer with a stale row is refused or gets the current state, and no attempt
+ends twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is read from the output of real test runs, kept in ``corpus``."""
+"""Parsing of the output of real test runs, kept in ``corpus``."""
 
 from __future__ import annotations
 

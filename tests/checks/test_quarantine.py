@@ -1,5 +1,5 @@
-"""A test in quarantine never hides: it has an owner and an end, its failure is told, and after its day it fails the
-check again.
+"""A quarantined test is never hidden: it has an owner and an end date, its failure is reported, and after that date it
+fails the check.
 """
 
 from __future__ import annotations

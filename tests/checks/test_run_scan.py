@@ -1,4 +1,4 @@
-"""The scan, with the real ruff: what is new is red, what stood in the deployed code is not."""
+"""The scan, with the real ruff: new findings are red, findings of the deployed code are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests of an app are run as its pushers would run them, and counted."""
+"""An app's tests are run as its developers would run them, and counted."""
 
 from __future__ import annotations
 

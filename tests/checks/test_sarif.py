@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0: what the standard requires of a log, and what readers of it need to find the place again."""
+"""Findings as SARIF 2.1.0: the fields that the standard requires, and those that readers need to find the location."""
 
 from __future__ import annotations
 

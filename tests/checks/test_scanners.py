@@ -1,11 +1,9 @@
-"""What every optional scanner promises, with its real tool: new is told from known, and what was not found out is never
-green.
+"""The contract of every optional scanner, with its real tool: new findings differ from known ones, and an unknown
+result is never green.
 
 bandit, djlint and pip-audit are the real ones, installed as an operator installs them. semgrep (270 MB) is a small
-program that
-answers in semgrep's own shape; the real one is run where it was installed: `python -m
-greenroom.checks.drivers.scanner_tools
-.tools/scanners install semgrep`.
+program that answers in semgrep's format. The real one is used where it is installed: `python -m
+greenroom.checks.drivers.scanner_tools .tools/scanners install semgrep`.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ sys.exit(0)
 
 
 def program(folder: Path, text: str) -> str:
-    """A tool whose interpreter is this script."""
+    """A tool with this script as its interpreter."""
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     path = folder / "bin" / "python"
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""New secrets in changed files: found by form and name, never shown, and known ones left alone."""
+"""New secrets in changed files: detected by format and name, and never shown. Known ones are not reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CODE = {"app/a.py": "X = 1\n"}
 
 
 def placed(home: Path) -> Path:
-    """Where the packages of the secret scan lie for dynos."""
+    """The folder with the packages of the secret scan for dynos."""
     return home / artefacts.path(tools.secrets_mount(home).source)
 
 
@@ -391,7 +391,7 @@ def test_bytes_that_are_no_utf8_hide_no_secret(tmp_path):
 
 
 def test_the_fast_way_finds_what_the_tool_itself_finds(tmp_path):
-    """Over lines of all kinds of secrets, what allows them, and what only looks like one, in every kind of file."""
+    """Compares both on all kinds of secrets, allowlist comments and lookalikes, in every kind of file."""
     texts = {
         name: "\n".join(
             f"{before}{line}"

@@ -1,5 +1,5 @@
-"""New migrations: their SQL is written without a database and looked at by the real squawk; each finding has its line
-and a way out.
+"""New migrations: their SQL is generated without a database and checked by the real squawk. Each finding has its line
+and a remedy.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ HARMLESS = (
     "migrations.RunPython(forwards, migrations.RunPython.noop)",
     'migrations.AddField("item", "price", models.IntegerField(default=7), preserve_default=False)',
 )
-"""The first asks for no SQL; with the second PostgreSQL has a default for the old rows."""
+"""The first generates no SQL. With the second, PostgreSQL has a default for existing rows."""
 
 
 def test_each_hazard_is_found_at_its_operation_with_a_recipe_and_does_not_block(look):

@@ -1,4 +1,4 @@
-"""What is taken from a .travis.yml, what is not, and that the file's lines run as Travis runs them."""
+"""The supported and the ignored parts of a .travis.yml. Its lines run as on Travis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenroom.checks.rules.travis import conditions
 from greenroom.checks.rules.travis import jobs as travis_jobs
 from tests.checks.dyno_side import DJANGO, result, run, write
 
-# file, lines before the script, lines of the script, variables, keys that the table calls ignored
+# file, lines before the script, lines of the script, variables, keys that the table lists as ignored
 FILES = {
     "the usual one": (
         (
@@ -179,7 +179,7 @@ def test_a_file_of_another_language_has_no_say_and_the_log_says_so(language):
     assert line.startswith("-----> .travis.yml is ignored: its language is ")
 
 
-# what `branches` says, whether the file is then for `master`, what the table or the line says
+# value of `branches`, whether the file then applies to `master`, text of the table or the line
 BRANCHES = {
     "one name": ("{only: master}", True, "only: includes master"),
     "a list": ("{only: [dev, master]}", True, "only: includes master"),
@@ -362,7 +362,7 @@ def test_travis_s_own_functions_and_variables_work(jobs):
     assert (found["outcome"], found["tests"]) == ("success", 1)
 
 
-# python of the slug is 3.12: what runs, what need not, what cannot
+# the slug's python is 3.12: jobs that run, jobs that need not run, jobs that cannot run
 PLANS = {
     "versions": ('python: ["3.11", "3.12"]\nscript: tox\n', ["Python 3.12"], ["Python 3.11"], []),
     "a number": ("python: 3.12\nscript: tox\n", ["Python 3.12"], [], []),

@@ -1,4 +1,4 @@
-"""A .travis.yml costs little whatever is in it, and no combination of its jobs makes untested code green."""
+"""Any .travis.yml is cheap to evaluate, and no combination of its jobs makes untested code green."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Findings of other tools: what a SARIF log may hold, what of it is new, and what becomes of a log that makes no
-sense.
+"""Findings of other tools: the supported contents of a SARIF log, the new ones among its findings, and errors for
+invalid logs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.checks.dyno_side import write
 
 CORPUS = Path(__file__).parent / "corpus" / "sarif"
 SCHEMA = json.loads(gzip.decompress((CORPUS / "sarif-2.1.0-rtm.5.json.gz").read_bytes()).replace(b"]?$", b"$"))
-"""The standard's, but for a stray ``]?`` in one of its patterns, which strict readers of regular expressions refuse."""
+"""The standard's schema without a stray ``]?`` in one of its patterns, which strict regex engines refuse."""
 BAD = "def f(x):\n    return eval(x)\n"
 
 
@@ -167,7 +167,7 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(monkeypatch):
 
 
 class Repo:
-    """The app's repository; ``commit`` gives the new commit's SHA."""
+    """The app's repository. ``commit`` returns the new commit's SHA."""
 
     def __init__(self, app, home):
         self.app, self.home, self.work = app, home, home / "work"

@@ -1,4 +1,4 @@
-"""A fake Greenroom on a real port, and the command called in this process or as the installed program."""
+"""A fake Greenroom on a real port, and the command, run in this process or as the installed program."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def server() -> Iterator[FakeGreenroom]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the person who runs the tests: no variables, no home, no git configuration, an empty folder, and no
-    waiting for who is not there.
+    """Isolate the tests from the user's environment: no variables, home or git configuration, an empty folder, and no
+    waiting for an unreachable server.
     """
     monkeypatch.setattr(client, "FIRST_PATIENCE", 0.0)
     for name in list(os.environ):
@@ -47,7 +47,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def at_server(monkeypatch: pytest.MonkeyPatch, server: FakeGreenroom) -> FakeGreenroom:
-    """The environment names the fake and Alice's token."""
+    """Point the environment to the fake, with Alice's token."""
     monkeypatch.setenv("GREENROOM_URL", server.url)
     monkeypatch.setenv("GREENROOM_TOKEN", TOKEN)
     return server
@@ -55,7 +55,7 @@ def at_server(monkeypatch: pytest.MonkeyPatch, server: FakeGreenroom) -> FakeGre
 
 @pytest.fixture
 def greenroom() -> Greenroom:
-    """Call the command here: ``greenroom("apps", "--json")`` -> Result with exit_code, stdout and stderr."""
+    """Call the command in this process: ``greenroom("apps", "--json")`` -> Result with exit_code, stdout and stderr."""
 
     def call(*words: str, stdin: str | bytes = "") -> Result:
         result = CliRunner().invoke(cli, list(words), input=stdin)
@@ -68,7 +68,7 @@ def greenroom() -> Greenroom:
 
 @pytest.fixture
 def program() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Call the installed program as a child."""
+    """Call the installed program as a child process."""
 
     def call(*words: str, stdin: str = "", **settings: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -79,7 +79,7 @@ def program() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def git(*words: str, stdin: str = "") -> str:
-    """Real git in the current folder."""
+    """Run real git in the current folder."""
     done = subprocess.run(["git", *words], input=stdin, capture_output=True, text=True, check=True, timeout=30)
     return done.stdout
 

@@ -1,4 +1,6 @@
-"""A Greenroom that answers HTTP from a table: real sockets, recorded requests, and answers that a test may replace."""
+"""A fake Greenroom that answers HTTP from a table: real sockets, recorded requests, and responses that a test may
+replace.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ TOKEN = "grm_alice"
 
 @dataclass
 class Request:
-    """One request as it came."""
+    """One received request."""
 
     method: str
     path: str
@@ -49,7 +51,7 @@ class Request:
 
 @dataclass
 class Reply:
-    """An answer: JSON unless ``raw`` is given. ``cut``: the connection ends in the middle of it."""
+    """A response: JSON unless ``raw`` is given. ``cut``: the connection is closed in the middle of it."""
 
     data: Any = None
     status: int = 200
@@ -63,7 +65,7 @@ Answer = Callable[[Request], Any]
 
 
 class FakeGreenroom:
-    """The server. ``config`` is its state; ``on`` replaces an answer; ``requests`` is what came."""
+    """The server. ``config`` is its state; ``on`` replaces a response; ``requests`` are the received requests."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -94,7 +96,7 @@ class FakeGreenroom:
         )
 
     def asked(self, method: str, part: str = "") -> list[Request]:
-        """The requests of that method whose path holds ``part``."""
+        """The requests with that method and ``part`` in the path."""
         return [request for request in self.requests if request.method == method and part in request.path]
 
     def close(self) -> None:
@@ -145,7 +147,7 @@ class FakeGreenroom:
 
 
 def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
-    """What a healthy installation with one app answers."""
+    """The responses of a healthy installation with one app."""
     return [*place(), *running(fake), *building(fake), *gate(), *data(fake)]
 
 

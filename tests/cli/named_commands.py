@@ -1,4 +1,4 @@
-"""Whether a command that a text names exists: ``greenroom`` as it is here, the Heroku CLI as pinned."""
+"""Checks that a command named in a text exists: in ``greenroom`` of this checkout, or in the pinned Heroku CLI."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ HEROKU_KNOWS = {*HEROKU, *(alias for aliases in HEROKU.values() for alias in ali
 
 
 def trouble(program: str, command: str, options: Collection[str]) -> str:
-    """What is wrong with the command of ``greenroom`` or ``heroku``; empty if it exists with its options. The options
-    of heroku are not checked.
+    """The error in a command of ``greenroom`` or ``heroku``; empty if it exists with its options. Options of heroku are
+    not checked.
     """
     if program == "heroku":
         return "" if command in HEROKU_KNOWS else f"the Heroku CLI has no {command}"

@@ -1,4 +1,4 @@
-"""The API's rows as the fake Greenroom answers them, each with what a test wants otherwise."""
+"""The API rows of the fake Greenroom; tests override single fields."""
 
 from __future__ import annotations
 

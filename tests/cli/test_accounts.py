@@ -1,4 +1,4 @@
-"""What an administrator does for other people's accounts at the command line."""
+"""Tests of an administrator's commands for other users' accounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates, drains and test runs that are cancelled, at a Greenroom of a table."""
+"""Tests of certificates, drains and cancelled test runs, with the fake Greenroom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""checks:info --sarif: the log and nothing else on standard output."""
+"""checks:info --sarif prints only the log on standard output."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""``ci:run`` sends this folder's commit to the link that the server gives: over TLS of the installation's own CA, and
-with what the server says.
+"""``ci:run`` uploads this folder's commit to the server's link, over TLS with the installation's own CA, and prints the
+server's message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.cli.rows import APP
 def uploads(
     status: int = 200, text: str = "", *, kind: str = "text/plain; charset=utf-8", certified: Path | None = None
 ) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A place that takes uploads: its URL, and the headers of what came."""
+    """A server that accepts uploads: its URL, and the headers of the received requests."""
     came: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):

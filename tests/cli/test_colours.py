@@ -1,4 +1,4 @@
-"""Colours are for terminals alone, and for nobody who set NO_COLOR."""
+"""Colours are used only on terminals, and not if NO_COLOR is set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.rows import APP
 
 
 def on_a_terminal(*words: str, **env: str) -> str:
-    """What the command writes to a terminal."""
+    """The command's output on a terminal."""
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         [str(PROGRAM), *words], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **env}
@@ -24,7 +24,7 @@ def on_a_terminal(*words: str, **env: str) -> str:
     while True:
         try:
             piece = os.read(ours, 4096)
-        except OSError:  # the last one on the other side has gone
+        except OSError:  # the other end is closed
             break
         if not piece:
             break

@@ -1,4 +1,4 @@
-"""Config vars, releases and rollbacks: what they print, and that they tell how the release ended."""
+"""Tests of config vars, releases and rollbacks: their output and the reported outcome of the release."""
 
 from __future__ import annotations
 

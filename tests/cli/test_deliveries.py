@@ -1,4 +1,4 @@
-"""What a failed delivery is told with: the reason, what would probably help, and how to try again."""
+"""A failed delivery is reported with the reason, the probable remedy, and the command to retry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for all commands: help with an example, --json on reads, one list of names and summaries."""
+"""Rules for all commands: help with an example, --json on reads, one list of names and summaries."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_each_read_shows_something_to_people_and_no_escape_sequence(at_server, g
 
 @pytest.mark.parametrize("name", TENANT)
 def test_examples_parse(name):
-    """The words of each example are accepted by the command's own parser."""
+    """The command's own parser accepts the arguments of each example."""
     for line in getattr(command(name), "example", "").splitlines():
         inner = re.search(r"\$\((greenroom [^)]*)\)", line)
         words = shlex.split(inner[1] if inner else re.sub(r"\$\([^)]*\)", "x", line))

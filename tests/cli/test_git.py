@@ -1,6 +1,4 @@
-"""The app that a checkout's remotes name, the remote that ``create`` adds, and git's question for a password; all with
-real git.
-"""
+"""Tests with real git: the app in a checkout's remotes, the remote that ``create`` adds, and git's password prompt."""
 
 from __future__ import annotations
 
@@ -121,7 +119,7 @@ def test_a_remote_that_leads_elsewhere_is_left_alone(at_server, greenroom, check
 
 
 def test_git_gets_the_password_from_the_helper_that_create_wrote(at_server, greenroom, checkout, monkeypatch):
-    """Real ``git credential fill``, from another folder's point of view, with nothing else configured."""
+    """Runs real ``git credential fill`` in another folder, with nothing else configured."""
     greenroom("create", APP)
     helper = git("config", "--get-all", f"credential.http://localhost:{at_server.port}.helper").splitlines()
     assert helper == ["", f"!{PROGRAM} git:credentials"]
@@ -130,7 +128,7 @@ def test_git_gets_the_password_from_the_helper_that_create_wrote(at_server, gree
 
 
 def test_a_helper_of_the_user_that_stores_passwords_in_clear_gets_none(at_server, greenroom, checkout, tmp_path):
-    """Without the empty first value, ``store`` would be given the token after each push."""
+    """Without the empty first value, ``store`` would receive the token after each push."""
     git("config", "--global", "credential.helper", f"store --file={tmp_path}/stored")
     greenroom("create", APP)
     answer = git("credential", "fill", stdin=question(at_server.port))
@@ -191,7 +189,7 @@ def test_rename_moves_the_remote_and_destroy_removes_it(at_server, greenroom, ch
 
 
 def asked_for_checks(at_server) -> dict:
-    """What the newest question for checks names; the verdict is asked for after it."""
+    """The query of the latest request for checks; the verdict is requested after it."""
     return next(row.query for row in reversed(at_server.requests) if row.path.endswith("/checks"))
 
 

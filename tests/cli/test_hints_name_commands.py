@@ -1,8 +1,6 @@
-"""Each command that a hint names exists, with the options that it names; ``greenroom`` as it is here, the Heroku CLI as
-pinned.
+"""Each command in a hint exists, with its options, in ``greenroom`` of this checkout or in the pinned Heroku CLI.
 
-Whether it helps is walked in ``tests/deliveries/test_hints.py`` and by the stories; this holds for all hints of all
-rooms.
+``tests/deliveries/test_hints.py`` and the stories test whether hints help; this module checks all hints of all rooms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person reads of migrations at the command line, and what a red rehearsal asks of them."""
+"""Tests of the migration commands' output, and of the confirmation after a red rehearsal."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Terminal(io.StringIO):
 
 
 class Place:
-    """A server that refuses until it is forced."""
+    """A server that refuses requests without ``force``."""
 
     app = APP
 

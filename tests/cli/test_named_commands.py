@@ -1,4 +1,4 @@
-"""The check of named commands finds what does not exist."""
+"""The check of named commands finds commands that do not exist."""
 
 from __future__ import annotations
 

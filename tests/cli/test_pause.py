@@ -1,6 +1,4 @@
-"""deploy:pause: the end in the person's own time, or a span; what is neither is refused before anything is asked of the
-server.
-"""
+"""deploy:pause: an end in the user's local time, or a duration; anything else is refused before a request is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of a promotion by the ``greenroom`` command."""
+"""Tests of the output of a promotion by the ``greenroom`` command."""
 
 from __future__ import annotations
 

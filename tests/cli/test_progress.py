@@ -1,4 +1,4 @@
-"""A step's line and what is said while the step is under way do not run into each other."""
+"""A step's line and messages during the step do not overlap."""
 
 import io
 import sys
@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 
 
 def shown(text: str) -> list[str]:
-    """The lines as a terminal that knows ``\\r`` and "clear to the end of the line" leaves them."""
+    """The lines as displayed by a terminal that supports ``\\r`` and "clear to the end of the line"."""
     return [line.rsplit("\r\x1b[K", 1)[-1] for line in text.removesuffix("\n").split("\n")]
 
 

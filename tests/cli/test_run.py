@@ -1,4 +1,6 @@
-"""``run`` when the connection to the dyno is lost for good: the command's end is said, and it is never a success."""
+"""``run`` after a permanent loss of the connection to the dyno: it reports the command's exit status and never
+succeeds.
+"""
 
 from __future__ import annotations
 

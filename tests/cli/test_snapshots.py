@@ -1,4 +1,4 @@
-"""Snapshots and restores at the command line: what is said to be lost, and what nobody confirmed is not done."""
+"""Tests of snapshot and restore commands: they name the data that is lost, and do nothing without confirmation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A source at the command line: secrets come from files and are printed once, the exit code says whether the app has
-what the source has.
+"""Tests of source commands: secrets are read from files and printed once, and the exit code tells whether the app is up
+to date with its source.
 """
 
 from __future__ import annotations

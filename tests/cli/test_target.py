@@ -1,4 +1,4 @@
-"""Which installation and which token a command uses, and what it says when that does not work."""
+"""Tests of the installation and token that a command uses, and of the error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cli.rows import APP
 
 
 class Clock:
-    """The real time, but a sleep passes at once."""
+    """The real time, but sleeps return at once."""
 
     def __init__(self) -> None:
         self.slept = 0.0
@@ -31,7 +31,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch) -> Clock:
-    """The client's."""
+    """The client's clock."""
     it = Clock()
     monkeypatch.setattr(client, "time", it)
     return it
@@ -115,7 +115,7 @@ def test_a_url_without_a_token_is_refused_before_anything_is_sent(server, greenr
     ],
 )
 def test_an_address_that_is_none_is_refused_where_it_is_read(greenroom, checkout, monkeypatch, url, words):
-    """With and without a look at the checkout's remotes, which are compared with the address."""
+    """With and without reading the checkout's remotes, which are compared with the address."""
     monkeypatch.setenv("GREENROOM_URL", url)
     monkeypatch.setenv("GREENROOM_TOKEN", TOKEN)
     for call in (("apps",), ("config",), ("git:remote", "-a", APP)):
@@ -198,7 +198,7 @@ def test_the_variable_that_held_the_token_is_the_one_to_set(server, greenroom, m
 
 
 def test_the_homes_own_token_that_does_not_hold_is_made_anew(server, greenroom, tmp_path):
-    """`greenroom env` would give the same token once more."""
+    """`greenroom env` would return the same token again."""
     home = make_home(tmp_path / "my home", server.port, token="grm_revoked")
     result = greenroom("apps", "--home", str(home))
     assert (
@@ -306,7 +306,7 @@ def test_long_lists_are_fetched_page_by_page(at_server, greenroom):
 
 
 def failing(times, then, reply):
-    """Answers ``reply`` so many times, then what comes after it."""
+    """Answers ``reply`` the given number of times, then ``then``."""
     left = [times]
 
     def answer(request):

@@ -1,4 +1,4 @@
-"""Config vars at rest and in versions, on a real PostgreSQL."""
+"""Tests of encryption and versions of config vars, on a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What config vars may be, and the environment contract."""
+"""Tests of valid config vars, and of the environment contract."""
 
 from __future__ import annotations
 

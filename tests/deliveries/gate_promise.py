@@ -1,4 +1,4 @@
-"""What both machines of the gate share: the promise in plain words, what may happen, and how long they play."""
+"""Shared by both state machines of the gate: the invariant, the possible events, and the number of steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ending = st.sampled_from(ENDS)
 
 
 def play(machine, *, steps: int, length: int) -> None:
-    """Play until at least so many steps were taken."""
+    """Run the machine for at least that many steps."""
     chosen = settings(
         max_examples=max(1, steps // length),
         stateful_step_count=length,
@@ -34,8 +34,8 @@ def play(machine, *, steps: int, length: int) -> None:
 
 
 def permitted(runs, overrides) -> bool:
-    """The promise in plain words. runs: (name, attempt, status, conclusion); overrides: (names, {name: attempt
-    seen}).
+    """The invariant, written independently of the rules. runs: (name, attempt, status, conclusion); overrides: (names,
+    {name: attempt seen}).
     """
     for name in REQUIRED:
         mine = sorted((attempt, status, end) for other, attempt, status, end in runs if other == name)

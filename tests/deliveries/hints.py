@@ -1,4 +1,4 @@
-"""Collects each hint that the product prints, by its template: what is computed at run time stands as ``{}``."""
+"""Collects the template of each hint that the product prints: parts computed at run time are ``{}``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WALKED = [
 
 
 def templates(node: ast.expr) -> list[str]:
-    """The texts that an expression can give; ``{}`` for what is not a constant."""
+    """The possible texts of an expression; ``{}`` for parts that are not constant."""
     if isinstance(node, ast.Constant):
         return [node.value] if isinstance(node.value, str) else []
     if isinstance(node, ast.JoinedStr):
@@ -47,7 +47,7 @@ def of_file(path: Path) -> set[str]:
     """``hint=...`` and ``hint = ...``, ``output.hint(...)``, and lines that begin with ``hint: ``."""
     found: set[str] = set()
     if "hint" not in text(path):
-        return set()  # all forms hold the word
+        return set()  # all forms contain the word
     skipped = {id(part) for node in nodes(path) if isinstance(node, ast.JoinedStr) for part in node.values}
     skipped |= {
         id(node.value) for node in nodes(path) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

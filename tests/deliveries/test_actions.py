@@ -1,4 +1,4 @@
-"""Opening a delivery: once per push, also when web and worker do it at the same moment."""
+"""A delivery is opened once per push, even if web and worker do it at the same moment."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A commit that was withheld is looked at again: after an override, a re-run, a report, the end of a pause, whenever
-they come.
-"""
+"""A withheld commit is evaluated again after an override, a re-run, a report or the end of a pause, at any time."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ def steps(home):
 
 @pytest.fixture
 def pushed(alice, shop, home):
-    """A push that is built, with its tests red."""
+    """A push that is built, with red tests."""
     config_vars.write(app=shop, home=home, values={}, actor=alice)
     push = Push.objects.create(app=shop, seq=1, ref="refs/heads/master", before="0" * 40, after=SHA, state="recorded")
     slug = Slug.objects.create(app=shop, digest="1" * 64, commit=SHA, env_key="e")
@@ -53,7 +51,7 @@ def pushed(alice, shop, home):
 
 
 def look(steps):
-    """One look of the loop at the delivery: (what it is, the step that was taken)."""
+    """One turn of the loop for the delivery: (the delivery, the step taken)."""
     row = queries.open_deliveries().get(sha=SHA)
     facts = queries.facts(row, [])
     step = next_step(facts)

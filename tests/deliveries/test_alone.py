@@ -1,4 +1,4 @@
-"""Two delivery loops at once: one of them asks and acts, the other leaves the app alone."""
+"""Two delivery loops at once: one of them queries and acts, the other skips the app."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a commit or an app asks for and cannot have ends its delivery at once, with the reason; the platform's own
-trouble is waited out.
+"""A request of a commit or an app that cannot be met ends its delivery at once, with the reason; platform errors are
+retried.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def turning(home, settings, monkeypatch, world):
-    """A loop over the world's deliveries, with a clock that the test moves."""
+    """A loop over the world's deliveries, with a clock controlled by the test."""
     it = loop.Loop(MemoryEngine(), home, settings.INSTALLATION)
     it.now = 1000.0
     monkeypatch.setattr(it, "_routes", lambda: None)

@@ -1,4 +1,4 @@
-"""Why a release did not come up: by evidence, with the remedy. Held only if the schema is the cause."""
+"""Tests of the cause of a failed release, found by evidence, and its remedy. Held only if the schema is the cause."""
 
 from __future__ import annotations
 

@@ -1,12 +1,10 @@
-"""Whatever happens in whatever order: nothing goes live without green or a leave that still holds, and no newer push is
-overtaken by an older one.
+"""For any order of events: nothing goes live unless it is green or a valid override permits it, and no older push
+overtakes a newer one.
 
-A machine plays pushes, builds, reports, re-runs, overrides, pauses, worker deaths and roll-outs at random, and carries
-out the real rules
-on a world in memory, thousands of steps; ``test_gate_rows`` does the same with the real actions on PostgreSQL. What is
-allowed is written
-down once more in ``gate_promise``, in other words than the rules'. ``GATE_STEPS`` sets how many steps each machine
-plays at the least.
+A state machine runs pushes, builds, reports, re-runs, overrides, pauses, worker deaths and roll-outs in random order,
+thousands of steps, with the real rules on a world in memory; ``test_gate_rows`` does the same with the real actions on
+PostgreSQL. ``gate_promise`` contains the invariant again, written independently of the rules. ``GATE_STEPS`` sets the
+minimum number of steps of each machine.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from tests.deliveries.gate_promise import COUNTED, REQUIRED, STEPS, check, choic
 
 @dataclass
 class Journey:
-    """One push on its way, as far as the rules look at it."""
+    """One push, with the facts that the rules use."""
 
     seq: int
     sha: str
@@ -41,7 +39,7 @@ class Journey:
 
 @dataclass
 class World:
-    """Everything that survives a worker."""
+    """The state that survives a worker."""
 
     rows: list[Journey] = field(default_factory=list)
     runs: dict[str, list[gate.Run]] = field(default_factory=dict)
@@ -53,7 +51,7 @@ class World:
 
 
 class Memory(RuleBasedStateMachine):
-    """The rules alone."""
+    """The rules only, without a database."""
 
     def __init__(self):
         super().__init__()
@@ -154,7 +152,7 @@ class Memory(RuleBasedStateMachine):
     @precondition(lambda self: self.world.rows)
     @rule(number=choice, turns=st.integers(1, 6))
     def work(self, number, turns):
-        """The loop looks at a delivery, some turns long."""
+        """The loop processes a delivery for some turns."""
         COUNTED["memory"] += 1
         row = self.world.rows[-1 - number % min(4, len(self.world.rows))]
         for _ in range(turns):
@@ -163,7 +161,7 @@ class Memory(RuleBasedStateMachine):
     @precondition(lambda self: self.world.rows)
     @rule(number=choice, name=check, end=ending)
     def work_after_news(self, number, name, end):
-        """The loop decides; before it acts, a report comes in."""
+        """The loop decides; before it acts, a report arrives."""
         COUNTED["memory"] += 1
         row = self.world.rows[number % len(self.world.rows)]
         step = next_step(self.facts(row))
@@ -179,8 +177,8 @@ class Memory(RuleBasedStateMachine):
     @precondition(lambda self: any(row.state not in corridor.ENDED for row in self.world.rows))
     @rule(number=choice, good=st.integers(0, 4), turns=st.integers(6, 14), last=check, end=ending)
     def a_usual_day(self, number, good, turns, last, end):
-        """One of the two newest open pushes goes on: it is built, its checks pass, or all but one do, it answers; or
-        not quite.
+        """One of the two newest open pushes proceeds: it is built, all or all but one of its checks pass, it responds;
+        or only some of this.
         """
         COUNTED["memory"] += 1
         rows = [row for row in self.world.rows if row.state not in corridor.ENDED]
@@ -282,7 +280,7 @@ def test_the_rules_keep_both_promises_over_thousands_of_steps():
 
 
 def test_the_machine_sees_a_gate_that_is_left_open(monkeypatch):
-    """The test of the test: with a verdict that takes any end for a pass the first machine fails."""
+    """Tests the test: with a verdict that accepts any conclusion as a pass, the first machine fails."""
     monkeypatch.setattr(
         gate, "state_of", lambda run, allow_neutral=False: "green" if run and run.conclusion else "pending"
     )

@@ -1,4 +1,4 @@
-"""The second machine of the gate: the real actions on rows of PostgreSQL keep both promises, wherever the worker
+"""The second state machine of the gate: the real actions on PostgreSQL rows keep both invariants, wherever the worker
 dies.
 """
 
@@ -38,7 +38,7 @@ class DiedError(Exception):
 
 
 class Rows(RuleBasedStateMachine):
-    """Each example has an app of its own, made by ``cast``. all_lived: how many pushes went live in all examples."""
+    """Each example has its own app, created by ``cast``. all_lived: number of pushes that went live in all examples."""
 
     cast: Any = None
     home: Path | None = None
@@ -76,7 +76,7 @@ class Rows(RuleBasedStateMachine):
 
     @rule(number=choice, turns=st.integers(1, 5), dies=st.booleans())
     def work(self, number, turns, dies):
-        """Some turns of the loop; a worker that dies in the last one leaves no half a step behind."""
+        """Some turns of the loop; a worker that dies in the last one leaves no partial step behind."""
         for turn in range(turns):
             COUNTED["rows"] += 1
             rows = self.open()
@@ -153,7 +153,7 @@ class Rows(RuleBasedStateMachine):
 
     @rule(number=choice)
     def a_usual_day(self, number):
-        """All checks of a new push pass, and the loop goes on with it."""
+        """All checks of a new push pass, and the loop continues with it."""
         for name in REQUIRED:
             self.told(self.pushed[-1 - number % min(2, len(self.pushed))], name, "success")
         self.work(-1, 4, False)

@@ -1,6 +1,4 @@
-"""The patience of the health question counts from the first question to a dyno, not from when it might have been
-asked.
-"""
+"""The time limit of the health check starts with the first request to a dyno, not when the request became possible."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def gate(world, monkeypatch):
-    """A gate whose questions the test answers, and a clock that it moves."""
+    """A gate with responses and a clock controlled by the test."""
     engine = SimpleNamespace(describe=lambda key: SimpleNamespace(listening=True), signal=lambda *_: None)
     it = health_gate.HealthGate(engine, world.home)
     it.asked, it.now = [], 1000.0

@@ -1,5 +1,5 @@
-"""Held only if the schema is the cause; else it has failed, and the pusher reads the last lines and the remedy where
-the failure is told.
+"""A release is held only if the schema is the cause; otherwise it fails, and the message contains the last lines and
+the remedy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SLOW = "is not healthy: GET / gave no answer: timed out, for 30 s"
 
 
 def candidate(world, dies, words="", *, pending=("shop.0002_price",), **state):
-    """A push whose web dyno has ended so, and what the radar knows."""
+    """A push with a web dyno that ended in this way, and the radar's findings."""
     row = world.push()
     world.run(row, until="rolling_out")
     row = world.read(row)

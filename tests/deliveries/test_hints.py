@@ -1,9 +1,7 @@
-"""Each hint, followed from its state, helps: the real command is run against the real API, and something is better
-afterwards.
+"""Each hint helps in its state: the real command runs against the real API and improves the state.
 
-``FOLLOWED`` names the hints that are walked here, ``ELSEWHERE`` those that a story walks, ``WORDS`` those that name no
-command. A new hint in
-these files fails ``test_each_hint_is_followed_somewhere`` until it stands in one of the three.
+``FOLLOWED`` names the hints that are tested here, ``ELSEWHERE`` those that a story tests, ``WORDS`` those without a
+command. A new hint in these files fails ``test_each_hint_is_followed_somewhere`` until it is in one of the three.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Walker(World):
-    """The world, the command in this process, and the API behind it; each request lets the deliveries take a step."""
+    """The world, the command in this process, and the API behind it; each request advances the deliveries by a step."""
 
     result: Result
 
@@ -59,7 +57,7 @@ class Walker(World):
                 self.take(row)
 
     def follow(self, hint: str, **values: str) -> Result:
-        """Run the command that the hint names; ``...`` is filled in, and what stands in brackets is left out."""
+        """Run the command in the hint; ``...`` is filled in, and parts in brackets are omitted."""
         found = re.search(r"(?:greenroom|heroku) [a-z][^()`]*", hint)
         assert found, f"no command in {hint!r}"
         text = (
@@ -102,7 +100,7 @@ class Walker(World):
         )
 
     def pending_release(self) -> None:
-        """Releases stay on their way from here on."""
+        """From here on, releases stay pending."""
         self.turn = lambda: None  # type: ignore[method-assign]
 
     def hint_in(self, text: str, *, having: str) -> str:
@@ -113,7 +111,7 @@ class Walker(World):
 
 
 class Response:
-    """A Django answer as http.client gives one."""
+    """A Django response with the interface of http.client."""
 
     def __init__(self, answer: Any) -> None:
         self.status, self.reason, self.answer = answer.status_code, answer.reason_phrase, answer
@@ -175,8 +173,8 @@ def refused_text(call: Callable[[], Any]) -> str:
 
 @dataclass
 class Walk:
-    """state: brings the app into the state and gives the hint. better: what holds afterwards. value: for ``...`` in the
-    hint.
+    """state: brings the app into the state and returns the hint. better: the condition afterwards. value: for ``...``
+    in the hint.
     """
 
     state: Callable[[Walker], str]
@@ -572,7 +570,7 @@ WORDS = {
     C + "checks.py|a number and m, h or d: 90m, 3h, 2d",
     C + "checks.py|use one of them",
 }
-"""They name what is allowed, or a step outside the command: nothing can be run from here."""
+"""They name allowed values, or a step outside the command: nothing can be run from here."""
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""A worker that is killed between two steps of one outcome loses nothing and does nothing twice."""
+"""A worker that is killed between two steps of an outcome loses nothing and does nothing twice."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ POSTDEPLOY = {"app_json": {"scripts": {"postdeploy": "load-demo"}}}
 
 
 class KilledError(BaseException):
-    """What kill -9 is to the rows: nothing behind it is carried out."""
+    """Simulates kill -9: nothing after it is executed."""
 
 
 @pytest.fixture
 def dies(monkeypatch):
-    """Let the first call of a function be where the worker is killed."""
+    """Kill the worker at the first call of a function."""
 
     def arm(place, name):
         real, left = getattr(place, name), [1]
@@ -39,7 +39,7 @@ def dies(monkeypatch):
 
 @pytest.fixture
 def engine(world, monkeypatch):
-    """The engine's double, with the ids of all dynos that were started in ``started``."""
+    """The engine double, with the ids of all started dynos in ``started``."""
     monkeypatch.setattr("greenroom.deliveries.steps.release_commands.intact", lambda *_: True)
     it, it.started = world.steps.engine, []
     start = it.start

@@ -1,4 +1,4 @@
-"""Apps are made once, whoever makes them; what is left of an app's dynos when the app goes."""
+"""Each app is set up once, also by concurrent processes; dynos of destroyed apps are stopped."""
 
 from __future__ import annotations
 

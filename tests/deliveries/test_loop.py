@@ -1,4 +1,4 @@
-"""The loop's own promises: trouble with one delivery stops no other, and does not last for ever."""
+"""The delivery loop: an error in one delivery does not block others and is not retried for ever."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def turning(home, shop, cafe, monkeypatch, settings):
-    """A loop whose step for ``shop`` always fails, with the deliveries of both apps and a clock that the test moves."""
+    """A loop whose step for ``shop`` always fails, with the deliveries of both apps and a clock set by the test."""
     first = Delivery.objects.create(app=shop, sha="a" * 40, seq=1, kind="push")
     second = Delivery.objects.create(app=cafe, sha="b" * 40, seq=1, kind="push")
     it = loop.Loop(MemoryEngine(), home, settings.INSTALLATION)

@@ -1,5 +1,5 @@
-"""A rollback beside a change of the add-ons: its config vars lead to the databases that the app has, not to those that
-it had.
+"""A rollback concurrent with an add-on change: its config vars point to the app's current databases, not to the
+previous ones.
 """
 
 from __future__ import annotations

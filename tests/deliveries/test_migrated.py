@@ -1,6 +1,4 @@
-"""``migrate && deliveries:wait`` is right: from the beginning of its migrate to the end of that, a held release counts
-as on its way.
-"""
+"""``migrate && deliveries:wait`` is reliable: from start to end of migrate, a held release counts as pending."""
 
 from __future__ import annotations
 
@@ -68,7 +66,7 @@ def test_a_migrate_from_before_it_was_tried_says_nothing(world, held):
 
 @pytest.fixture
 def replaced(world, held):
-    """A person migrates in the held release; a colleague's config change takes its place meanwhile. The run, and the
+    """A user migrates in the held release while a colleague's config change replaces it. Returns the run and the
     change's delivery.
     """
     run = migrate(world, held)

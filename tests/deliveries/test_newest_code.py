@@ -1,4 +1,4 @@
-"""A config change releases the newest code that the gate let pass; what a person decided is not undone by it."""
+"""A config change releases the newest code that passed the gate, and does not undo a user's decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A pause of automatic deployment with an end: what withheld for it alone goes on by itself, and only that."""
+"""A pause of automatic deployment with an end: deliveries withheld only for the pause continue automatically, others do
+not.
+"""
 
 from __future__ import annotations
 

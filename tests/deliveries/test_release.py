@@ -1,5 +1,5 @@
-"""A release is made of what is green at that moment, once, however old the stored verdict is and wherever the worker
-dies.
+"""A release is created once, only from code that is green at that moment, regardless of the age of the stored verdict
+and of worker deaths.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHA = "a" * 40
 
 @pytest.fixture
 def green(alice, shop, home, settings):
-    """A delivery that is built and green, its steps, and a check from outside that may still change its mind."""
+    """A delivery that is built and green, its steps, and an external check that may still change."""
     config_vars.write(app=shop, home=home, values={}, actor=alice)
     shop.required_checks = ["ci/build"]
     shop.save()
@@ -86,7 +86,7 @@ def test_a_worker_that_dies_between_release_and_delivery_leaves_neither(green, m
 
 
 def decided(row):
-    """The facts by which somebody decides to release the push."""
+    """The facts of a decision to release the push."""
     facts = queries.facts(Delivery.objects.select_related("app", "build__slug", "push").get(pk=row.pk), [])
     assert next_step(facts) is Step.RELEASE
     return facts

@@ -1,5 +1,5 @@
-"""What is kept of what was built: never what runs, may be wanted again or is being built; all else goes, from the
-tables and from the disk.
+"""Retention of build artefacts: those that run, may be needed again or are being built are kept; all others are deleted
+from the tables and the disk.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def test_for_real_the_old_environment_goes_the_kept_one_works_and_the_old_commit
 
 
 def meanwhile(monkeypatch, step):
-    """Let ``step`` begin when it is known what is to be forgotten; it has ended, or waits, before that happens."""
+    """Start ``step`` after the rows to delete are selected; it has ended, or waits, before they are deleted."""
     real, others = retention.forgettable, []
 
     def forgettable(*given):

@@ -1,4 +1,4 @@
-"""What failed is run again from the first step that failed, by every client, and each failure names the command."""
+"""A failed delivery is retried from its first failed step, by every client, and each failure names the command."""
 
 from __future__ import annotations
 

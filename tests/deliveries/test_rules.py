@@ -71,7 +71,7 @@ def test_a_commit_that_its_branch_has_lost_makes_no_release():
     assert next_step(push(state="received", build="", verdict="", rewritten=True)) is Step.SUPERSEDE
     assert (
         next_step(released(rewritten=True)) is Step.WATCH
-    )  # what rolls out already is not broken off; the next delivery takes its place
+    )  # a roll-out in progress is not cancelled; the next delivery replaces it
 
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -139,7 +139,7 @@ ANY = st.builds(
     unfit=st.sampled_from(["", "it fails"]),
     command=st.sampled_from(["", "open", "failed"]),
 )
-"""Facts are made slowly on a busy machine; that says nothing of the rules."""
+"""Facts are created slowly on a busy machine; that is unrelated to the rules."""
 
 
 @given(ANY)

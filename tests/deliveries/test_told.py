@@ -1,4 +1,4 @@
-"""What the API and the command tell of checks, and of a release command's output."""
+"""Tests of checks and of a release command's output, in the API and in the CLI."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A release that gets the traffic is watched for some seconds, while what served stays up; if it does not stay up, the
-traffic goes back.
+"""A release that gets the traffic is watched for some seconds while the old one stays up; if it fails, the traffic goes
+back.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def watched(world, monkeypatch):
-    """v-old serves, v-new has just got the traffic and is watched for 10 s."""
+    """v-old is live, v-new has just got the traffic and is watched for 10 s."""
     monkeypatch.setenv("GREENROOM_WATCH_SECONDS", "10")
     old = world.live()
     new = world.push()
@@ -196,7 +196,7 @@ def test_how_long_a_release_is_watched_is_a_setting(monkeypatch, settings, varia
 
 @pytest.fixture
 def loop(world, watched, settings, monkeypatch):
-    """A worker's loop. Each question is one of ``asked``, which the test answers."""
+    """A worker's loop. Its health requests are collected in ``asked``; the test answers them."""
     it = Loop(world.steps.engine, world.home, settings.INSTALLATION)
     it.asked = []
 

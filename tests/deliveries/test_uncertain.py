@@ -1,5 +1,5 @@
-"""A dyno that the engine has lost, and that may still run: nothing that could run twice is started, and no data that it
-may write is replaced.
+"""A dyno that the engine has lost may still run: nothing that could run twice is started, and no data that it may write
+is replaced.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def engine():
-    """Its dynos run until they are ended or lost."""
+    """Its dynos run until they are stopped or lost."""
     return MemoryEngine(lambda spec: SERVES)
 
 

@@ -1,6 +1,4 @@
-"""An app with releases in any state, for tests of what deliveries do with them: real rows, the engine's double, no
-process.
-"""
+"""An app with releases in any state, for tests of deliveries: real rows, the engine double, no processes."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from greenroom.slugs.models import Slug
 
 
 class World:
-    """The app ``shop`` of Alice, and verbs that bring it into a state."""
+    """Alice's app ``shop``, and methods that bring it into a state."""
 
     def __init__(self, alice: Actor, shop: App, home: Path, installation: dict) -> None:
         self.alice, self.app, self.home = alice, shop, home
@@ -39,7 +37,7 @@ class World:
         process_types: dict | None = None,
         settings: dict | None = None,
     ) -> Delivery:
-        """A commit that is built and judged."""
+        """A commit that is built and has a verdict."""
         self.count += 1
         sha = f"{self.count:040x}"
         push = Push.objects.create(
@@ -89,7 +87,7 @@ class World:
         return next_step(queries.facts(row, others))
 
     def take(self, row: Delivery) -> Step:
-        """One step of the delivery, by the real rules and the real hands."""
+        """Execute one step of the delivery, with the real rules and the real executor."""
         row = self.read(row)
         others = [self.read(one) for one in Delivery.objects.filter(app=self.app, finished_at=None).exclude(pk=row.pk)]
         facts = queries.facts(row, others)
@@ -98,8 +96,8 @@ class World:
         return step
 
     def run(self, row: Delivery, *, dies: str = "", until: str = "") -> Delivery:
-        """Take steps until the delivery has ended, or reached ``until``; its web dyno answers, or ``dies`` with these
-        words.
+        """Take steps until the delivery has ended, or reached ``until``; its web dyno responds, or ``dies`` with this
+        output.
         """
         for _ in range(40):
             row = self.read(row)
@@ -127,13 +125,13 @@ class World:
         )
 
     def live(self, **words: object) -> Delivery:
-        """A push that serves."""
+        """A live push."""
         row = self.run(self.push(**words))
         assert row.state == "live", row.reason
         return row
 
     def failed(self, dies: str = "exited with status 1", **words: object) -> Delivery:
-        """A push whose release did not come up."""
+        """A push with a failed release."""
         row = self.run(self.push(**words), dies=dies)
         assert row.state == "failed", row.state
         return row

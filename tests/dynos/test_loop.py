@@ -1,4 +1,4 @@
-"""The loop ends dynos in the right order, and trouble with one app does not stop another."""
+"""The loop stops dynos in the right order, and an error in one app does not block others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def serving(app, actor, home, engine):
-    """A web dyno of a release that is not wanted any more; it runs, with one open request."""
+    """A running web dyno of an obsolete release, with one open request."""
     config = write(app=app, home=home, values={}, actor=actor)
     row = release(actor=actor, app=app, kind="config", description="x", slug=None, config=config)
     Rollout.objects.create(app=app, release=row, state="retired")
@@ -126,7 +126,7 @@ def test_a_dyno_that_failed_of_a_refused_schema_change_says_so_with_the_remedy(a
 
 
 def one_off(app, actor, home, **columns):
-    """A one-off dyno that waits to be started, of a release with code."""
+    """A one-off dyno of a release with code, waiting to be started."""
     config = write(app=app, home=home, values={}, actor=actor)
     slug, _ = Slug.objects.get_or_create(
         app=app, commit="a" * 40, digest="0" * 64, defaults={"process_types": {"web": "serve"}, "size": 1}

@@ -1,4 +1,4 @@
-"""What should run next, from facts alone."""
+"""Tests of the processes to run next, from facts alone."""
 
 from __future__ import annotations
 

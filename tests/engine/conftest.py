@@ -19,7 +19,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def root_machine() -> Iterator[Machine]:
-    """As root alone: what needs a uid per app."""
+    """As root only: for tests that need a uid per app."""
     if not IS_ROOT:
         pytest.skip("needs root")
     it = Machine("root")
@@ -29,7 +29,7 @@ def root_machine() -> Iterator[Machine]:
 
 @pytest.fixture(params=MODES)
 def own_machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A machine for one test, to be broken."""
+    """A machine for one test that breaks it."""
     it = Machine(request.param)
     yield it
     it.close()

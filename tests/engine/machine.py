@@ -1,4 +1,4 @@
-"""A real supervisor in a home of its own, as root or as an ordinary user, and words to speak about its dynos."""
+"""A real supervisor in a separate home, as root or as an ordinary user, and helpers for its dynos."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from greenroom.engine.local.supervisor import find_bwrap
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PYTHON = "/usr/bin/python3"
-"""Inside dynos, and of the ordinary user's supervisor: this interpreter may lie where nobody else can look."""
+"""The interpreter in dynos and of the ordinary user's supervisor: other users may have no access to sys.executable."""
 ORDINARY = 64321
 IS_ROOT = os.geteuid() == 0
 MODES = ["root", "development"] if IS_ROOT else ["development"]
 ALICE, BOB = 7, 8
-"""The numbers of Alice's app and of Bob's."""
+"""The numbers of Alice's and Bob's apps."""
 
 
 OPENED = "10.77.{}"
@@ -41,7 +41,7 @@ class Machine:
     """A home, its supervisor and its engine."""
 
     def __init__(self, mode: str, *, deep: str = "", group: int = 0, disk: str = "") -> None:
-        """``disk``: the size of a disk of its own, as tmpfs takes it; only as root."""
+        """``disk``: the size of a separate disk, in tmpfs syntax; root only."""
         self.mode, self.group, self.disk = mode, group, disk
         self.tcp: tuple[str, ...] = ()
         self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
@@ -63,7 +63,7 @@ class Machine:
         return self.mode == "root"
 
     def own(self, top: str) -> None:
-        """Give what lies there to the ordinary user, if it is one who runs the supervisor."""
+        """Give these files to the ordinary user, if the supervisor runs as that user."""
         if IS_ROOT and not self.is_root:
             subprocess.run(["chown", "-R", f"{ORDINARY}:{ORDINARY}", top], check=True)
 
@@ -83,7 +83,7 @@ class Machine:
         assert self._about()["pid"] == self.supervisor.pid
 
     def _about(self, seconds: float = 60.0) -> dict[str, Any]:
-        """What the supervisor says of itself; one that has just been started has time on a busy machine."""
+        """The supervisor's own report; on a busy machine a new one gets some time to start."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -117,7 +117,9 @@ class Machine:
     # -- words -------------------------------------------------------------------------------------------------------
 
     def slug(self, name: str, owner: int = ALICE, **files: str) -> str:
-        """The name of a slug with these files (``__`` in a name stands for a dot); ``name`` stands for its digest."""
+        """Create a slug with these files (``__`` in a name means a dot); returns its name. ``name`` replaces its
+        digest.
+        """
         made = names.slug(hashlib.sha256(name.encode()).hexdigest())
         folder = self.at(made)
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -129,11 +131,11 @@ class Machine:
         return made
 
     def at(self, name: str) -> Path:
-        """Where an artefact lies."""
+        """The path of an artefact."""
         return Path(self.home, artefacts.path(name))
 
     def spec(self, *command: str, python: str = "", **values: Any) -> DynoSpec:
-        """Alice's dyno that runs a command or a Python text."""
+        """A dyno of Alice that runs a command or Python code."""
         number = next(self._ids)
         values.setdefault("limits", Limits(memory_mb=256, grace=5.0))
         if isinstance(values["limits"], dict):
@@ -172,11 +174,11 @@ class Machine:
         return Path(self.home, "run/dynos", dyno_id)
 
     def output(self, dyno_id: str) -> str:
-        """The raw output that was kept."""
+        """The raw stored output."""
         return (self.folder(dyno_id) / "output").read_text(errors="replace")
 
     def printed(self, *command: str, **values: Any) -> str:
-        """What a command prints until its end; it must succeed."""
+        """The complete output of a command, which must succeed."""
         state = self.run(*command, output=True, **values)
         text = self.output(state.id)
         assert state.exit_code == 0, f"{state}\n{text}"
@@ -222,7 +224,7 @@ def until_nobody(word: str, seconds: float = 5.0) -> None:
 
 
 def as_uid(uid: int, python: str) -> str:
-    """What a Python text prints, errors included, when an uninvited uid runs it on the host."""
+    """The output of Python code, errors included, run on the host by a uid without permissions."""
     argv = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", PYTHON, "-c", python]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, cwd="/")
     return done.stdout.decode()

@@ -17,7 +17,7 @@ from tests.engine.machine import PYTHON, Machine, until_nobody, with_word
 
 
 class Client:
-    """Somebody at the other end."""
+    """The client at the other end."""
 
     def __init__(self, machine: Machine, dyno_id: str) -> None:
         self.sock = unixsock.connect(machine.folder(dyno_id) / "attach.sock", timeout=20)
@@ -45,22 +45,22 @@ class Client:
         self.sock.shutdown(socket.SHUT_WR)
 
     def leave(self) -> None:
-        """As the rendezvous does for a client that has left."""
+        """Like the rendezvous for a client that has left."""
         with contextlib.suppress(OSError), unixsock.connect(self.door, timeout=20) as door:
             door.sendall(b"\xff" * 8)
         self.sock.close()
 
     def is_lost(self) -> None:
-        """The web process died."""
+        """Like a web process that died."""
         self.sock.close()
 
     def has_all(self) -> None:
-        """As the rendezvous does when the client has closed after the dyno's end."""
+        """Like the rendezvous when the client has closed after the dyno's end."""
         with unixsock.connect(self.door, timeout=20) as door:
             door.sendall(b"\xff" * 7 + b"\xfe")
 
     def come_back(self, seen: int) -> int:
-        """Another connection to the same dyno; how much of the input has come."""
+        """Reconnect to the same dyno; returns the amount of input received."""
         self.sock = unixsock.connect(self.door, timeout=20)
         self.sock.sendall(seen.to_bytes(8, "big"))
         self.seen = b""
@@ -234,7 +234,7 @@ def test_a_command_that_ends_while_its_client_is_lost_keeps_output_and_code_for_
 
 def test_a_dyno_that_prints_a_lot_loses_nothing_though_its_client_is_lost_again_and_again(machine: Machine) -> None:
     with _attached(machine, "/usr/bin/seq", "-w", "0", "1999999") as (_, client):
-        data = client.until(b"\n0300000\n")[:-1_500_000]  # so much was still in the buffers of the web process
+        data = client.until(b"\n0300000\n")[:-1_500_000]  # this much was still in the buffers of the web process
         for more in (50_000, 5_000_000, 100_000):
             client.is_lost()
             time.sleep(0.5)

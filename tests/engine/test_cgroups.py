@@ -1,4 +1,4 @@
-"""Control groups of version 2 on a drawn host (this kernel has version 1), and what happens where there are none."""
+"""Tests of cgroup v2 on a simulated host (this kernel has v1), and of hosts without cgroups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control plane is an ordinary user too: what it can do as a member of the control group, and nothing more."""
+"""The control plane as an ordinary user: it has the permissions of the control group, and nothing more."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ print(*[line.process for line in logfile.read_last(home + '/logs/alice', 100)[0]
 
 @pytest.fixture
 def controlled() -> Iterator[Machine]:
-    """A machine whose control plane has a uid and a group of its own and owns the home."""
+    """A machine whose control plane has its own uid and group and owns the home."""
     if not IS_ROOT:
         pytest.skip("needs root")
     it = Machine("root", group=CONTROL)

@@ -1,6 +1,4 @@
-"""All of /app is a dyno's own to write, and /tmp is disk: what it writes is gone with it, and the slug stays what it
-was.
-"""
+"""A dyno may write anywhere in /app, and /tmp is on disk: its files are deleted with it; the slug stays unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ CHANGE = (
 
 @pytest.fixture
 def slug(machine: Machine) -> str:
-    """A slug as the platform stores one: everything the platform's own, nothing writable by others."""
+    """A slug as the platform stores it: owned by the platform, not writable by others."""
     made = names.slug("5" * 64)
     top = machine.at(made)
     if not top.exists():

@@ -1,4 +1,4 @@
-"""What a dyno cannot do: see, reach, signal or imitate anything that is not its own."""
+"""A dyno cannot see, reach, signal or impersonate anything outside of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ for family, address in ((socket.AF_INET, ('127.0.0.1', {port})), (socket.AF_UNIX
 
 @pytest.fixture
 def host_service():
-    """A service of the host's own on loopback, and on an abstract socket."""
+    """A service of the host on loopback, and on an abstract socket."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     name = f"host-{uuid.uuid4().hex}"

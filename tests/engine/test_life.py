@@ -1,4 +1,4 @@
-"""A dyno from its start to its end: what it gets, what is written down, and how it is stopped."""
+"""Tests of a dyno from start to end: its environment, its records, and stopping it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_signals_have_their_defaults_inside(machine: Machine) -> None:
     assert "default_int_handler" in text
     assert text.count("SIG_DFL") == 3
     masks = machine.printed("/bin/grep", "-E", "SigIgn|SigBlk", "/proc/self/status").split()[1::2]
-    assert [int(mask, 16) & 0x7FFFFFFF for mask in masks] == [0, 0]  # 32 and 33 are the C library's own
+    assert [int(mask, 16) & 0x7FFFFFFF for mask in masks] == [0, 0]  # 32 and 33 are reserved for the C library
 
 
 def test_an_overlay_lets_the_dyno_change_its_app_and_keeps_the_slug_as_it_is(machine: Machine) -> None:

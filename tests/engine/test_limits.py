@@ -1,4 +1,4 @@
-"""What a dyno may use: memory, processes, cpu, open files, and space in the log."""
+"""Tests of a dyno's limits: memory, processes, CPU, open files, and space in the log."""
 
 from __future__ import annotations
 

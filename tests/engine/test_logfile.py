@@ -1,4 +1,4 @@
-"""The log that several processes write, rotate and read at once."""
+"""Tests of the log file, which several processes write, rotate and read at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test may make the double do beyond the contract."""
+"""Tests of the double's controls for tests, beyond the contract."""
 
 from __future__ import annotations
 

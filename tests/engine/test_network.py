@@ -1,4 +1,4 @@
-"""The three ways through a dyno's walls: requests in, forwards to unix sockets outside, and the proxy to the world."""
+"""Tests of a dyno's three network paths: incoming requests, forwards to outside unix sockets, the outbound proxy."""
 
 from __future__ import annotations
 

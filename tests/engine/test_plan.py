@@ -1,4 +1,4 @@
-"""What the supervisor refuses, and the order that comes of what it allows."""
+"""Tests of specs that the supervisor refuses, and of the plan for those that it allows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Child processes with a deadline, and processes that are not confused with their successors; sockets with long
-names.
-"""
+"""Tests of child processes with a deadline, process identity after reuse of a pid, and sockets with long names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system call filter: that it lets ordinary programs live, and what it refuses, by trying."""
+"""Tests of the system call filter: ordinary programs work, and forbidden calls are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a shim is started: nothing of the supervisor's touches it any more once it has its order."""
+"""Tests of starting a shim: it is independent of the supervisor once it has its order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from greenroom.engine.local import spawn
 
 
 def test_the_shim_is_in_its_control_groups_before_it_may_start_the_dyno(tmp_path: Path, monkeypatch: Any) -> None:
-    """Moved afterwards, it could be taken out of the dyno's groups while the dyno starts: a dyno without limits."""
+    """If it were moved later, it could leave the dyno's groups while the dyno starts: a dyno without limits."""
     pipes: list[int] = []
     ordered: list[bool] = []
 

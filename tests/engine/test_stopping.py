@@ -1,5 +1,5 @@
-"""SIGTERM reaches every process of a dyno, and each has its grace: behind shells, pipes and scripts, and with
-gunicorn's own way kept.
+"""SIGTERM reaches every process of a dyno, and each gets the grace period: behind shells, pipes and scripts, and with
+gunicorn's own shutdown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ W = f"{PYTHON} w.py"
 
 
 def _start(machine: Machine, command: str, *names: str, grace: float = 20.0, **files: str) -> DynoState:
-    """A dyno of a Procfile's command, once everybody in it is up."""
+    """A dyno with a Procfile command, once all its processes are up."""
     slug = machine.slug(f"stop{uuid.uuid4().hex[:8]}", w__py=WORKER, d__py=DIES, **files)
     for name in files:
         os.chmod(machine.at(slug) / name.replace("__", "."), 0o755)

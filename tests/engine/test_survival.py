@@ -1,6 +1,4 @@
-"""What survives what: kill -9 of the supervisor, of a shim, of everything in between; and nothing is left after
-forgetting.
-"""
+"""Tests of kill -9 of the supervisor, of a shim, and of everything in between; nothing is left after forgetting."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The sketch of a second engine carries an app: push, build, tests, release, live, a ``run`` and a rehearsal.
+"""The sketch of a second engine runs an app: push, build, tests, release, live, a ``run`` and a rehearsal.
 
-Nothing outside of its folder knows it: the loops get it by the setting that picks the engine.
+No code outside its folder refers to it: the loops get it from the engine setting.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def a_home():
 
 
 class World:
-    """The worker's loops over one app, turned by the test."""
+    """The worker's loops for one app, driven by the test."""
 
     def __init__(self, alice, home: Path, installation: dict) -> None:
         self.alice, self.home = alice, home
@@ -130,13 +130,13 @@ class World:
         return f"{rows}\n{self.engine.list()}\n" + "\n".join(said)
 
     def get(self) -> bytes:
-        """What a visitor gets by way of the route on disk."""
+        """The response to a visitor, through the route on disk."""
         with unixsock.connect(self.home / "run" / "router" / self.app.id.hex / "0", timeout=10) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return b"".join(iter(lambda: sock.recv(65536), b""))
 
     def run(self, release, command: str) -> tuple[int, str]:
-        """An attached one-off dyno: its exit code and output."""
+        """Run an attached one-off dyno: its exit code and output."""
         dyno = dynos.make_one_off(actor=self.alice, app=self.app, release=release, command=command, size="standard-1x")
         dynos.start(dyno=dyno, engine=self.engine, home=self.home, options=StartOptions(attach=True))
         end = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""Each home of a host has uids of its own: new ones, old ones that clash, copied, moved and removed ones."""
+"""Each home of a host has its own uids: new homes, old ones that clash, copied, moved and removed ones."""
 
 from __future__ import annotations
 

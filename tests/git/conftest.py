@@ -1,6 +1,4 @@
-"""A Greenroom that serves git alone: real uvicorn on a port of its own, real git as the client, the suite's
-PostgreSQL.
-"""
+"""A Greenroom that serves only git: real uvicorn on its own port, real git as the client, the suite's PostgreSQL."""
 
 from __future__ import annotations
 
@@ -107,7 +105,7 @@ def token_of(actor: Any) -> str:
 
 
 class Checkout:
-    """A person's clone: plain git, with that person's token."""
+    """A user's clone: plain git, with that user's token."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -145,12 +143,12 @@ class Checkout:
         return self.git("rev-parse", "HEAD")
 
     def push(self, *refs: str, options: tuple[str, ...] = (), url: str = "") -> tuple[int, str]:
-        """(exit code, all that git said)."""
+        """(exit code, all of git's output)."""
         result = self.call("push", *options, url or self.url, *(refs or ("HEAD:master",)))
         return result.returncode, (result.stdout + result.stderr).decode("utf-8", "replace")
 
     def tree(self, entries: bytes) -> str:
-        """A tree object, whatever its entries are."""
+        """A tree object with any entries, valid or not."""
         return self.git("mktree", "-z", "--missing", stdin=entries)
 
     def commit_tree(self, tree: str, *parents: str) -> str:
@@ -163,7 +161,7 @@ class Checkout:
 
 @pytest.fixture
 def alices(server, alice, shop, home, tmp_path):
-    """Alice's checkout of ``shop``, with one commit that is not pushed."""
+    """Alice's checkout of ``shop``, with one unpushed commit."""
     actions.create_repository(app=shop, home=home)
     checkout = Checkout(tmp_path / "alices", server.url("shop", token_of(alice)))
     checkout.commit()

@@ -1,4 +1,4 @@
-"""Git over HTTP in a process of its own, for tests that kill it or weigh it: ``python -m tests.git.serve HOME
+"""Git over HTTP in a separate process, for tests that kill it or measure its memory: ``python -m tests.git.serve HOME
 PORT``.
 """
 

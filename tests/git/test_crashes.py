@@ -1,6 +1,4 @@
-"""What is killed in the middle of a push: receive-pack, the web process, both. No accepted push is lost, none is
-forgotten.
-"""
+"""Tests of kills during a push: receive-pack, the web process, both. No accepted push is lost or forgotten."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ SEED = int(os.environ.get("GREENROOM_SEED", "20261123"))
 
 
 def receive_packs(repo):
-    """The processes that take a push to ``repo`` now."""
+    """The processes that are receiving a push to ``repo``."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -45,7 +43,9 @@ def receive_packs(repo):
 
 
 def kill_during_push(checkout, repo, when):
-    """Push, and kill receive-pack as soon as ``when()``; the push's exit code, and whether anything was killed."""
+    """Push, and kill receive-pack as soon as ``when()`` is true; returns the push's exit code, and whether a process
+    was killed.
+    """
     done, hit = threading.Event(), []
 
     def nemesis():
@@ -93,7 +93,7 @@ def wait_for(condition, seconds=15.0):
 def holders(repo):
     """The processes that have the repository's lock file open: receive-pack, and hooks that outlive it."""
     found = []
-    for link in glob.iglob("/proc/[0-9]*/fd/*"):  # unlike pathlib's it passes over a process that has ended meanwhile
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):  # unlike pathlib's, it skips a process that has ended meanwhile
         with contextlib.suppress(OSError):
             if os.readlink(link) == str(repo / repository.LOCK):
                 found.append(link.split("/")[2])
@@ -256,7 +256,7 @@ def test_many_pushes_are_packed_now_and_then(alices, shop, home, stored):
 
 
 class Web:
-    """Git over HTTP as a process of its own."""
+    """Git over HTTP as a separate process."""
 
     def __init__(self, home):
         own = connection.settings_dict
@@ -285,7 +285,7 @@ class Web:
         self.process.wait()
 
     def memory(self):
-        """Resident bytes, highest so far."""
+        """Peak resident memory, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -366,7 +366,7 @@ def test_pushes_and_clones_of_200_mb_cost_the_web_process_little_memory(web, che
 
 @pytest.mark.neighbours
 def test_without_greenroom_a_push_is_refused_before_and_kept_after(home, tmp_path):
-    """The hook by itself: what git is told when nobody answers."""
+    """Runs the hook alone: its output and exit code if nothing answers."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import hook; hook.CONNECT_SECONDS = 0.3;"
         " sys.exit(hook.main(sys.argv[2]))"
@@ -404,7 +404,7 @@ def test_a_fault_while_settling_does_not_unsay_a_push(alices, shop, home, monkey
 
 
 def test_a_forged_or_foreign_token_moves_nothing(alices, home, shop, server):
-    """A hook that speaks for somebody else is refused."""
+    """A hook with somebody else's token is refused."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(home / repository.SOCKET))
         connection.sendall(f"pre-receive\nx.y\n-\n{'0' * 40} {'1' * 40} refs/heads/master\n\n".encode())

@@ -1,4 +1,4 @@
-"""A branch of another repository is fetched, checked as a push is, and taken as one: with real git on both sides."""
+"""A branch of another repository is fetched, and checked and accepted like a push: with real git on both sides."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Pushes that mean harm: hidden refs, crafted objects, bombs, shell text. What is refused, what is data, what it
-costs.
+"""Tests of malicious pushes: hidden refs, crafted objects, bombs, shell text. They are refused or treated as data, at a
+bounded cost.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def test_names_with_control_characters_are_refused(alices):
 
 
 def post(alices, service, content):
-    """The answer to a request with that body."""
+    """The response to a request with that body."""
     user, _, host = alices.url.removeprefix("http://").partition("@")
     headers = {"content-type": f"application/x-git-{service}-request"}
     return httpx.post(
@@ -111,7 +111,7 @@ def test_a_replacement_has_no_effect_on_what_is_deployed(alices, shop, home, sto
     alices.push()
     evil = alices.commit("app.py", "evil\n")
     alices.push("HEAD:evil")
-    # even a replacement that came into the repository by some other way
+    # even a replacement that was added to the repository in another way
     (stored / "refs" / "replace").mkdir()
     (stored / "refs" / "replace" / good).write_text(evil + "\n")
     path = queries.archive(shop, home, good, tmp_path / "good.tar")
@@ -335,7 +335,7 @@ def packed(kind, size, head, data):
 
 
 def test_a_delta_bomb_is_refused_in_bounded_memory(alices, stored, server, alice):
-    """16 MB of zeros, and a difference of 2 kB that makes 4 GB of them."""
+    """16 MB of zeros, and a delta of 2 kB that expands to 4 GB of them."""
     base = bytes(0xFFFFFF)
     name = hashlib.sha1(f"blob {len(base)}\0".encode() + base, usedforsecurity=False).digest()
     copies = 256

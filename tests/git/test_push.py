@@ -1,4 +1,4 @@
-"""Clone, fetch and push with plain git over HTTP, and what the pusher reads."""
+"""Tests of clone, fetch and push with plain git over HTTP, and of the pusher's output."""
 
 from __future__ import annotations
 
@@ -373,7 +373,7 @@ def test_a_push_may_ask_for_a_build_without_cache_and_no_other_option_is_known(a
 
 
 def test_a_push_from_a_shallow_clone_is_refused_with_the_command_that_helps_and_then_taken(alices, tmp_path):
-    """Of another repository, whose older commits this one does not have: as CI makes them."""
+    """A shallow clone of another repository, as CI creates it: this repository lacks its older commits."""
     for _ in range(4):
         alices.commit()
     elsewhere, shallow = f"file://{alices.folder}", str(tmp_path / "shallow")

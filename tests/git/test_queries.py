@@ -1,4 +1,4 @@
-"""What the other rooms ask of a repository: commits, files, differences, archives."""
+"""Tests of the repository queries for other rooms: commits, files, diffs, archives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .conftest import Checkout
 
 @pytest.fixture
 def made(home, shop, tmp_path):
-    """A checkout that pushes straight into the repository, without hooks."""
+    """A checkout that pushes directly into the repository, without hooks."""
     repo = actions.create_repository(app=shop, home=home)
     checkout = Checkout(tmp_path / "made", str(repo))
     checkout.git("config", "protocol.allow", "always")

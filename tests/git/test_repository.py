@@ -1,4 +1,4 @@
-"""A repository is made by whoever comes first: web and worker may both be at it."""
+"""A repository is created by the first process that needs it; web and worker may race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Branches, trees and the words of a refusal, from facts alone."""
+"""Tests of branches, trees and messages of refusal, from facts alone."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_paths_with_spaces_accents_and_long_names_are_fine():
 
 
 OVERRIDES = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Line separators, and characters that turn the direction of text: what stands behind them reads backwards."""
+"""Line separators, and characters that change the direction of text: the text after them is displayed backwards."""
 
 
 @given(st.text(st.characters() | st.sampled_from(OVERRIDES)))

@@ -1,6 +1,4 @@
-"""Archives that strangers send become commits, or are refused with a word that names the entry; nothing is ever written
-beside them.
-"""
+"""Untrusted archives become commits, or are refused with a message that names the entry; no file is written outside."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SLEEPER = "import time; time.sleep(600)"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """A home with its folders; what runs in it is ended at the end."""
+    """A home with its folders; its processes are killed at the end."""
     yield from _home(tmp_path / "home")
 
 
@@ -53,7 +53,7 @@ def _home(home: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def sleeper() -> Callable[..., Component]:
-    """Makes a component that sleeps, or runs other code, and is ready at once unless told otherwise."""
+    """Creates a component that sleeps, or runs other code, and is ready at once by default."""
 
     def make(
         name: str, code: str = SLEEPER, *, ready: Callable[[], bool] = lambda: True, patience: float = 10.0
@@ -64,7 +64,7 @@ def sleeper() -> Callable[..., Component]:
 
 
 def fill(home: Path) -> Path:
-    """Leave not a byte of the home's disk; the file to remove afterwards."""
+    """Fill the home's disk completely; returns the file to remove afterwards."""
     filler = home / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 16, 1 << 12, 1):

@@ -1,4 +1,4 @@
-"""An engine that has nothing on this machine, as one that runs dynos elsewhere: a module with ``make_engine`` alone."""
+"""An engine without processes on this machine, like one with remote dynos: a module with only ``make_engine``."""
 
 from __future__ import annotations
 

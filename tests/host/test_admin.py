@@ -1,5 +1,5 @@
-"""The remedy of an upgrade with an external PostgreSQL works as it is printed: with the shell of ``greenroom up`` and
-nothing else.
+"""The printed remedy for an upgrade with an external PostgreSQL works: with the shell of ``greenroom up`` and nothing
+else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from greenroom_cli.host.home import Installation
 
 @pytest.fixture
 def place(tmp_path):
-    """A home whose name a shell has to quote."""
+    """A home with a name that needs shell quoting."""
     home = tmp_path / "my home"
     (home / "keys").mkdir(parents=True)
     (home / "keys" / "secret.key").write_text("its secret\n")

@@ -1,4 +1,4 @@
-"""What ``greenroom up`` refuses before it has changed anything: one line each, with the next step."""
+"""Errors that ``greenroom up`` reports before it changes anything: one line each, with the next step."""
 
 from __future__ import annotations
 

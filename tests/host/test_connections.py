@@ -1,4 +1,4 @@
-"""What strangers can do to the API's ports: their headers, their silence and their number cost nobody else anything."""
+"""Strangers on the API's ports cannot affect other clients with headers, idle connections or many connections."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def echo(scope, receive, send) -> None:
 
 
 class Site:
-    """A server of the test's own: plain and TLS ports."""
+    """A server of the test: plain and TLS ports."""
 
     def __init__(self, crowd: Crowd, context: ssl.SSLContext) -> None:
         app = connections.bounded(echo, lambda path: 1_000_000)
@@ -70,7 +70,7 @@ class Site:
         return self.tls(found) if secure else found
 
     def dial_proxy(self, source: str) -> socket.socket:
-        """A TLS connection by way of the proxy, from that address."""
+        """A TLS connection through the proxy, from that address."""
         found = socket.create_connection(("127.0.0.1", self.proxy_port), timeout=SECONDS, source_address=(source, 0))
         found.sendall(b"CONNECT api.heroku.com:443 HTTP/1.1\r\n\r\n")
         head = found.recv(100)
@@ -105,7 +105,7 @@ def site(tmp_path: Path, monkeypatch) -> Iterator[Site]:
 
 
 def answer(sock: socket.socket) -> bytes:
-    """All that comes until the other side closes, or one answer of a connection that is kept."""
+    """All data until the other side closes, or one response of a keep-alive connection."""
     data = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := sock.recv(65536):
@@ -141,7 +141,7 @@ def test_endless_headers_are_refused_and_nobody_waits_for_them(site, secure, sta
             for _ in range(50):
                 sock.sendall(more)
         said = answer(sock)
-    if b"chunked" not in start:  # where the request is being answered already, the connection is cut
+    if b"chunked" not in start:  # if the response has started already, the connection is closed
         assert b"431" in said.split(b"\r\n")[0]
     assert get(site) == b"HTTP/1.1 200 OK"
 

@@ -1,4 +1,4 @@
-"""``up``, ``down``, ``status`` and ``doctor`` ask the engine for its processes; they know no engine."""
+"""``up``, ``down``, ``status`` and ``doctor`` ask the engine for its processes; they depend on no specific engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from greenroom_cli.host.home import Installation
 
 TOY = "tests.engine.toy.engine"
 BARE = "tests.host.engine_without_processes"
-"""A module that defines ``make_engine`` alone."""
+"""A module that defines only ``make_engine``."""
 OTHERS = ["caddy", "web", "worker"]
 
 

@@ -1,4 +1,4 @@
-"""``greenroom env`` gives nobody a variable with which the Heroku CLI would talk to somebody else."""
+"""``greenroom env`` prints no variable that makes the Heroku CLI talk to another server."""
 
 from __future__ import annotations
 

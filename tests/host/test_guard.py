@@ -1,4 +1,4 @@
-"""The guard of the embedded server: when it counts as being in all databases."""
+"""Tests of the embedded server's guard: when it counts as installed in all databases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from greenroom_cli.host import migration_records
 
 class Server:
     """Databases with and without the guard; ``broken`` ones refuse each connection, ``vanishing`` ones are gone at the
-    second look.
+    second query.
     """
 
     def __init__(self, *names, broken=(), vanishing=()):

@@ -1,4 +1,4 @@
-"""The installation's own certificate holds the names under which it is reached, and is made anew when they change."""
+"""The installation's own certificate contains the names under which it is reached, and is renewed when they change."""
 
 from __future__ import annotations
 

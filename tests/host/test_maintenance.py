@@ -1,4 +1,4 @@
-"""One app's trouble does not keep the worker's turns from the others."""
+"""An error in one app does not block the worker's turns for other apps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def turning(home, monkeypatch):
 
 
 def fails_for(app, done):
-    """A step that fails for one app, and notes the others."""
+    """A step that fails for one app, and records the others."""
 
     def step(*given, **named):
         one = named.get("app") or named.get("source") or given[0]

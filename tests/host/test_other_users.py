@@ -1,6 +1,4 @@
-"""Host commands of a user to whom the installation does not belong end in one line that names the command of its
-owner.
-"""
+"""Host commands by a user who does not own the installation exit with one line that names the owner's command."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ def called(*words: str) -> Result:
 
 @pytest.fixture
 def foreign(place, sleeper, monkeypatch) -> Path:
-    """A home whose host process may not be signalled."""
+    """A home with a host process that this user may not signal."""
     processes.start(place, sleeper("host"))
 
     def refuse(who, number):

@@ -1,4 +1,4 @@
-"""The control plane's own database connections."""
+"""Tests of the control plane's database connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connections():
 
 
 def one(connection) -> int:
-    """A request's way: a connection of the pool, a question, and back."""
+    """Like a request: take a connection from the pool, run a query, and return it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         found = cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""Ports: what `up` refuses, what `status` and `doctor` notice, and ports below 1024 for users that are not root."""
+"""Tests of ports: errors of `up`, reports of `status` and `doctor`, and ports below 1024 for users other than root."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def listening(address: str = "127.0.0.1") -> socket.socket:
 
 
 def free(below: int = 65536) -> list[int]:
-    """Ports on which nobody listens."""
+    """Unused ports."""
     taken = ports.listened()
     return [number for number in range(below - 600, below) if number not in taken]
 

@@ -1,5 +1,5 @@
-"""The embedded PostgreSQL as `greenroom up` starts it: what apps cannot take from the platform, and what one query
-cannot take at all.
+"""Tests of the embedded PostgreSQL as `greenroom up` starts it: limits that protect the platform from apps and from
+single queries.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tests import postgres as suite
 
 @pytest.fixture
 def cluster(tmp_path_factory, monkeypatch):
-    """(home, port) of a cluster with few connections, started with the host's own words; everything it needs lies where
-    its user can read.
+    """(home, port) of a cluster with few connections, started with the host's own command; its user can read all files
+    it needs.
     """
     home = (
         Path(os.path.realpath(tmp_path_factory.mktemp("pg")))
@@ -99,8 +99,8 @@ GRANT SELECT ON evil.pg_event_trigger TO PUBLIC;
 
 @pytest.fixture
 def trap(cluster):
-    """A database that a test run made, with the name of an app's database and a search_path that leads the next
-    superuser into a function.
+    """A database created by a test run, with the name of an app's database and a search_path that makes the next
+    superuser call a function.
     """
     home, port = cluster
     with enter(port, "greenroom", "own") as platform:

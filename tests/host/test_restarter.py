@@ -1,4 +1,4 @@
-"""At most one of each component, on a full disk too, and what is left when a start fails."""
+"""At most one of each component runs, on a full disk too; a failed start leaves nothing new behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 class Clock:
-    """Seconds that a test moves."""
+    """A clock controlled by the test, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -32,7 +32,7 @@ class Clock:
 
 
 def watching(home, *components, clock=None):
-    """A Restarter with what it says, and one look and turn of it."""
+    """A Restarter, its messages, and a function that runs one check and turn."""
     said: list[str] = []
     found = restarter.Restarter(home, components, said.append, clock or Clock())
 

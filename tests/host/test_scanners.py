@@ -1,4 +1,4 @@
-"""``greenroom scanners``: what may be installed, what is, and an error that names what there is."""
+"""Tests of ``greenroom scanners``: available and installed scanners, and an error that lists the available ones."""
 
 from __future__ import annotations
 

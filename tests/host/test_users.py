@@ -1,4 +1,4 @@
-"""The system users of a root installation are made once, also when two installations start at the same moment on a new
+"""The system users of a root installation are created once, even if two installations start at the same moment on a new
 machine.
 """
 

@@ -1,4 +1,4 @@
-"""How long the worker's loops rest, that one which fails goes on, and which there are."""
+"""Tests of the worker's loops: their pauses, recovery after an error, and the list of loops."""
 
 import threading
 from collections import Counter

@@ -18,10 +18,10 @@ from django.db.models import Model, QuerySet
 SRC = Path(__file__).parent.parent.parent / "src"
 WRITES = {"save", "create", "bulk_create", "get_or_create", "update_or_create", "update", "delete", "bulk_update"}
 ONLY_ROWS = {"save", "bulk_create", "get_or_create", "update_or_create", "bulk_update"}
-"""Methods that nothing else in this code base has, so an unknown receiver is a row as well."""
+"""Methods that exist only on rows and querysets in this code base, so an unknown receiver counts as a row."""
 UNKNOWN = "?"
 BINDS = (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.AsyncFor, ast.comprehension, ast.withitem)
-"""Nodes that give names a value."""
+"""Nodes that bind names."""
 KEEPS = {name for name in dir(QuerySet) if not name.startswith("_")} | {"locked", "set"}
 WRAPPERS = {"list", "sorted", "next", "iter", "reversed", "tuple", "set", "get_object_or_404"}
 CONTAINER_METHODS = {"get", "pop", "values", "setdefault", "items", "result"}
@@ -43,7 +43,7 @@ class Write:
 
 @dataclass
 class Module:
-    """The names of one source file that matter: models, functions with their return annotations, classes, modules."""
+    """The relevant names of one source file: models, functions with their return annotations, classes, modules."""
 
     name: str
     tree: ast.Module
@@ -196,7 +196,7 @@ class Finder:
                     names[each.id] = label
 
     def _element(self, value: ast.expr, place: int, names: dict[str, str]) -> str | None:
-        """The type of one part of what is unpacked: by the annotation of the function, else of all parts alike."""
+        """The type of one unpacked element: from the annotation of the function, else the same for all elements."""
         if isinstance(value, ast.Call):
             found = self._function(value.func)
             if found is not None:
@@ -246,7 +246,7 @@ class Finder:
         return found
 
     def type_of(self, node: ast.expr, names: dict[str, str]) -> str | None:
-        """The model of a row, queryset, class or list of rows; None when it is something else or not known."""
+        """The model of a row, queryset, class or list of rows; None if it is something else or unknown."""
         match node:
             case ast.Name(id=name):
                 return names.get(name) or self.module.models.get(name)
@@ -294,7 +294,7 @@ class Finder:
         return None
 
     def _function(self, func: ast.expr) -> tuple[ast.expr | None, Module] | None:
-        """The return annotation of a function of the project that is called, and the module that it stands in."""
+        """The return annotation of a called function of the project, and the module that contains it."""
         if isinstance(func, ast.Name):
             if func.id in self.module.imported:
                 place, name = self.module.imported[func.id]

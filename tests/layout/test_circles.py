@@ -1,4 +1,4 @@
-"""No circles between files: a module can be read without the modules that import it.
+"""No import cycles between files: a module can be read without the modules that import it.
 
 Each ``import`` counts, also inside functions and under ``TYPE_CHECKING``.
 """
@@ -39,7 +39,7 @@ def _imported(name: str, statement: ast.Import | ast.ImportFrom, known: Collecti
 
 
 def _with_packages(name: str, other: str) -> Iterator[str]:
-    """The module and the packages that Python imports before it; its reader's own packages are there already."""
+    """The module and the packages that Python imports before it, without those of the importing module."""
     yield other
     while other := other.rpartition(".")[0]:
         if not f"{name}.".startswith(f"{other}."):

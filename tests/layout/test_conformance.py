@@ -1,6 +1,4 @@
-"""The conformance page says what the tests hold: each rule has one, each marker names a rule, and the page is up to
-date.
-"""
+"""The conformance page matches the tests: each rule has a test, each marker names a rule, the page is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages name only what exists: files of the repository, names in the code, commands, and each other."""
+"""The pages refer only to existing files of the repository, names in the code, commands, and pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMAND = re.compile(r"(?<![\w./-])(greenroom|heroku) ([a-z]+(?:-[a-z]+)*(?::[a-
 OPTION = re.compile(r"(?<=\s)(--[a-z][a-z-]+)\b")
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
 HISTORY = {"CHANGELOG.md"}
-"""Pages about earlier states: paths on them may be gone."""
+"""Pages about earlier states: their paths may no longer exist."""
 EVENTS = "docs/reference/events.md"
 """Its actions look like names in the code; test_docs_reference.py compares them."""
 NOT_COMMANDS = {"logplex"}
@@ -119,7 +119,7 @@ def test_the_index_of_decisions_explains_each_missing_number():
 
 
 def test_every_page_is_reachable_from_the_list_of_pages():
-    """A page that no other page links to is not found by a reader."""
+    """Readers do not find a page that no other page links to."""
     linked = {
         ((ROOT / page).parent / path).resolve()
         for page, body in pages().items()

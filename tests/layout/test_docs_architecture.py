@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md describes the code: rooms and their layers, loops of the worker, pools of threads, kinds of dynos."""
+"""ARCHITECTURE.md describes the code: rooms and their layers, loops of the worker, thread pools, kinds of dynos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of the reference list what the code has: environment variables, error ids, events, make targets."""
+"""The reference pages list the code's environment variables, error ids, events and make targets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_no_page_names_another_variable():
 
 
 def error_ids() -> set[str]:
-    """Of classes that are errors, and of calls that give one an id of its own."""
+    """Ids of error classes, and of calls with their own id."""
     found = set()
     for path in SOURCES:
         if "greenroom_cli" in path.parts:
@@ -75,7 +75,7 @@ def test_every_kind_of_webhook_event_is_listed():
 
 
 def audited() -> tuple[set[str], list[re.Pattern[str]]]:
-    """(actions that the code names, patterns of those that it puts together)."""
+    """(actions named in the code, patterns of composed ones)."""
     names, patterns = set(), []
     for path in SOURCES:
         for call in calls(path):

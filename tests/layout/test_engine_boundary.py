@@ -1,4 +1,4 @@
-"""Only the engine knows where a dyno's files, output and sockets are; everybody else asks its verbs."""
+"""Only the engine knows the paths of a dyno's files, output and sockets; other code calls its methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.source_trees import nodes
 ROOT = Path(__file__).parent.parent.parent / "src"
 ENGINE = ROOT / "greenroom" / "engine"
 IMPORTERS = {"greenroom/project/drivers.py"}
-"""Who may import the local engine: the place that picks drivers."""
+"""The modules that may import the local engine: they select drivers."""
 FILES = re.compile(r"run/(?:dynos|scratch|trash)|run/supervisor\.|state\.json|(?:attach|resume)\.sock")
 """Names of the local engine's files and sockets. A slug's ``scratch:NAME`` is the contract's own word."""
 SOURCES = [path for path in sorted(ROOT.rglob("*.py")) if ENGINE not in path.parents]
@@ -69,7 +69,7 @@ def test_the_contract_knows_no_engine():
 
 
 def _names(call: ast.Call) -> list[ast.expr]:
-    """What a Mount or a Forward is made of, besides its place inside."""
+    """The arguments of a Mount or a Forward, besides its path inside."""
     given = {it.arg: it.value for it in call.keywords}
     texts = [given[name] for name in ("source", "upper", "service") if name in given]
     lower = given.get("lower")
@@ -85,7 +85,7 @@ def _calls(path: Path) -> list[ast.Call]:
 
 
 def _is_path(node: ast.expr) -> bool:
-    """Whether a text is written where it stands, and is not the name of a scratch folder; or reads a ``folder``."""
+    """Whether the argument is a path: a literal text other than a scratch folder's name, or a ``folder`` attribute."""
     if isinstance(node, ast.Attribute):
         return node.attr == "folder" or node.attr.endswith("_folder")
     if isinstance(node, ast.Constant):

@@ -1,4 +1,4 @@
-"""The page of the Heroku CLI tells of every command, as the tests hold it, and is up to date."""
+"""The page of the Heroku CLI lists every command, matches the tests, and is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The direction of imports is a test: import-linter's contracts of ``.importlinter``."""
+"""Checks the direction of imports with import-linter's contracts in ``.importlinter``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds are asked for by their registry: nobody outside a kind's folder imports it or names it."""
+"""Kinds are obtained from their registry: no code outside a kind's folder imports or names it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.source_trees import nodes
 
 SRC = Path(__file__).parent.parent.parent / "src"
 IMPORTERS = {"greenroom/entrypoints/api/views_pg.py"}
-"""Heroku's API of PostgreSQL: it is about that kind alone."""
+"""Heroku's API for PostgreSQL: it is specific to that kind."""
 API_OF_POSTGRES = {*IMPORTERS, "greenroom/entrypoints/api/views_pg_copy.py"}
 PACKAGE = "greenroom.addons.postgres"
 NAMES = {"postgres", "heroku-postgresql"}
@@ -18,7 +18,7 @@ PLATFORMS_OWN = {
     "greenroom/project/bootstrap.py",
     "greenroom/project/admin.py",
 }
-"""They ask whether the platform's own server is the embedded one."""
+"""They check whether the platform's own server is the embedded one."""
 LISTS_OF_WORDS = {"greenroom/checks/inside/secret_values.py"}
 
 

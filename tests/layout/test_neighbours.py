@@ -1,4 +1,4 @@
-"""The fixtures by which tests count as tests with real neighbours exist, and the selection sees them."""
+"""The fixtures that mark tests as tests with real neighbours exist, and the selection finds them."""
 
 from __future__ import annotations
 

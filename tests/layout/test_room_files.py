@@ -1,4 +1,4 @@
-"""Each room holds the same kinds of files; a file whose kind nobody can name is in the wrong place."""
+"""Each room contains the same kinds of files; a file of no known kind is in the wrong place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KINDS = {
     "sources": {"forges"},
     "webhooks": {"channels"},
 }
-"""Folders that stand for one kind of several; the contract and the registry of a kind stand beside them."""
+"""Folders that contain one kind of several; the contract and the registry of a kind are next to them."""
 
 
 def _rooms() -> list[Path]:
@@ -44,7 +44,7 @@ def _rooms() -> list[Path]:
 
 
 def misplaced(room: str, entries: Iterable[str]) -> list[str]:
-    """The entries (``rules.py``, ``drivers/``) at the top of a room, or of a kind's folder, that are of no kind."""
+    """The entries (``rules.py``, ``drivers/``) at the top of a room, or of a kind's folder, of no known kind."""
     allowed = ANYWHERE | KINDS.get(room, set()) | ({"steps"} if room in STEPS else set())
     allowed |= {"contract", "registry"} if room in KINDS else set()
     wrong = []
@@ -117,7 +117,7 @@ def test_the_worker_runs_each_loop_of_a_room():
 
 
 def test_only_the_worker_makes_loops():
-    """It asks kinds of add-ons for theirs, which each makes in its ``kind.py``."""
+    """It gets the loops of kinds of add-ons from their ``kind.py``."""
     makers = [
         str(path.relative_to(ROOT))
         for path in sorted(ROOT.rglob("*.py"))

@@ -1,4 +1,4 @@
-"""The house's limits: functions of 40 lines, files of 400, no shell, no words of unfinished work."""
+"""Limits of the code base: functions of 40 lines, files of 400, no shell, no markers of unfinished work."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_no_file_is_longer_than_400_lines():
 
 
 def test_no_line_is_longer_than_120_characters():
-    """ruff does not count a comment such as ``noqa``, and not a text without a blank."""
+    """ruff ignores comments such as ``noqa``, and text without spaces."""
     long = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in SOURCES
@@ -54,7 +54,7 @@ def test_no_line_is_longer_than_120_characters():
 
 
 def test_nothing_builds_a_shell_string():
-    """No ``shell=True``, no ``os.system``, no ``os.popen`` anywhere in what ships."""
+    """No ``shell=True``, no ``os.system``, no ``os.popen`` anywhere in shipped code."""
     found = []
     for path in SOURCES:
         for node in nodes(path):

@@ -14,7 +14,7 @@ FOLDERS = {"addons.postgres"}
 """Folders of one kind of add-on with an API of its own; the same kinds of files in it may be imported."""
 REGISTRIES = {"addons.registry", "sources.forges"}
 ENGINE = {"drivers.py": {"engine.contract.Engine"}}
-"""The file that holds the engine for the actions; views pass it on and call no verb of it."""
+"""The file with the engine for the actions; views pass it on and call none of its methods."""
 ORCHESTRATION = {"wake", "atomic", "transaction", "lock_app", "lock_apps", "lock_found", "select_for_update"}
 """Waking the worker, transactions and locks are parts of an action. So is the audit log, see ``is_allowed``."""
 

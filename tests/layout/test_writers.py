@@ -11,11 +11,11 @@ from tests.layout import model_writes
 from tests.layout.model_writes import UNKNOWN, Write
 
 DJANGO_FREE = ("basics/", "engine/")
-"""What stands below Django has no tables (``.importlinter`` holds that), and may call its own methods as it likes."""
+"""Code below Django has no tables (``.importlinter`` checks that), and may call its own methods freely."""
 
 
 def _is_at_home(write: Write) -> bool:
-    """Whether the write stands in <room>/actions or <room>/<kind>/actions of the model's own room."""
+    """Whether the write is in <room>/actions or <room>/<kind>/actions of the model's own room."""
     room, *inner = write.path.removesuffix(".py").split("/")
     return room == write.room and ("actions" in inner[:2])
 
@@ -35,7 +35,7 @@ def test_only_a_rooms_own_actions_write_its_tables():
 
 
 def test_the_writes_of_the_rooms_are_seen():
-    """A checker that no longer understands the code would find nothing, and hold nothing."""
+    """A checker that no longer understands the code would find nothing, and always pass."""
     seen = {write.model for write in _all_writes()}
     assert UNKNOWN not in seen
     never_written_by_name = set(model_writes.model_labels().values()) - seen
@@ -100,7 +100,7 @@ def test_a_write_is_at_home_only_in_the_actions_of_its_own_room():
 
 
 def test_one_function_locks_an_app():
-    """``apps.actions.lock_app``, or ``lock_apps`` for several: they know the order, and say so when an app is gone."""
+    """``apps.actions.lock_app``, or ``lock_apps`` for several: they use the right order, and report a missing app."""
     raw = re.compile(r"\bApp\.objects\s*\.\s*select_for_update")
     found = [
         str(path.relative_to(model_writes.SRC))

@@ -1,4 +1,4 @@
-"""Log drains: the lines of an app's log at real receivers, in Heroku's framing, in order, none lost when a receiver
+"""Log drains send an app's log to real receivers: in Heroku's framing, in order, and without loss when a receiver
 fails.
 """
 
@@ -56,7 +56,7 @@ class Collector:
             return
 
     def messages(self, count: int) -> list[bytes]:
-        """The first ``count`` messages, by their lengths, as soon as they are there."""
+        """The first ``count`` messages, split by their lengths, as soon as they have arrived."""
         deadline = time.monotonic() + 20
         while len(found := unframed(self.data)) < count:
             assert time.monotonic() < deadline, self.data

@@ -1,4 +1,4 @@
-"""What the platform says about an app is in the app's log, and can be asked for."""
+"""The platform's messages about an app are in the app's log, and can be queried."""
 
 from __future__ import annotations
 

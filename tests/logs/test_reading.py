@@ -1,4 +1,4 @@
-"""Finding the way in an app's log: the last lines, the place of a reader who comes again, and what it has missed."""
+"""Tests of positions in an app's log: the last lines, a returning reader's position, and the lines it has missed."""
 
 from __future__ import annotations
 

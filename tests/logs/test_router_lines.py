@@ -1,6 +1,4 @@
-"""Caddy's access log becomes ``heroku[router]`` lines of the right app, once each, whatever is in it and whoever dies
-meanwhile.
-"""
+"""Caddy's access log becomes ``heroku[router]`` lines of the right app, once each, for any content and any crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the real Caddy writes, rolls and says about requests that went wrong becomes router lines, once each."""
+"""The real Caddy's log, including rotated files and failed requests, becomes router lines, once each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOST = "shop.localhost"
 
 
 class Upstream:
-    """A web dyno's socket; the path says how it answers."""
+    """A web dyno's socket; the path selects the response."""
 
     def __init__(self, home: Path) -> None:
         (home / "run/sockets").mkdir(parents=True)
@@ -55,7 +55,7 @@ class Upstream:
 
 
 class Router:
-    """Caddy with Greenroom's own configuration, but a log that rolls early."""
+    """Caddy with Greenroom's own configuration, except for an early log rotation."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -100,7 +100,7 @@ class Router:
         connection.close()
 
     def lines(self, holds) -> list[str]:
-        """The app's lines as soon as they are as they should be."""
+        """The app's lines as soon as they meet the condition."""
         deadline = time.monotonic() + 10
         while True:
             while RouterLogTail(self.home, {HOST: f"logs/apps/{APP}"}.get).turn():

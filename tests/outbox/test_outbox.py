@@ -1,5 +1,5 @@
-"""The one outbox: a row is sent by one process at a time, each attempt is counted before it is made, and a late answer
-changes nothing.
+"""The outbox: one process at a time sends a row, each attempt is counted before it starts, and a late response changes
+nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``shop`` with a release that serves, ``outlet`` beside it without code, and a pipeline of Alice's with both."""
+"""``shop`` with a live release, ``outlet`` without code, and Alice's pipeline with both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def outlet(alice, home):
 
 @pytest.fixture
 def serving(alice, shop, home):
-    """The release of shop that serves."""
+    """The live release of shop."""
     config = write(app=shop, home=home, values={"DATABASE_URL": "postgres://shop", "WORD": "shop's own"}, actor=alice)
     slug = Slug.objects.create(
         app=shop,

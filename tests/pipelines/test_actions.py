@@ -1,4 +1,4 @@
-"""Pipelines on a real database: what is promoted, what is handed down, what is refused."""
+"""Tests of pipelines on a real database: promotions, config vars of stages, and refusals."""
 
 from __future__ import annotations
 

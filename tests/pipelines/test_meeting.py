@@ -1,4 +1,4 @@
-"""Changes of several apps of a pipeline that meet a change of one of them: they wait for each other, and none ends in a
+"""Changes of several apps of a pipeline, concurrent with a change of one of them: they wait for each other without a
 deadlock.
 """
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def stands(alice, pipe, home):
-    """Two more apps of the pipeline's production, in the order of their keys."""
+    """Two more production apps of the pipeline, in the order of their keys."""
     made = []
     for name in ("first", "second"):
         app = apps.create(actor=alice, name=name)

@@ -1,5 +1,5 @@
-"""Two people, or a person and the worker, at the same rows of a pipeline: who comes second waits for the app, then sees
-what the first did.
+"""Two users, or a user and the worker, change the same rows of a pipeline: the second waits for the app's lock, then
+sees the first one's changes.
 """
 
 from __future__ import annotations

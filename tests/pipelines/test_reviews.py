@@ -1,5 +1,5 @@
-"""Review apps on a real database and real repositories: whose config vars they get, what becomes of them when somebody
-dies or a branch goes.
+"""Tests of review apps on a real database and real repositories: the source of their config vars, crashes, and deleted
+branches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ APP_JSON = (
 
 @pytest.fixture
 def branch(alice, pipe, shop, home, tmp_path, monkeypatch):
-    """A branch of shop's repository; databases are not made in this module."""
+    """A branch of shop's repository; databases are not created in this module."""
     monkeypatch.setattr(app_lifecycle, "finish", lambda *, actor, app, home: git.create_repository(app=app, home=home))
     monkeypatch.setattr(app_lifecycle.switch, "remove", lambda *_: None)
     git.create_repository(app=shop, home=home)
@@ -204,7 +204,7 @@ def test_what_cannot_be_reviewed_is_refused(alice, pipe, home, branch):
 
 @pytest.fixture
 def crowded(alice, pipe, shop, home, branch, tmp_path, monkeypatch):
-    """One review app is all there may be, it is there, and another branch is pushed."""
+    """The limit of one review app is reached, and another branch is pushed."""
     monkeypatch.setattr(review_apps, "MOST", 1)
     review_apps.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
     first = review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)

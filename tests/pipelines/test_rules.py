@@ -1,4 +1,4 @@
-"""What a person may expect of pipelines, without a database."""
+"""Tests of the rules of pipelines, without a database."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Test runs step by step: what stands in their two files, and that a kill or another's commit changes nothing. Build
-and dyno are stand-ins.
+"""Test runs step by step: the content of their two files; kills and other users' commits change nothing. Build and dyno
+are stand-ins.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def driver(home):
 
 @pytest.fixture
 def upload(alice, pipe, shop, home, tmp_path):
-    """A test run of an archive that says to be of a commit."""
+    """A test run of an archive with a claimed commit."""
     git.create_repository(app=shop, home=home)
     path = archive(tmp_path, entry("Procfile"))
     return test_runs.start(
@@ -182,7 +182,7 @@ def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, uploa
 
 
 def over(driver, home):
-    """The run after its next turn, cancelled for everybody; nothing of it is open."""
+    """The run after its next turn: cancelled everywhere, with nothing left open."""
     row = step(driver)
     assert (row.state, row.message, row.told) == ("cancelled", "cancelled by alice@example.com", True)
     assert transcript.is_closed(home / row.output)

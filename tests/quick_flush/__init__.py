@@ -1,1 +1,1 @@
-"""A Django database backend: PostgreSQL, whose tables are emptied quickly after a test that commits."""
+"""A Django database backend: PostgreSQL with a fast flush after tests that commit."""

@@ -1,4 +1,4 @@
-"""``flush`` by DELETE. TRUNCATE makes new files for each table and index, also for those without a row."""
+"""``flush`` by DELETE. TRUNCATE creates new files for each table and index, even for empty ones."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from django.db.backends.postgresql import base
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 KEPT = {"django_content_type", "auth_permission"}
-"""Tables whose rows say which models there are: ``migrate`` fills them, and no test changes them."""
+"""Tables whose rows list the models: ``migrate`` fills them, and no test changes them."""
 
 
 class Operations(DatabaseOperations):
-    """The operations of PostgreSQL, but for the flush."""
+    """PostgreSQL's operations, except for the flush."""
 
     def sql_flush(
         self, style: Any, tables: list[str], *, reset_sequences: bool = False, allow_cascade: bool = False
     ) -> list[str]:
-        """One statement list. As TRUNCATE does, it waits for every open transaction that has used a table."""
+        """One statement list. Like TRUNCATE, it waits for every open transaction that has used a table."""
         names = [self.quote_name(table) for table in tables if table not in KEPT]
         if not names or reset_sequences:
             return super().sql_flush(style, tables, reset_sequences=reset_sequences, allow_cascade=allow_cascade)

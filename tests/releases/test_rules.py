@@ -1,4 +1,4 @@
-"""What can be rolled back to."""
+"""Tests of the releases that can be rolled back to."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def new_key(bits: int = 0):
 def certificate(
     names=(), *, key, issuer=None, days: tuple[float, float] = (-1, 90), common: str = "test", ca: bool = False
 ):
-    """issuer: (certificate, key) of who signs it; without one it signs itself. days: from and until when, from now."""
+    """issuer: (certificate, key) of the signer; self-signed by default. days: start and end of validity, from now."""
     now = datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
     builder = (

@@ -1,5 +1,5 @@
-"""Certificates of custom domains: what is refused and how it is said, which domain gets which, and that keys lie
-nowhere in clear.
+"""Certificates of custom domains: refusals and their messages, the certificate of each domain, and no keys in clear
+text.
 """
 
 from __future__ import annotations

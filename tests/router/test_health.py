@@ -1,4 +1,4 @@
-"""The health question is asked as a visitor's request reaches the app, and how it ends is judged."""
+"""The health check sends the same request as a visitor, and its outcome is judged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OK, BROKEN = "200 OK", "500 Internal Server Error"
 
 
 class App:
-    """A dyno's socket; ``answer`` gets (scheme as the header tells, host, path) and gives ``200 OK``, or ``301`` with a
+    """A dyno's socket; ``answer`` gets (scheme in the header, host, path) and returns ``200 OK``, or ``301`` with a
     location.
     """
 
@@ -65,7 +65,7 @@ def ask(app, path="/", **more):
 
 
 def ssl_redirect(behind):
-    """Django's SECURE_SSL_REDIRECT with SECURE_PROXY_SSL_HEADER, and what the pages answer."""
+    """Django's SECURE_SSL_REDIRECT with SECURE_PROXY_SSL_HEADER, and the pages' responses."""
     return lambda scheme, host, path: behind if scheme == "https" else f"301 Moved to https://{host}{path}"
 
 
@@ -199,8 +199,8 @@ def test_headers_without_an_end_are_bounded(tmp_path):
 
     def serve():
         client, _ = listener.accept()
-        client.recv(65_536)  # who closes with a question unread resets the connection
-        with suppress(OSError):  # the answer is not read to its end
+        client.recv(65_536)  # closing with an unread request resets the connection
+        with suppress(OSError):  # the response is not read to its end
             client.sendall(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000)
         client.close()
 

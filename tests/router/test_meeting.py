@@ -1,4 +1,4 @@
-"""Changes of an app's certificates that meet: each looks behind the app's lock for what there is."""
+"""Concurrent changes of an app's certificates: each reads the current state after it has the app's lock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def site(shop, alice, home):
 
 
 def meanwhile(monkeypatch, place, name, step):
-    """Let ``step`` begin when ``name`` is called; it has ended, or waits, before that goes on."""
+    """Start ``step`` when ``name`` is called; it has ended, or waits, before ``name`` continues."""
     real, others = getattr(place, name), []
 
     def call(**given):

@@ -1,4 +1,4 @@
-"""Routes follow their rows: for all apps with a fixed number of queries, and for one app before its dyno ends."""
+"""Routes follow their rows: for all apps with a fixed number of queries, and for one app before its dyno is stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def serve(app, actor, home, count=2):
-    """A live release with so many healthy web dynos."""
+    """A live release with that many healthy web dynos."""
     slug = Slug.objects.create(app=app, digest=f"{app.number:064x}", commit="a" * 40, process_types={"web": "x"})
     config = write(app=app, home=home, values={}, actor=actor)
     row = release(actor=actor, app=app, kind="config", description="x", slug=slug, config=config)

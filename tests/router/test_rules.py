@@ -1,4 +1,4 @@
-"""Where requests go, from facts alone; and the files that make it so."""
+"""Tests of routing, from facts alone, and of the configuration files."""
 
 from __future__ import annotations
 

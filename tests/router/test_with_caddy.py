@@ -1,4 +1,4 @@
-"""What the real Caddy does with Greenroom's own configuration: looks up apps on disk, hides what clients pretend,
+"""Tests of the real Caddy with Greenroom's own configuration: it finds apps on disk, removes forged client headers, and
 redirects to the right port.
 """
 
@@ -30,7 +30,7 @@ SHOP, CAFE = "a" * 32, "b" * 32
 
 
 class App(BaseHTTPRequestHandler):
-    """Says what it was asked, or does what the path says."""
+    """Returns the request's headers, or behaves as the path says."""
 
     protocol_version = "HTTP/1.1"
 
@@ -64,7 +64,7 @@ class App(BaseHTTPRequestHandler):
         self.wfile.write(body or b"")
 
     def log_message(self, *_):
-        """Nothing."""
+        """Log nothing."""
 
 
 class Server(ThreadingMixIn, UnixStreamServer):
@@ -74,7 +74,7 @@ class Server(ThreadingMixIn, UnixStreamServer):
         return self.socket.accept()[0], ("dyno", 0)
 
     def handle_error(self, *_):
-        """Clients that leave early are part of these tests."""
+        """Ignore errors: these tests include clients that leave early."""
 
 
 class Router:
@@ -106,7 +106,7 @@ class Router:
             time.sleep(0.05)
 
     def ask(self, path="/", host="shop.localhost", tls=False, **headers):
-        """(status, headers in lower case, body); the host name without its port is given the port that is asked."""
+        """(status, headers in lower case, body); a host name without a port gets the port of the request."""
         port = self.secure if tls else self.plain
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -122,7 +122,7 @@ class Router:
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
 
     def seen(self, **more):
-        """The headers that the app got: name in lower case -> values."""
+        """The headers that the app received: name in lower case -> values."""
         found = {}
         for name, value in json.loads(self.ask(**more)[2]):
             found.setdefault(name.lower(), []).append(value)
@@ -249,7 +249,7 @@ def test_an_app_and_its_names_come_and_go_without_a_reload_and_keep_others_webso
                 "apps": {**router.config["apps"], "http": {**router.config["apps"]["http"], "grace_period": "1s"}},
             },
         )
-        time.sleep(2)  # the old configuration is over
+        time.sleep(2)  # the old configuration is no longer in use
         sock.sendall(b"ping")
         assert sock.recv(100) == b"ping", "a certificate does reload, and cuts no websocket either"
 

@@ -1,4 +1,4 @@
-"""A slug's bill of materials: what is named, and that the same slug gives the same text."""
+"""Tests of a slug's bill of materials: its components, and identical text for the same slug."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make(**changes):
 
 
 def problem(bill: dict) -> object:
-    """What CycloneDX's own schema finds wrong. Importing the validator takes seconds, which only its users wait for."""
+    """The errors found by CycloneDX's own schema. The validator is imported here, as the import takes seconds."""
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 

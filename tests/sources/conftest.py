@@ -38,7 +38,7 @@ def repo(forge):
 
 
 class Api:
-    """What Alice, who owns the shop, asks of its source."""
+    """Alice's API requests about the source of her app, the shop."""
 
     def __init__(self, actor):
         plain = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id))[1]
@@ -66,7 +66,7 @@ def api(alice, shop):
 
 @pytest.fixture
 def look(home):
-    """One turn of the worker, as if everything were due; the source afterwards."""
+    """One turn of the worker, with everything due; returns the source."""
     turns = Loop(home, HERE, hands=0)
     turns.first = False
 

@@ -1,5 +1,5 @@
 """A small forge on this machine: bare repositories over git's smart HTTP by git's own http-backend, and an API that
-keeps what it is told.
+records its requests.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ ENV = {
 
 
 class Forge:
-    """``asked``: (method, path, headers, body) of each request. password: what git and the API ask for, none if empty.
-    mode: smart, dumb
-    (files alone) or redirect. answer: what the API says, ``(method, path, body) -> (status, body)``.
+    """``asked``: (method, path, headers, body) of each request. password: required by git and the API, none if empty.
+    mode: smart, dumb (files alone) or redirect. answer: the API's response, ``(method, path, body) -> (status, body)``.
     """
 
     def __init__(self, root: Path, port: int) -> None:
@@ -42,13 +41,13 @@ class Forge:
         self.answer: Callable[[str, str, Any], tuple[int, Any]] = lambda method, path, body: (201, {"id": 1})
 
     def api(self) -> list[tuple[str, str, Any]]:
-        """(method, path, JSON) of what the API was asked."""
+        """(method, path, JSON) of the API's requests."""
         rows = [row for row in self.asked if ".git/" not in row[1]]
         return [(method, path, json.loads(body) if body else None) for method, path, _, body in rows]
 
 
 class Repo:
-    """A checkout whose commits go to the forge's bare repository ``name``."""
+    """A checkout that pushes to the forge's bare repository ``name``."""
 
     def __init__(self, forge: Forge, name: str = "team/shop") -> None:
         self.bare, self.work = forge.root / f"{name}.git", forge.root / f"{name}-work"
@@ -76,7 +75,7 @@ class Repo:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What the forge ``made`` answers."""
+    """The responses of the forge ``made``."""
 
     made: Forge
     protocol_version = "HTTP/1.1"

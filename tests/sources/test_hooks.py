@@ -1,5 +1,5 @@
-"""A forge's call: genuine by its signature over the bytes as they came, counted once, never more than a hint, and never
-a reason to build a fork.
+"""A forge's webhook call: authenticated by a signature over the raw bytes, counted once, only a hint, and never a
+reason to build a fork.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ def mac(secret, body):
 
 
 class Hook:
-    """The shop's webhook, and a forge that knows its secret. Its source has been looked at, and is due in some
-    minutes.
-    """
+    """The shop's webhook, and a forge that knows its secret. Its source has been checked and is due in minutes."""
 
     def __init__(self, answer):
         self.path, self.secret = answer["webhook"]["path"], answer["secret"]
@@ -54,7 +52,7 @@ class Hook:
 
     @property
     def asked(self):
-        """Whether a look was asked for; and forgets it."""
+        """Whether a check was requested; resets the request."""
         found = Source.objects.get().wanted_at is not None
         Source.objects.update(wanted_at=None, next_at=clock.now() + timedelta(minutes=4))
         return found
@@ -67,7 +65,7 @@ def hook(api):
 
 @pytest.fixture
 def followed(api, repo):
-    """The same of a repository that is really there."""
+    """The same for an existing repository."""
     return Hook(api.set(repo.url).json())
 
 
@@ -178,7 +176,7 @@ def test_a_call_that_comes_again_is_answered_and_does_nothing(hook):
     HookCall.objects.update(at=clock.now() - timedelta(days=30))
     actions.tidy()
     assert hook.github(delivery="d-1").json() == {"message": "already seen"}
-    assert hook.github(delivery="d-2").status_code == 202  # the same body by another id: a hint, and no more
+    assert hook.github(delivery="d-2").status_code == 202  # the same body with another id: only a hint
     HookCall.objects.update(at=clock.now() - timedelta(days=36))
     actions.tidy()
     assert not HookCall.objects.exists()
@@ -198,7 +196,7 @@ def test_a_replayed_call_of_an_old_commit_deploys_nothing_over_a_newer_one(follo
 
 
 def test_a_call_says_only_when_to_look(followed, look, repo, shop, home):
-    """The payload may claim what it likes: what is taken is what the branch of the source is."""
+    """Claims in the payload are ignored: the commit comes from the branch of the source."""
     commit = repo.commit()
     liar = {
         **PUSH,
@@ -318,7 +316,7 @@ def test_each_of_githubs_examples_has_a_sensible_answer(followed, look, repo, sh
         assert (answer.json()["message"] == "pong") == (event == "ping")
     assert len(seen) >= 58
     assert asked == [("push", "refs/heads/master")] * 2
-    # pull requests, those of forks among them, lead to no push, so to no build: nothing of theirs ever meets a config
+    # pull requests, including those of forks, lead to no push and so to no build: their code never sees a config
     # var
     assert {"pull_request", "fork", "check_run", "status", "merge_group", "workflow_run"} <= seen
     assert not Push.objects.exists()

@@ -1,5 +1,5 @@
-"""What becomes of a fetched commit is told to its forge, in the forge's own requests, once per state, and again until
-it is heard.
+"""The outcome of a fetched commit is reported to its forge, in the forge's own API, once per state, and retried until
+accepted.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ DEPLOYMENT_STATUS_BODY = {
         "auto_inactive": {"type": "boolean"},
     },
 }
-"""The bodies of "Create a commit status" and "Create a deployment status" in GitHub's OpenAPI description, as far as
-they are used.
+"""The bodies of "Create a commit status" and "Create a deployment status" in GitHub's OpenAPI description, reduced to
+the fields in use.
 """
 
 
 @pytest.fixture
 def follow(api, forge, repo):
-    """Set a source of a kind, whose API is the forge's; the body of the answer."""
+    """Set a source of a kind that uses the forge's API; returns the response body."""
 
     def make(kind, **other):
         answer = api.set(repo.url, kind=kind, token=TOKEN, api=f"{forge.url}/api", **other)
@@ -66,7 +66,7 @@ def follow(api, forge, repo):
 
 @pytest.fixture
 def delivery(shop, repo):
-    """A delivery of a commit that was fetched."""
+    """A delivery of a fetched commit."""
 
     def make(state="checking", seq=1, **columns):
         push = Push.objects.create(
@@ -151,7 +151,7 @@ def test_a_deployment_whose_answer_was_lost_is_found_and_not_made_twice(
             return 200, [{"id": 5, "payload": {}}, {"id": 6, "payload": "x"}, *kept]
         if path.endswith("/deployments"):
             kept.append({"id": 9, "payload": body["payload"]})
-            return 502, {}  # it was made, and the answer was lost on the way
+            return 502, {}  # it was created, but the response was lost
         return 201, {"id": 1}
 
     forge.answer = answer

@@ -1,5 +1,5 @@
-"""An app follows a repository elsewhere: set, fetched, taken as a push, refused with a reason; addresses and
-credentials are kept in bounds.
+"""An app follows an external repository: set, fetched, accepted like a push, refused with a reason; addresses and
+credentials are restricted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def test_a_source_is_followed_from_the_first_commit_on(api, look, repo, shop, ho
     row = look()
     assert (row.state, row.taken, master(shop, home)) == ("synced", first, first)
     second = repo.commit("two")
-    assert look(due=False).taken == first  # not before its time
+    assert look(due=False).taken == first  # not before it is due
     assert look().taken == second
     pushes = list(Push.objects.order_by("seq"))
     assert [(push.after, push.origin, push.account) for push in pushes] == [
@@ -98,7 +98,7 @@ def test_a_rewritten_branch_waits_for_a_decision_and_is_not_fetched_over_and_ove
     assert row.hint.endswith(f"greenroom source:accept {other[:8]} -a shop")
     asked = len(forge.asked)
     assert look().state == "rewritten"
-    assert len(forge.asked) - asked <= 2  # where the branch is was asked, nothing was fetched
+    assert len(forge.asked) - asked <= 2  # the branch's commit was queried, nothing was fetched
     assert api("POST", "/actions/accept", {"commit": first}).status_code == 404
     assert api("POST", "/actions/accept", {"commit": other[:8]}).status_code == 202
     assert look().state == "synced"
@@ -141,7 +141,7 @@ def test_a_look_that_was_killed_is_begun_again_by_the_next_worker(api, repo, hom
     commit = repo.commit()
     api.set(repo.url)
     assert actions.claim(5)
-    assert actions.claim(5) == []  # the lease holds, and the process is killed here
+    assert actions.claim(5) == []  # the lease is active, and the process is killed here
     Loop(home, HERE, hands=0).turn()
     assert Source.objects.get().taken == commit
 
@@ -235,7 +235,7 @@ def test_plain_http_goes_only_where_the_operator_said(api, settings, monkeypatch
 
 
 def test_the_connection_goes_to_the_judged_address_and_the_name_is_not_asked_again(api, look, repo, monkeypatch):
-    """The name exists in this process alone: git, which runs in another, reaches it by the address that was judged."""
+    """The name exists only in this process: git, which runs in another one, uses the checked address."""
     commit = repo.commit()
     real = socket.getaddrinfo
     answers = [[(2, 1, 6, "", ("127.0.0.1", 0))]]
@@ -270,8 +270,8 @@ def test_nothing_but_a_branch_is_followed(api, repo, branch):
 
 
 def test_pull_requests_are_never_fetched(api, look, forge, repo, shop, home):
-    """A forge keeps pull requests, forks' among them, at refs/pull: whatever is there, only the one branch is asked for
-    and comes.
+    """A forge keeps pull requests, including those of forks, at refs/pull: only the one branch is requested and
+    received.
     """
     commit = repo.commit("ours")
     repo.git("commit", "-q", "--allow-empty", "-m", "theirs")
@@ -400,7 +400,7 @@ def test_operators_set_developers_sync_viewers_look(api, bob, vera, repo):
     assert [bobs("POST", "/actions/sync").status_code, veras("POST", "/actions/sync").status_code] == [202, 403]
     assert [one.set(repo.url).status_code for one in (bobs, veras)] == [403, 403]
     assert [one("DELETE").status_code for one in (bobs, veras)] == [403, 403]
-    assert veras("GET").json()["webhook"] is None  # its path is half of what a call needs
+    assert veras("GET").json()["webhook"] is None  # a call needs its path and its secret
     assert api.info()["webhook"]["path"].startswith("/hooks/")
 
 

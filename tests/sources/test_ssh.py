@@ -1,4 +1,6 @@
-"""A source over ssh with a real sshd: its keys are learned once and then pinned, and the deploy key alone opens it."""
+"""A source over ssh with a real sshd: its host keys are learned once and then pinned, and only the deploy key gives
+access.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbi
 
 
 def can_run() -> bool:
-    """sshd started by root wants a user and a folder of its own; by anybody else nothing."""
+    """sshd started by root needs its own user and folder; started by others, it needs nothing."""
     if SSHD is None or os.geteuid() != 0:
         return SSHD is not None
     try:
@@ -32,7 +34,7 @@ needs_sshd = pytest.mark.skipif(not can_run(), reason="sshd cannot run here (apt
 
 
 class Sshd:
-    """An sshd on a port of its own for the user who runs the tests, with a host key that can be exchanged."""
+    """An sshd on its own port for the user who runs the tests, with a replaceable host key."""
 
     def __init__(self, folder) -> None:
         self.folder, self.port, self.process = folder, free_port(), None
@@ -101,7 +103,7 @@ def test_a_deploy_key_opens_a_source_whose_host_key_is_learned_and_pinned(api, l
     second = repo.commit("two")
     assert look().taken == second
     sshd.stop()
-    sshd.start()  # with another key: it may be somebody else
+    sshd.start()  # another key: it may be another server
     repo.commit("three")
     row = look()
     assert (row.state, row.problem, row.taken) == (

@@ -1,6 +1,4 @@
-"""A team with an app of its own on the installation of the process, and its verbs: push, assert_live, run,
-config_set.
-"""
+"""A team with its own app on the shared installation, and its actions: push, assert_live, run, config_set."""
 
 from __future__ import annotations
 
@@ -13,12 +11,12 @@ import pytest
 from tests.stories.team import Installation, Team
 
 QUICK = "python manage.py test accounts payroll.tests.test_story"
-"""A few of the sample's tests, and the one that a story adds."""
+"""A few of the sample's tests, and the test that a story adds."""
 
 
 @pytest.fixture
 def team(installation: Installation, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Team]:
-    """A team with an app of its own, made from a small Django project; the app is destroyed at the end."""
+    """A team with its own app, created from a small Django project; the app is destroyed at the end."""
     name = "s-" + request.node.name.removeprefix("test_").replace("_", "-")[:20].strip("-")
     whole = request.node.get_closest_marker("whole_suite")
     team = Team(installation, tmp_path / "work", name, tests="" if whole else QUICK)

@@ -1,4 +1,4 @@
-"""The unmodified Heroku CLI, as npm delivers it and pinned in tests/contracts/heroku_cli, in a home of its own."""
+"""The unmodified Heroku CLI from npm, pinned in tests/contracts/heroku_cli, in a separate home."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BINARY = ROOT / ".tools" / "heroku" / "node_modules" / ".bin" / "heroku"
 
 
 def install() -> Path:
-    """The CLI's program. Skips the test, loudly, where npm is missing."""
+    """The path of the CLI. Skips the test with a message in capitals if npm is missing."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not here: THE HEROKU CLI IS NOT TESTED")
     subprocess.run(["sh", str(INSTALL)], check=True, timeout=300)
@@ -26,7 +26,7 @@ def install() -> Path:
 
 
 class Heroku:
-    """One person's shell: the CLI, what ``greenroom env`` prints for that person, and nothing else of Greenroom."""
+    """One user's shell: the CLI, the variables of ``greenroom env`` for that user, and nothing else of Greenroom."""
 
     def __init__(self, place: Installation, folder: Path, token: str = "") -> None:
         self.home = folder / "home"
@@ -51,9 +51,7 @@ class Heroku:
     def __call__(
         self, line: str, *, cwd: Path | None = None, code: int | None = 0, stdin: str = "", timeout: float = 120
     ) -> str:
-        """A command line as written in a guide; what it printed, both streams. ``code``: the exit code it must have,
-        None for any.
-        """
+        """Run a command line from a guide; returns both output streams. ``code``: its exit code, None for any."""
         result = subprocess.run(
             shlex.split(line),
             cwd=cwd or self.home,

@@ -1,5 +1,5 @@
-"""kill -9 of a component or of the client at a named point of a rehearsal or of a human's migrate, and what must be
-true afterwards.
+"""kill -9 of a component or of the client at a named point of a rehearsal or of a user's migrate, and the checks
+afterwards.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ TARGETS = ("worker", "supervisor", "postgres", "client")
 PHASES = ("rehearsal", "migrate")
 NAME = "payroll.0004_lines_by_component"
 POINTS = {"rehearsal": ("asked for", "copied", "migrating"), "migrate": ("asked for", "snapshot", "migrating")}
-"""When a kill comes: the row of the rehearsal or run is there, the copy or the snapshot is there, the migration has the
-lock that it holds for two seconds.
+"""The points of a kill: the row of the rehearsal or run exists, the copy or the snapshot exists, the migration has the
+lock that it keeps for two seconds.
 """
 LOCKED = (
     "SELECT coalesce(array_agg(relation::bigint), '{}') FROM pg_locks JOIN pg_database ON pg_database.oid = database"
     " WHERE mode = 'ShareLock' AND locktype = 'relation' AND "
 )
 LASTING = 0.3
-"""Seconds after which a lock is the migration's; those of a restore's indexes are shorter."""
+"""After this many seconds a lock belongs to the migration; locks of a restore's indexes are shorter."""
 COPY = "datname LIKE '%\\_rehearsal\\_%'"
 PATIENCE = 400.0
-"""Longer than anything takes on a busy machine: only what never comes is a fault."""
+"""Longer than any operation takes on a busy machine: only a state that is never reached is an error."""
 
 
 class Trial:
-    """One app whose pending migration takes two seconds; ``once`` kills and looks, again and again."""
+    """One app with a pending migration that takes two seconds; ``once`` kills and checks, repeatedly."""
 
     def __init__(self, team: Any) -> None:
         self.team, self.outcomes = team, Counter()
@@ -46,8 +46,8 @@ class Trial:
         self.before = self.indexes()
 
     def once(self, phase: str, target: str, point: str = "") -> str:
-        """What came of it; AssertionError when something is half-recorded, left over or untrue. ``point``: one of
-        POINTS, else any of them.
+        """The outcome; AssertionError if something is recorded by half, left over or wrong. ``point``: one of POINTS,
+        else any of them.
         """
         point = point or random.choice(POINTS[phase])
         assert self.state()["pending"] == [NAME]
@@ -78,7 +78,7 @@ class Trial:
         return said
 
     def _after_rehearsal(self, number: int) -> str:
-        """It has been carried out all the same, on a copy that is gone; or it was never asked for."""
+        """The rehearsal was run anyway, on a copy that is gone, or it was never requested."""
         self.settle(lambda: self.state()["rehearsal"]["state"] in ("done", "failed"))
         row = self.state()["rehearsal"]
         if row["number"] == number:
@@ -89,8 +89,8 @@ class Trial:
         return "done"
 
     def _after_migrate(self, known: set[str]) -> str:
-        """known: the runs of before. The record says what the database says: applied or not, index or none; and the
-        next human may go on.
+        """known: the earlier runs. The record matches the database: applied or not, index or none; and the next user
+        can migrate.
         """
         self.settle(lambda: self.quiet())
         found = self.state()
@@ -117,7 +117,7 @@ class Trial:
             time.sleep(0.02)
 
     def lasting_lock(self, where: str) -> Callable[[], bool]:
-        """Whether such a database has had the same lock for a while."""
+        """Returns a function: whether such a database has had the same lock for a while."""
         since: dict[int, float] = {}
 
         def lasting() -> bool:
@@ -134,7 +134,7 @@ class Trial:
         return found
 
     def quiet(self) -> bool:
-        """No run is open, and the radar has answered since."""
+        """No run is open, and the radar has responded since."""
         found = self.state()
         return found["status"] == "ok" and all(run["finished_at"] for run in found["runs"])
 
@@ -154,7 +154,7 @@ class Trial:
             return connection.execute(query).fetchone()[0]
 
     def _nothing_left(self) -> None:
-        """No copy, no role of one, no guest's session; guests themselves are removed when their time is over."""
+        """No copy, role of a copy or guest session is left; guests themselves are removed when they expire."""
         left = (
             "SELECT count(*) FROM (SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles) x (n) WHERE"
             " n LIKE '%\\_rehearsal\\_%'"
@@ -165,7 +165,7 @@ class Trial:
         assert not list((home / "snapshots").glob("*/*.part"))
 
     def settle(self, holds: Callable[[], bool]) -> None:
-        """Wait until it is so; while components come back nothing may be answered."""
+        """Wait until the condition is true; while components restart, requests may fail."""
         until, last = time.monotonic() + PATIENCE, None
         while time.monotonic() < until:
             try:

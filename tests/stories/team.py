@@ -1,4 +1,4 @@
-"""What a team does with an installation, in its own verbs: real git, the real command, real HTTP."""
+"""A team's actions on an installation: real git, the real command, real HTTP."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ SECRET = "only-for-stories-0123456789-0123456789-0123456789"
 
 
 _taken: list[int] = []
-"""Locks of the blocks of ports that this process has been given; they last as long as the process."""
+"""Locks of the port blocks that this process has reserved; they last as long as the process."""
 
 
 def free_ports(count: int) -> int:
-    """The first of ``count`` free TCP ports in a row on 127.0.0.1, which no other process of the suite is given
-    meanwhile.
-    """
+    """The first of ``count`` consecutive free TCP ports on 127.0.0.1, reserved from other processes of the suite."""
     folder = Path(tempfile.gettempdir()) / f"greenroom-ports-{os.geteuid()}"
     folder.mkdir(exist_ok=True)
-    for start in range(21000, 32000, count):  # below the ports that the kernel gives to clients
+    for start in range(21000, 32000, count):  # below the kernel's ephemeral ports
         lock = os.open(folder / f"{start}-{count}", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,7 +76,7 @@ class Installation:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         extra = {
             "GREENROOM_HOME": str(self.home),
-            "GREENROOM_ACCOUNT_RATE": "100000/6000",  # tests look ten times a second
+            "GREENROOM_ACCOUNT_RATE": "100000/6000",  # tests poll ten times a second
             "GREENROOM_WATCH_SECONDS": self.extra_env.get("GREENROOM_WATCH_SECONDS", "1"),
             "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}",
         }
@@ -143,7 +141,7 @@ class Installation:
         return {part["name"]: part["pid"] for part in parts}
 
     def dyno_pids(self, app_id: str) -> dict[str, int]:
-        """Engine id -> pid of the shim, of the app's running web dynos, as the engine's own files say; needs no control
+        """Engine id -> pid of the shim, of the app's running web dynos, from the engine's own files; needs no control
         plane.
         """
         found = {}
@@ -168,8 +166,8 @@ class Installation:
 def live_team(place: Installation, work: Path, name: str, tests: str) -> Team:
     """A team whose first push is live. ``good`` is that commit; ``take_back`` returns to it.
 
-    Its web dynos have one server process each: every start of another costs half a second of a core, in roll-outs and
-    rehearsals alike.
+    Its web dynos have one server process each: a second one would take half a second of CPU at every start, in
+    roll-outs and rehearsals alike.
     """
     team = Team(place, work, name, tests=tests)
     team.greenroom("config:set", f"SECRET_KEY={SECRET}", "WEB_CONCURRENCY=1")
@@ -200,7 +198,7 @@ class Team:
         place.run("create", name, cwd=work)
 
     def choose_tests(self, command: str) -> None:
-        """Another test command than the sample's own, so that stories about other things need not wait for all its
+        """Use another test command than the sample's own, so that stories about other things do not wait for all its
         tests.
         """
         path = self.work / "app.json"
@@ -239,12 +237,12 @@ class Team:
         self.commit(f"Scenario {scenario}")
 
     def take_back(self) -> None:
-        """Give the checkout the content of ``good`` again, on top of what was pushed."""
+        """Restore the content of ``good`` in the checkout, on top of the pushed commits."""
         self.git("read-tree", "--reset", "-u", self.good)
         self.git("clean", "-qfd")
 
     def push(self, ref: str = "HEAD:master") -> str:
-        """What the pusher reads."""
+        """Push; returns the pusher's output."""
         result = self.git("push", "greenroom", ref, check=False)
         assert result.returncode == 0, f"{result.stderr}\n{self.place.trouble()}"
         return "\n".join(line.removeprefix("remote: ").rstrip() for line in result.stderr.splitlines())
@@ -284,7 +282,7 @@ class Team:
         raise AssertionError(f"the delivery did not end: {row}\n{self.place.trouble()}")
 
     def wait_for(self, read: Any, holds: Any, seconds: float = 40) -> Any:
-        """What ``read`` gives as soon as ``holds`` is true of it."""
+        """The first result of ``read`` for which ``holds`` is true."""
         deadline = time.monotonic() + seconds
         while True:
             value = read()
@@ -295,7 +293,7 @@ class Team:
             time.sleep(0.1)
 
     def wait_for_rehearsal(self, seconds: float = 90) -> dict[str, Any]:
-        """The newest rehearsal when it is over."""
+        """The newest rehearsal, once it has ended."""
         return self.wait_for(
             lambda: self.read("migrations")["rehearsal"],
             lambda row: row and row["state"] in ("done", "failed"),
@@ -322,9 +320,7 @@ class Team:
         return self.read("ps")
 
     def destroy(self) -> None:
-        """Nothing of the app is left for the next test, also when the control plane is just coming back from being
-        killed.
-        """
+        """Destroy the app completely before the next test, even while the control plane restarts after a kill."""
         words = ("destroy", self.name, "--confirm", self.name)
         if self.place.run(*words, check=False).returncode:
             self.place.wait_until_up()

@@ -1,4 +1,4 @@
-"""The main job, end to end on a running installation: pushes, the gate, releases that fail, migrations by hand,
+"""The main workflow, end to end on a running installation: pushes, the gate, failed releases, migrations by hand,
 rollback.
 """
 
@@ -21,7 +21,7 @@ def shared(installation, tmp_path_factory):
 
 @pytest.fixture
 def serving(shared):
-    """The shared app; at the end its checkout has the content of the commit that serves, on top of what was pushed."""
+    """The shared app; at the end its checkout has the content of the live commit, on top of the pushed ones."""
     yield shared
     shared.git("checkout", "-q", "--force", "master")
     shared.take_back()
@@ -167,7 +167,7 @@ def test_other_branches_are_kept_and_not_deployed(serving):
 
 
 def remote(team, branch: str) -> str:
-    """The commit of a branch at Greenroom."""
+    """The commit of a branch in Greenroom's repository."""
     return team.git("ls-remote", "greenroom", f"refs/heads/{branch}").stdout.split()[0]
 
 
@@ -184,14 +184,14 @@ def test_force_pushes_to_master_are_refused(serving):
 
 
 def marker(team) -> str:
-    """A file of the code that serves, as a one-off dyno reads it; ``none`` where it is not there."""
+    """A file of the live code, read in a one-off dyno; ``none`` if it does not exist."""
     return team.greenroom(
         "run", "--", "sh", "-c", "cat templates/accounts/marker.txt 2>/dev/null || echo none"
     ).stdout.strip()
 
 
 def test_rollback_brings_code_and_config_back_and_pauses_deployment(serving):
-    """The last one: the app stays paused."""
+    """The last test: the app stays paused."""
     first = next(row for row in serving.place.api("GET", f"/apps/{serving.name}/releases")[1] if row["current"])
     serving.write("templates/accounts/marker.txt", "second\n")
     serving.commit("Second")

@@ -1,6 +1,4 @@
-"""What a pusher reads when the gate says no, or nearly: the sample's four scenarios pushed one after the other onto a
-live app.
-"""
+"""The pusher's output for red and flaky pushes: the sample's four scenarios, pushed in turn to a live app."""
 
 from __future__ import annotations
 
@@ -14,18 +12,18 @@ import pytest
 from tests.stories.team import Team, live_team
 
 FEW = "python manage.py test -k half_a_cent -k warm_cache -k sign_in"
-"""Of all the sample's tests those that the scenarios are about, and a few more."""
+"""The sample's tests that the scenarios are about, and a few more."""
 
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "howto" / "red-push.md"
 VARYING = re.compile(r"\bv\d+\b")
 TEXTS: dict[str, str] = {}
-"""scenario -> what its pusher read."""
+"""scenario -> the pusher's output."""
 
 
 @pytest.fixture(scope="module")
 def live(installation, tmp_path_factory) -> Iterator[Team]:
-    """An app whose first push is live; each scenario is a commit on top of it, and takes the one before back."""
+    """A live app; each scenario is a commit on top of it that reverts the previous one."""
     team = live_team(installation, tmp_path_factory.mktemp("gate") / "work", "s-gate-scenarios", FEW)
     yield team
     if not os.environ.get("KEEP_STORIES"):
@@ -33,7 +31,7 @@ def live(installation, tmp_path_factory) -> Iterator[Team]:
 
 
 def scenario(team: Team, name: str) -> str:
-    """Push the scenario on top of what is live; what the pusher reads."""
+    """Push the scenario on top of the live commit; returns the pusher's output."""
     team.take_back()
     team.apply(name)
     text = team.push()
@@ -42,7 +40,7 @@ def scenario(team: Team, name: str) -> str:
 
 
 def withheld(team: Team, text: str, *reasons: str) -> None:
-    """The pusher is told that nothing was deployed, why, what runs on and what to do next; and so it is."""
+    """The output says that nothing was deployed, why, what keeps running and what to do next; the state agrees."""
     end = text[text.index("-----> Withheld: this commit is not deployed") :]
     for reason in reasons:
         assert f" !     {reason}" in end, end
@@ -89,7 +87,7 @@ def test_a_flaky_test_is_deployed_and_never_hidden(live):
 
 
 def test_the_page_about_red_pushes_shows_what_pushers_read():
-    """Lines that a push prints above stand in the page as they are."""
+    """The page contains the lines printed by the pushes above."""
     page = PAGE.read_text()
     assert TEXTS, "run the whole module"
     for name, text in TEXTS.items():

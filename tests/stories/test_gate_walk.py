@@ -1,5 +1,5 @@
-"""A day at the gate: pushes that overtake each other, an override and its end, a pause with an end, a check that nobody
-reports.
+"""A day at the gate: pushes that overtake each other, an override and its end, a pause with an end, a check that is
+never reported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def team(installation, tmp_path_factory) -> Iterator[Team]:
 
 
 def change(team: Team, script: str, message: str) -> str:
-    """A commit whose test command is this line of Python."""
+    """A commit with this line of Python as its test command."""
     team.choose_tests(f'python -c "{script}"')
     return team.commit(message)
 

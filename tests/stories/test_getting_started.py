@@ -1,5 +1,5 @@
-"""An app of the shape of heroku/python-getting-started, pushed as it is: no lock, no greenroom.toml, settings that look
-for DYNO and CI.
+"""An app like heroku/python-getting-started, pushed unchanged: no lock, no greenroom.toml, settings that read DYNO and
+CI.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""New code that cannot work on the present schema waits for a human's migrations, while the old code serves."""
+"""New code that cannot work with the current schema waits for a user's migrations while the old code is live."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.stories.test_without_loss import Clients
 
 
 def seeded_team(place, folder, name: str) -> Team:
-    """A team whose app is live, with its database migrated and its demo data in."""
+    """A team with a live app, a migrated database and the demo data."""
     team = live_team(place, folder / "work", name, QUICK)
     team.greenroom("run", "python", "manage.py", "migrate")
     team.greenroom("run", "python", "manage.py", "seed_demo", "--password", "only-for-stories")
@@ -23,7 +23,7 @@ def seeded_team(place, folder, name: str) -> Team:
 
 @pytest.fixture(scope="module")
 def ready(installation, tmp_path_factory, request) -> Iterator[Team]:
-    """A seeded app for the tests of a file that follow each other; each says what it leaves."""
+    """A seeded app for the consecutive tests of a file; each documents the state that it leaves."""
     name = "s-" + request.module.__name__.rpartition("test_")[2].replace("_", "-")
     team = seeded_team(installation, tmp_path_factory.mktemp("ready"), name)
     yield team
@@ -32,7 +32,7 @@ def ready(installation, tmp_path_factory, request) -> Iterator[Team]:
 
 @pytest.fixture(scope="module")
 def waiting(installation, tmp_path_factory) -> Iterator[Team]:
-    """A second seeded app, for the tests whose release stays held."""
+    """A second seeded app, for the tests that leave a release held."""
     team = seeded_team(installation, tmp_path_factory.mktemp("waiting"), "s-waiting")
     yield team
     team.destroy()
@@ -40,14 +40,14 @@ def waiting(installation, tmp_path_factory) -> Iterator[Team]:
 
 @pytest.fixture
 def held(waiting) -> Team:
-    """The second app with the renamed column held: by the test before, or pushed now."""
+    """The second app with the renamed column held: by the previous test, or pushed now."""
     if waiting.delivery()["state"] != "held":
         hold(waiting)
     return waiting
 
 
 def hold(team) -> str:
-    """Push the renamed column; what the pusher reads."""
+    """Push the renamed column; returns the pusher's output."""
     team.apply("renamed-column")
     output = team.push()
     row = team.delivery()
@@ -56,7 +56,7 @@ def hold(team) -> str:
 
 
 def versions(team) -> dict[str, int]:
-    """What serves and what is newest."""
+    """The live version and the newest version."""
     releases = team.place.api("GET", f"/apps/{team.name}/releases")[1]
     return {
         "current": next(row["version"] for row in releases if row["current"]),
@@ -132,7 +132,7 @@ def test_a_migrate_that_fails_changes_nothing_and_the_release_stays_held(held):
 
 
 def rehearsed(team) -> tuple[dict, str]:
-    """A rehearsal that a human asks for: (its row with the report, what the human reads)."""
+    """A rehearsal requested by a user: (its row with the report, the command's output)."""
     said = team.greenroom("migrations:rehearse")
     row = newest_rehearsal(team)
     return row, said.stdout + said.stderr
@@ -151,7 +151,7 @@ def cells(row: dict) -> dict[str, str]:
 
 
 def copies(team) -> list[str]:
-    """Databases of rehearsals that are there now, and their roles."""
+    """The existing databases of rehearsals, and their roles."""
     rows = team.greenroom("run", "--", "python", "manage.py", "shell", "-c", COPIES).stdout
     return [line for line in rows.splitlines() if "_rehearsal_" in line]
 
@@ -228,13 +228,13 @@ LAST = "0003_runs_and_payslips"
 
 
 def next_migration(team) -> tuple[int, str]:
-    """(the number that the next migration of the checkout has, the one before)."""
+    """(number of the next migration of the checkout, number of the one before)."""
     names = sorted(path.stem for path in (team.work / "payroll" / "migrations").glob("0*.py"))
     return int(names[-1][:4]) + 1, names[-1]
 
 
 def break_half_way(team) -> str:
-    """Write a migration that breaks half-way where there are rows, so that no test on an empty database sees it."""
+    """Write a migration that fails half-way if there are rows, so that no test on an empty database detects it."""
     number, earlier = next_migration(team)
     name = f"{number:04}_halfway"
     team.write(f"payroll/migrations/{name}.py", HALFWAY.replace(LAST, earlier))

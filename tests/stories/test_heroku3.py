@@ -1,4 +1,4 @@
-"""The Python library heroku3, unmodified but for the address it talks to and the CA it trusts."""
+"""Tests of the Python library heroku3, unmodified except for its URL and the CA that it trusts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def team(installation, tmp_path_factory):
 
 @pytest.fixture
 def heroku(installation, monkeypatch):
-    """The library's connection, as its documentation makes one."""
+    """The library's connection, created as in its documentation."""
     monkeypatch.setattr(heroku3.api, "HEROKU_URL", f"http://localhost:{installation.api_port}")
     before = Rendezvous.__init__
 

@@ -1,6 +1,4 @@
-"""The host: what it refuses in one line, what survives the death of each of its components, and a database that is
-elsewhere.
-"""
+"""Tests of the host: refusals in one line, recovery from the death of each component, and an external database."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ http.server.ThreadingHTTPServer(('', int(os.environ['PORT'])), Page).serve_forev
 
 @contextlib.contextmanager
 def own_installation() -> Iterator[Installation]:
-    """An installation beside the suite's, not yet up."""
+    """An installation besides the suite's, not yet started."""
     folder = Path(tempfile.mkdtemp(prefix="greenroom-host-"))
     folder.chmod(0o755)
     made = Installation(home=folder / "home", greenroom=BIN / "greenroom")
@@ -53,15 +51,15 @@ def own_installation() -> Iterator[Installation]:
 
 @pytest.fixture
 def place() -> Iterator[Installation]:
-    """An installation of the test's own, not yet up."""
+    """The test's own installation, not yet started."""
     with own_installation() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def sturdy(tmp_path_factory) -> Iterator[Team]:
-    """A live app of a few lines on an installation whose components the tests kill; each leaves all of it up, but the
-    last one.
+    """A small live app on an installation whose components the tests kill; each test leaves all of it running, except
+    the last one.
     """
     with own_installation() as made:
         made.up()
@@ -72,7 +70,7 @@ def sturdy(tmp_path_factory) -> Iterator[Team]:
 
 
 def refusal(place: Installation, *words: object) -> str:
-    """The one line and the hint of a command that does not do it."""
+    """The error line and the hint of a command that is refused."""
     result = place.run(*words, check=False)
     assert result.returncode == 1, result.stdout + result.stderr
     lines = result.stderr.strip().splitlines()
@@ -102,7 +100,7 @@ def test_a_second_up_a_taken_port_and_a_server_without_its_variables_are_one_lin
 
 
 def small_team(place: Installation, folder: Path, name: str) -> Team:
-    """An app of a few lines that needs no database's tables."""
+    """A small app that needs no database tables."""
     sample = folder / "sample"
     sample.mkdir(parents=True)
     for path, text in APP.items():
@@ -133,13 +131,13 @@ def test_each_component_may_die_and_the_app_goes_on(sturdy):
 
 
 def test_the_hosts_own_death_is_noticed_and_the_next_up_adopts_everything(sturdy):
-    """The last one: takes the installation down."""
+    """The last test: stops the installation."""
     team, place = sturdy, sturdy.place
     app_id = place.api("GET", "/apps/sturdy")[1]["id"]
     before, serving = place.pids(), place.dyno_pids(app_id)
     os.kill(before["host"], signal.SIGKILL)
     for path in (place.home / "run").glob("*.pid"):
-        path.unlink()  # as after a full disk: what runs is known by its locks
+        path.unlink()  # as after a full disk: running components are known by their locks
     assert team.get("/")[:2] == (200, "here")
     shown = place.run("status", "--json", check=False)
     assert shown.returncode == 1

@@ -1,5 +1,5 @@
-"""kill -9 in the middle of a rehearsal and of a human's migrate: nothing half-recorded, no copy left, the state shown
-is true.
+"""kill -9 during a rehearsal and during a user's migrate: nothing is recorded by half, no copy is left, the displayed
+state is correct.
 """
 
 from __future__ import annotations

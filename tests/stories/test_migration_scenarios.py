@@ -1,5 +1,5 @@
-"""The migrations that the sample shows, one after the other on one app: what is said before, what the human's migrate
-then does, and who notices.
+"""The sample's migrations, one after the other on one app: the report before, the effect of the user's migrate, and the
+requests that fail.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
 
 
 def after(team, scenario: str, name: str, number: int, earlier: str) -> str:
-    """Apply a scenario as the migration that follows the one that is applied now; what the pusher reads."""
+    """Apply a scenario as the migration after the current one; returns the pusher's output."""
     team.apply(scenario)
     file = team.work / "payroll" / "migrations" / f"0004_{name}.py"
     team.write(f"payroll/migrations/{number:04}_{name}.py", file.read_text().replace(LAST, earlier))
@@ -36,7 +36,7 @@ def after(team, scenario: str, name: str, number: int, earlier: str) -> str:
 
 
 def migrated(team) -> tuple[dict, str]:
-    """(the run as it is on record, what the human reads) of a migrate that ends well."""
+    """(the recorded run, the command's output) of a successful migrate."""
     said = team.greenroom("migrations:run").stderr
     run = team.read("migrations")["runs"][0]
     assert run["exit_code"] == 0
@@ -48,7 +48,7 @@ def held(one: dict, mode: str) -> float:
 
 
 def the_old_code_cannot_insert(team) -> None:
-    """The rehearsal's report says so in each of its forms."""
+    """The rehearsal's report contains this in each of its formats."""
     row = newest_rehearsal(team)
     assert (cells(row)["old_old"], cells(row)["old_new"]) == ("ok", "fails"), row["report"]["cells"]
     assert "purpose" in row["report"]["cells"]["old_new"]["detail"]
@@ -107,7 +107,7 @@ def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_
 
 
 def test_a_required_rehearsal_that_is_red_holds_the_release_until_a_person_lets_it_pass(ready):
-    """The last one: the app requires its rehearsals from here on."""
+    """The last test: the app requires rehearsals from here on."""
     assert ready.place.api("PATCH", f"/apps/{ready.name}", {"required_checks": ["rehearsal"]})[0] == 200
     name = break_half_way(ready)
     said = ready.push()

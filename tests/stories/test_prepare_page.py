@@ -1,6 +1,4 @@
-"""``django-admin startproject``, changed as docs/howto/prepare-a-django-project.md says and in nothing else, goes
-live.
-"""
+"""``django-admin startproject`` goes live with the changes in docs/howto/prepare-a-django-project.md and no others."""
 
 from __future__ import annotations
 
@@ -18,20 +16,18 @@ NAME = "s-prepared"
 
 
 def block(language: str, begin: str) -> list[str]:
-    """The lines of the page's block of a language whose first line begins so."""
+    """The lines of the page's code block in this language whose first line starts with this text."""
     found = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     return next(text for text in found if text.startswith(begin)).splitlines()
 
 
 def same(shown: str, real: str) -> bool:
-    """Whether a line of the page means this line of a file; ``...`` stands for anything."""
+    """Whether a line of the page matches this line of a file; ``...`` matches anything."""
     return re.fullmatch(re.escape(shown.rstrip()).replace(re.escape("..."), ".*"), real.rstrip()) is not None
 
 
 def changed(text: str, diff: list[str]) -> str:
-    """A file after the page's diff, whose hunks are separated by blank lines and begin where their first lines
-    stand.
-    """
+    """A file after the page's diff. Blank lines separate the hunks; each hunk starts at its first line in the file."""
     lines = text.replace("'", '"').splitlines()
     for hunk in "\n".join(diff).split("\n\n"):
         rows = hunk.splitlines()
@@ -55,7 +51,7 @@ def changed(text: str, diff: list[str]) -> str:
 
 
 def cells() -> dict[str, str]:
-    """File -> the first word in backquotes of its content, of the page's table of files."""
+    """File -> the first word in backticks of its content, from the page's table of files."""
     rows = re.findall(r"^\| `([^`]+)` \| .*?`([^`]+)`", PAGE.read_text(), re.MULTILINE)
     return {name: content for name, content in rows if name in ("Procfile", ".python-version")}
 

@@ -1,6 +1,4 @@
-"""The release command and the postdeploy script of an app: run once, in time, and never a migration that nobody asked
-for.
-"""
+"""The release command and the postdeploy script of an app: run once, in time, and never migrate without a request."""
 
 from __future__ import annotations
 

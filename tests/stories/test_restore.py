@@ -1,4 +1,4 @@
-"""A team breaks its data and puts it back; the app's processes go on with the restored database."""
+"""A team damages its data and restores it; the app's processes continue with the restored database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ COUNT = "from django.contrib.sessions.models import Session as S; print(S.object
 
 
 def migrated(team):
-    """The app is live, and its database has what the code wants."""
+    """Bring the app live, with all migrations of its code applied."""
     team.set_secret()
     team.push()
     team.assert_live()

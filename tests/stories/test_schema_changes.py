@@ -1,4 +1,4 @@
-"""Migrations hidden in hooks and scripts change nothing: the database refuses them, the push says so, and a person's
+"""Migrations hidden in hooks and scripts change nothing: the database refuses them, the push reports it, and a user's
 command works.
 """
 
@@ -22,7 +22,7 @@ def applied(team) -> str:
 
 
 def test_only_a_persons_command_migrates(team):
-    """Hook and web process are refused; the person's command puts the held release live; then the same web line is
+    """Hook and web process are refused; the user's command makes the held release live; then the same web command is
     harmless.
     """
     team.set_secret()
@@ -49,7 +49,7 @@ def test_only_a_persons_command_migrates(team):
 
 
 def _the_release_script(team, before: str) -> None:
-    """A release script that migrates is refused, unless the repository asks for it; then the push says that too."""
+    """A release script that migrates is refused, unless the repository allows it; then the push reports that too."""
     team.apply("renamed-column")
     script(team, "steps.sh", STEPS)
     team.write("Procfile", f"web: {SERVER}\nrelease: ./steps.sh\n")

@@ -1,5 +1,5 @@
-"""An app follows a repository elsewhere: a webhook's call deploys, statuses go back, and without a webhook the branch
-is looked at anyway.
+"""An app follows an external repository: a webhook call deploys, statuses are reported, and without a webhook the
+branch is polled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The administrator's page that Greenroom began with, followed sentence by sentence, with the Heroku CLI and git
+"""Follows the administrator's page from which Greenroom started, sentence by sentence, with the Heroku CLI and git
 alone.
 """
 
@@ -25,7 +25,7 @@ RED = (
 
 
 class Blessed:
-    """The blessed repository's checkout, in the hands of the person at ``shell``."""
+    """A checkout of the blessed repository, used in ``shell``."""
 
     def __init__(self, shell: Heroku, folder: Path) -> None:
         self.shell, self.folder = shell, folder
@@ -52,26 +52,26 @@ class Blessed:
 
 @pytest.fixture(scope="module")
 def anton(installation, tmp_path_factory):
-    """The administrator, who sets things up."""
+    """The administrator, who does the setup."""
     return Heroku(installation, tmp_path_factory.mktemp("anton"))
 
 
 @pytest.fixture(scope="module")
 def paula(installation, tmp_path_factory):
-    """A developer with a token of her own and no key of the machine's."""
+    """A developer with her own token and without a key of the machine."""
     row = installation.api("POST", "/accounts", {"email": "paula@example.com", "name": "Paula"})[1]
     return Heroku(installation, tmp_path_factory.mktemp("paula"), token=row["token"])
 
 
 @pytest.fixture(scope="module")
 def eve(installation, tmp_path_factory):
-    """Somebody with an account whom nobody has let into the app."""
+    """A user with an account and without access to the app."""
     row = installation.api("POST", "/accounts", {"email": "eve@example.com", "name": "Eve"})[1]
     return Heroku(installation, tmp_path_factory.mktemp("eve"), token=row["token"])
 
 
 def get(installation, path: str) -> tuple[int, str]:
-    """What a visitor of the staging system's URL sees."""
+    """A visitor's response at the staging system's URL."""
     connection = http.client.HTTPConnection("127.0.0.1", installation.http_port, timeout=30)
     connection.request("GET", path, headers={"Host": f"{APP}.localhost"})
     answer = connection.getresponse()
@@ -81,7 +81,7 @@ def get(installation, path: str) -> tuple[int, str]:
 
 
 def current(anton: Heroku) -> str:
-    """The commit that serves, as ``heroku releases`` tells; empty before the first."""
+    """The live commit according to ``heroku releases``; empty before the first one."""
     releases = json.loads(anton(f"heroku releases -a {APP} --json"))
     row = next((row for row in releases if row["current"]), None)
     return row["description"] if row and row["description"].startswith("Deploy") else ""
@@ -122,7 +122,7 @@ def the_environment_is_required(installation, anton: Heroku, blessed: Blessed) -
 def only_what_is_green_is_deployed(anton: Heroku, blessed: Blessed) -> tuple[str, str]:
     """ "... after all configured CI checks have been run and provide a green status": all unit tests, and the scan
 
-    What the green push said, and what serves since.
+    Returns the output of the green push, and the live release.
     """
     blessed.change("payroll/tests/test_story.py", RED)
     blessed.commit("red")
@@ -175,7 +175,7 @@ def a_human_migrates(installation, paula: Heroku) -> None:
 
 
 def nobody_else_may(installation, eve: Heroku) -> None:
-    """ "For security and reliability reasons": nobody who has not been let in"""
+    """ "For security and reliability reasons": users without access are refused"""
     for line in (f"heroku run -a {APP} python manage.py migrate", f"heroku config -a {APP}"):
         assert "Couldn't find that app" in eve(line, code=None)
     with pytest.raises(AssertionError, match="ended with 128"):

@@ -1,6 +1,4 @@
-"""No request is dropped by a deployment, and no delivery is lost when the control plane is killed in the middle of
-one.
-"""
+"""A deployment drops no request, and no delivery is lost when the control plane is killed in the middle of it."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ AT_LEAST = 5000
 
 
 class Clients:
-    """Connections that ask again and again, with ``pause`` seconds between, and count every answer, good or not."""
+    """Connections that send requests repeatedly, with ``pause`` seconds between, and count all responses."""
 
     def __init__(self, team, count: int, pause: float = 0.2) -> None:
         self.team, self.pause = team, pause
@@ -62,7 +60,7 @@ class Clients:
 
 @pytest.fixture(scope="module")
 def team(installation, tmp_path_factory):
-    """A live app of a few lines, whose server knows nothing of a graceful stop."""
+    """A small live app with a server that has no graceful shutdown."""
     team = small_team(installation, tmp_path_factory.mktemp("lossless"), "lossless")
     team.push()
     team.assert_live()

@@ -1,4 +1,4 @@
-"""A rendezvous server on a real port with real TLS, dynos that stand in behind real unix sockets, and clients that
+"""A rendezvous server on a real port with real TLS, stand-ins for dynos behind real unix sockets, and clients that
 speak its protocol.
 """
 
@@ -38,14 +38,14 @@ def free_port() -> int:
 
 
 def path(kind: str, payload: dict, seconds: int = 60, purpose: str = "") -> str:
-    """The path of a stream with a signed link of somebody."""
+    """The path of a stream with a signed link of a user."""
     return f"/streams/{kind}/" + signing.sign(
         {"who": WHO, **payload}, key=KEY, purpose=purpose or kind, seconds=seconds
     )
 
 
 class Dyno:
-    """What the local engine keeps of an attached dyno: a socket for one client, and a state that ends with a code."""
+    """The local engine's files of an attached dyno: a socket for one client, and a state that ends with a code."""
 
     def __init__(self, home: Path, work: Callable[[socket.socket], int | None]) -> None:
         self.id = f"a1-v2-run.{next(NUMBERS)}-0badcafe"
@@ -79,7 +79,7 @@ class Dyno:
 
 
 class Client:
-    """One TLS connection, byte by byte as a test wants it."""
+    """One TLS connection, controlled byte by byte by the test."""
 
     def __init__(self, port: int, ca: Path, first: bytes) -> None:
         context = ssl.create_default_context(cafile=str(ca))
@@ -105,7 +105,9 @@ class Client:
 
 
 class PlannedStarts:
-    """The worker's part: dynos that are still to be started, those that never will be, and those whose client left."""
+    """The worker's part: dynos that are still to be started, those that never will be, and those with a client that
+    left.
+    """
 
     def __init__(self) -> None:
         self.waiting: set[str] = set()
@@ -183,7 +185,7 @@ class Rendezvous:
         return Client(self.port, self.ca, first)
 
     def join(self, dyno: Dyno, **more: Any) -> Client:
-        """As the Heroku CLI: the token and a line end, then the first record is the server's hello."""
+        """Like the Heroku CLI: send the token and a line end; the first record is then the server's hello."""
         client = self.connect(self.token(dyno, **more).encode() + b"\r\n")
         assert client.record() == b"rendezvous\r\n"
         return client

@@ -1,4 +1,4 @@
-"""The streams alone, under uvicorn as the web process has them: ``python -m tests.streams.serve HOME KEY PORT``."""
+"""Only the streams, under uvicorn as in the web process: ``python -m tests.streams.serve HOME KEY PORT``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Streams over their ASGI function: signed, without a database, resumable, and gone when the client is."""
+"""Tests of streams through their ASGI function: signed, without a database, resumable, and closed when the client
+leaves.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ def log(tmp_path):
 
 
 class Client:
-    """A client that collects what is sent, and leaves when ``enough`` says so."""
+    """A client that collects the data sent, and leaves when ``enough`` is true."""
 
     def __init__(self, home, path, headers=(), enough=lambda text: False, during=None, ask=everybody):
         self.scope = {"type": "http", "method": "GET", "path": path, "headers": list(headers)}

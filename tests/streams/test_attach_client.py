@@ -1,4 +1,4 @@
-"""Our own client of attached dynos, as a process of its own: pipes, a terminal, and leaving in every way."""
+"""Tests of Greenroom's client for attached dynos, as a separate process: pipes, a terminal, and all ways of leaving."""
 
 from __future__ import annotations
 

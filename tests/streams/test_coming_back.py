@@ -1,4 +1,4 @@
-"""Our own client when its connection breaks off: it comes back to the dyno, or says what it does not know."""
+"""Greenroom's client after a lost connection: it reconnects to the dyno, or reports what it does not know."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.streams.test_attach_client import ENV, argv
 
 
 class Web:
-    """A web process that dies as a test wants it: one step for each connection that the client makes."""
+    """A web process that dies when the test wants it to: one step for each connection of the client."""
 
     def __init__(self, hall, *steps):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -40,9 +40,7 @@ class Web:
 
 
 def run(hall, *steps):
-    """What the client printed, and the connections that it made. A step: what is said before the web process dies; $:
-    it ends well.
-    """
+    """The client's output and its connections. A step: the output before the web process dies; $: it ends normally."""
     web = Web(hall, *steps)
     url = f"rendezvous://localhost:{web.listener.getsockname()[1]}/token"
     done = subprocess.run(

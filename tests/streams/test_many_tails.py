@@ -25,7 +25,7 @@ TAILS = 500
 
 
 class Server:
-    """The process, and what it takes."""
+    """The process and its resource usage."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.port, self.numbers = home, free_port(), itertools.count()
@@ -82,7 +82,7 @@ def server(tmp_path):
 
 
 def until_all_saw(socks, text, seconds=30.0):
-    """Read until each has got the text."""
+    """Read until each client has received the text."""
     deadline = time.monotonic() + seconds
     seen = {sock: b"" for sock in socks}
     with selectors.DefaultSelector() as ready:

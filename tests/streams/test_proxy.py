@@ -1,4 +1,4 @@
-"""The proxy for the Heroku CLI's fixed host names leads them to one port and nothing anywhere."""
+"""The proxy maps the Heroku CLI's fixed host names to one port, and no other name to anything."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from tests.streams.conftest import free_port
 
 
 def ask(head: bytes, then: bytes = b"", *, silent: int = 0) -> bytes:
-    """What comes back of a request by way of the proxy; behind it stands a server that echoes. silent: connections that
-    say nothing.
-    """
+    """The response to a request through the proxy, in front of an echo server. silent: number of idle connections."""
 
     async def echo(reader, writer):
         while data := await reader.read(100):

@@ -1,6 +1,4 @@
-"""An attached dyno and its client, through real TLS: the Heroku CLI's protocol, its quirks, and what happens when
-somebody leaves.
-"""
+"""An attached dyno and its client, over real TLS: the Heroku CLI's protocol, its quirks, and disconnects."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def says(text, code=0, before=0.0):
 
 
 class Listener:
-    """A dyno that keeps what it is told, and knows how its input ended."""
+    """A dyno that records its input, and how the input ended."""
 
     def __init__(self, answer=b""):
         self.heard, self.ended, self.answer = b"", threading.Event(), answer
@@ -284,8 +282,8 @@ def test_a_slow_client_slows_the_dyno_down(hall):
 
 
 def test_output_survives_input_that_nobody_read(hall):
-    """A command like ``head -1`` ends while its input still comes: closing then would throw away what was already on
-    its way.
+    """A command like ``head -1`` ends while its input still arrives: closing at that point would discard output in
+    transit.
     """
 
     def work(sock):
@@ -426,7 +424,7 @@ def test_a_dyno_that_reads_slowly_slows_the_client_down(hall):
 
 
 def test_a_quick_command_lingers_until_the_client_has_said_its_end(hall):
-    """The Heroku CLI writes 0x04 right after the first record, and dies of EPIPE if we have closed by then."""
+    """The Heroku CLI writes 0x04 right after the first record, and fails with EPIPE if we have closed by then."""
     client = hall.join(hall.dyno(says(b"x")))
     began = time.monotonic()
     assert client.record() == b"x"

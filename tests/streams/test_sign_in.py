@@ -1,4 +1,4 @@
-"""Commands that wait until somebody lets them in."""
+"""Tests of commands that wait for a sign-in in the browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from greenroom.entrypoints.streams import sign_in
 
 
 async def wait(address, collect):
-    """(status, the moment it ended by the loop's clock) of a command's request."""
+    """(status, end of the command's request on the loop's clock)."""
     sent = []
 
     async def receive():

@@ -1,4 +1,4 @@
-"""Downloads of snapshots: the signed link gives that very file and no other."""
+"""Tests of snapshot downloads: the signed link gives exactly that file and no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives go up to a signed link once and come back by another; no other link and no other name leads to a file."""
+"""Archives are uploaded once to a signed link and downloaded by another; no other link or name leads to a file."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_a_link_ends_with_its_token(home):
 
 
 def upload(home, urls, between, ask=everybody):
-    """The statuses of uploads that begin one after another, go on at once and end together; ``between`` runs in their
-    middle.
+    """The statuses of uploads that start one after another, run concurrently and end together; ``between`` runs in
+    their middle.
     """
 
     async def one(app, url, begun, go_on):

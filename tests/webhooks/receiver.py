@@ -1,4 +1,4 @@
-"""A real HTTP server that keeps what it is sent and answers with the statuses that it is told to."""
+"""A real HTTP server that records its requests and answers with the given statuses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """``got``: (headers, body) of each request; ``answers``: the next statuses, 204 when there is none left."""
+    """``got``: (headers, body) of each request; ``answers``: the next statuses, 204 if none is left."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hook?x=1"

@@ -1,5 +1,5 @@
-"""Webhooks over the API and the worker's turn, with a real receiver: told once, signed, tried again, and never to a
-private address.
+"""Tests of webhooks over the API and the worker's turn, with a real receiver: sent once, signed, retried, and never to
+a private address.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_a_release_is_told_once_and_signed(alice, shop, home, receiver, turn):
     answer = add(client_of(alice), receiver.url, secret="s3cret", authorization="Bearer abc")
     assert (answer.status_code, answer["Heroku-Webhook-Secret"]) == (201, "s3cret")
     turn()
-    assert receiver.got == []  # what was there before is no news
+    assert receiver.got == []  # earlier events are not sent
     row = make_release(alice, shop, home)
     for _ in range(3):
         turn()

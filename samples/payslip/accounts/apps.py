@@ -1,4 +1,4 @@
-"""The people who sign in and what they may do."""
+"""Users and their roles."""
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate

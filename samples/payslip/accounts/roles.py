@@ -1,4 +1,4 @@
-"""The two roles above that of a staff member, as groups with permissions. They are made after each migration."""
+"""The two roles above staff member, as groups with permissions. Created after each migration."""
 
 from django.apps import apps as registry
 from django.contrib.auth.management import create_permissions
@@ -33,7 +33,7 @@ PERMISSIONS = {
 
 
 def ensure_roles(apps, using, **kwargs) -> None:
-    """Add what is missing, and leave alone what an administrator added."""
+    """Add missing groups and permissions; keep those that an administrator added."""
     try:
         for label, model in (("auth", "Group"), ("payroll", "PayRun"), ("audit", "AuditEntry")):
             apps.get_model(label, model)

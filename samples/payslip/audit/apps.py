@@ -1,4 +1,4 @@
-"""The trail of who changed what."""
+"""The audit trail: who changed what."""
 
 from django.apps import AppConfig
 

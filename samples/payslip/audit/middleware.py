@@ -1,4 +1,4 @@
-"""Lets the audit trail know whose request is being answered. The user is only looked up when needed."""
+"""Passes the user of the current request to the audit trail. The user is loaded only when needed."""
 
 from audit.recorder import current_request
 

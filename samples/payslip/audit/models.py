@@ -1,4 +1,4 @@
-"""The audit trail: who changed what, and when. Entries are only ever added."""
+"""The audit trail: who changed what, and when. Entries are append-only."""
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder

@@ -1,4 +1,4 @@
-"""Writes the audit trail. Changes to the base data arrive by signals, everything else by `record`."""
+"""Writes the audit trail. Signals record changes of the base data, `record` everything else."""
 
 from contextvars import ContextVar
 
@@ -10,7 +10,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_sa
 from audit.models import AuditEntry
 
 current_request: ContextVar = ContextVar("current_request", default=None)
-# Signing in changes `last_login` each time, and a password's hash is nobody's business.
+# Each sign-in changes `last_login`, and password hashes must not be recorded.
 UNTOLD = {"last_login"}
 SECRET = {"password"}
 
@@ -22,7 +22,7 @@ def current_actor():
 
 
 def record(action: str, subject: Model, changes: dict | None = None, actor=None, at=None) -> None:
-    """Add one entry; without an actor it is the person who is signed in."""
+    """Add one entry. The actor defaults to the signed-in user."""
     entry = AuditEntry(
         actor=actor or current_actor(),
         action=action,

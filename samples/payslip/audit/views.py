@@ -1,4 +1,4 @@
-"""The audit trail as a page, newest first."""
+"""The page of the audit trail, newest entry first."""
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.paginator import Paginator

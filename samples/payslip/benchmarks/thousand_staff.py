@@ -1,7 +1,7 @@
-"""Measures a pay run of 1,000 people and its page. Run it from the application's folder: python benchmarks/thousand_staff.py
+"""Measures a pay run of 1,000 people and its page. Run in the application's folder: python benchmarks/thousand_staff.py
 
-It works in a test database beside the one of DATABASE_URL, which it makes and removes again,
-and ends with an error when a limit of the README is missed.
+Creates a test database next to that of DATABASE_URL and removes it afterwards.
+Exits with an error if a limit in the README is exceeded.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ LIMITS = {"calculate": 2.0, "page": 0.3}
 
 
 def hire(count: int) -> None:
-    """People with the components of the demonstration data: half on salaries, half by the hour."""
+    """Create staff with the components of the demo data: half on salaries, half paid by the hour."""
     from payroll import demo
     from payroll.inputs import employed_in
     from payroll.models import (
@@ -98,7 +98,7 @@ def measure() -> dict[str, list[float]]:
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payslip.settings")
     sys.path.insert(0, str(ROOT))
-    sys.argv[1:] = ["test"]  # The settings then take the static files as they are.
+    sys.argv[1:] = ["test"]  # The settings then use static files without collectstatic.
     django.setup()
     from django.db import connection
 

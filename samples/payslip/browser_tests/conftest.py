@@ -1,4 +1,4 @@
-"""Starts a copy of the application with demo data, as a slug would run it, and a browser. README.md tells how to run this."""
+"""Starts a copy of the application with demo data, as in a slug, and a browser. README.md explains how to run this."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A person at a browser: signs in, looks at pages, and keeps what the console complained of."""
+"""A user with a browser: signs in, opens pages, and collects console errors."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ class Person:
         self.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=5000)
 
     def fetch(self, address: str) -> dict:
-        """Status, type and first letters of an address, asked for with the person's session."""
+        """Status, content type and first characters of a URL, requested in the user's session."""
         return self.page.evaluate(
             """async address => {
                 const answer = await fetch(address);
@@ -57,7 +57,7 @@ class Person:
             self.page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
     def too_wide(self) -> int:
-        """By how many pixels the page is wider than the window."""
+        """Number of pixels by which the page is wider than the window."""
         return self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )

@@ -1,4 +1,4 @@
-"""One month from units to a paid run, by three people. This is the order in which the office works."""
+"""One month from units to a paid run, by three users, in the order of the work in an office."""
 
 import pytest
 from conftest import PASSWORD
@@ -94,7 +94,7 @@ def look_at_own_payslip(stella: Person) -> None:
     assert stella.complaints == []
     assert stella.fetch(f"/payslips/{number - 1}/")["status"] == 404
     assert stella.fetch("/runs/")["status"] == 403
-    stella.complaints.clear()  # The browser complains of both answers, rightly.
+    stella.complaints.clear()  # The browser logs an error for both responses, as expected.
 
 
 def test_a_paid_payslip_is_corrected_by_a_new_one_that_refers_to_it(people):

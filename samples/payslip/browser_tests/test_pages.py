@@ -1,4 +1,4 @@
-"""Every page on a desk's and a phone's width: nothing sticks out, and axe finds nothing serious."""
+"""Every page at desktop and phone width: no horizontal overflow, no serious axe findings."""
 
 import pytest
 from conftest import PASSWORD

@@ -1,4 +1,4 @@
-"""The base data in Django's admin. Runs and payslips are not here, as they only change along their way."""
+"""The base data in Django's admin. Runs and payslips are not included, as only the workflow changes them."""
 
 from django.contrib import admin
 

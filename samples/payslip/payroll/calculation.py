@@ -1,8 +1,8 @@
-"""Works out one payslip from plain values; it knows neither the database nor the web.
+"""Calculates one payslip from plain values; uses neither the database nor the web.
 
-The rounding rule: every line is rounded once, to the cent, halves away from zero, when it
-is formed. Percentages are taken of rounded lines, and totals are sums of rounded lines that
-are never rounded again, so the lines always add up to the totals.
+Rounding: every line is rounded once, to the cent, half away from zero, when it is created.
+Percentages are calculated from rounded lines. Totals are sums of rounded lines and are
+never rounded again, so the lines always add up to the totals.
 """
 
 from collections.abc import Iterable, Mapping
@@ -80,14 +80,14 @@ def to_cents(amount: Decimal) -> Decimal:
 
 
 def plain(number: Decimal) -> str:
-    """A number for people: thousands set off, no more decimals than it has, at least two."""
+    """Format a number for display: thousands separators, and its own decimals, at least two."""
     text = f"{number.normalize():f}"
     decimals = max(2, len(text.partition(".")[2]))
     return f"{number:,.{decimals}f}"
 
 
 def check_order(components: Iterable[Component]) -> None:
-    """A percentage may only be taken of what stands earlier."""
+    """Check that each percentage refers to earlier components only."""
     seen: set[str] = set()
     for component in components:
         if component.method == Method.PERCENTAGE and not component.bases:
@@ -103,7 +103,7 @@ def check_order(components: Iterable[Component]) -> None:
 
 
 def calculate(components: Iterable[Component], person: Circumstances) -> Result:
-    """The lines of one payslip; components without a rate, and lines of nothing, are left out."""
+    """The lines of one payslip, without components that have no rate and without zero lines."""
     lines: list[Line] = []
     signed: dict[str, Decimal] = {}
     for component in components:
@@ -132,7 +132,7 @@ def per_unit(component, rate, person, signed) -> tuple[Decimal, str]:
 
 
 def percentage(component, rate, person, signed) -> tuple[Decimal, str]:
-    """Deductions among the bases lower the sum; of less than nothing the percentage is nothing."""
+    """Deductions among the bases reduce the sum; a negative sum counts as zero."""
     base = max(ZERO, sum((signed.get(code, ZERO) for code in component.bases), ZERO))
     return base * rate / 100, f"{plain(rate)} % of {plain(base)}"
 

@@ -1,4 +1,4 @@
-"""Positions for a chart of stacked bars, which a template draws as SVG. Widths are in the drawing's own units."""
+"""Coordinates of a stacked bar chart, which a template draws as SVG. Widths are in SVG user units."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Chart:
 
 
 def round_step(largest: Decimal) -> Decimal:
-    """A quarter of the scale: 1, 2, 2.5 or 5 times a power of ten, four of which hold the largest."""
+    """A quarter of the scale: 1, 2, 2.5 or 5 times a power of ten, so that four steps cover the maximum."""
     step = Decimal(1)
     while step * 4 < largest:
         for factor in (Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10)):

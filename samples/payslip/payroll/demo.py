@@ -1,4 +1,4 @@
-"""Believable demonstration data: a small flying school with two dozen people. Running it again adds only what is missing."""
+"""Realistic demo data: a small flying school with two dozen people. Running it again adds only missing rows."""
 
 import datetime as dt
 from decimal import Decimal
@@ -19,7 +19,7 @@ from payroll.models import (
 )
 from payroll.months import last_day, shift
 
-# Name, job, then what they earn: a salary a month, a rate per hour, an allowance per flight.
+# Name, job, monthly salary, hourly rate, allowance per flight.
 PEOPLE = [
     ("Paula Meier", "Head of administration", "7450", None, None),
     ("Anton Graf", "Managing director", "9200", None, "35"),
@@ -73,7 +73,7 @@ USERS = [("paula", 1, "Payroll manager"), ("anton", 2, "Approver"), ("stella", 3
 
 @transaction.atomic
 def seed(today: dt.date, password: str | None) -> dict[str, int]:
-    """Fill in what is missing and tell how much that was."""
+    """Add missing data; returns the number of staff and of added runs."""
     this_month = today.replace(day=1)
     since = shift(this_month, -36)
     staff = make_staff(since, this_month)
@@ -119,7 +119,7 @@ def make_staff(since: dt.date, this_month: dt.date) -> list[StaffMember]:
 
 
 def start_of(index: int, since: dt.date, this_month: dt.date) -> dt.date:
-    """Most have been there for years; two joined in the middle of a month of the last year."""
+    """Most joined at ``since``; two joined in the middle of a month of the last year."""
     joined = {20: shift(this_month, -7).replace(day=16), 13: shift(this_month, -4).replace(day=9)}
     return joined.get(index, since)
 
@@ -196,7 +196,7 @@ def make_users(staff: list[StaffMember], password: str | None) -> dict[str, User
 
 
 def make_units(staff: list[StaffMember], month: dt.date) -> None:
-    """Hours and flights that differ from month to month, but are the same on each machine."""
+    """Create hours and flights that vary by month but are the same on every machine."""
     units = {unit.code: unit for unit in UnitType.objects.all()}
     entries = []
     for one, (_, _, salary, wage, flight) in zip(staff, PEOPLE, strict=True):

@@ -1,4 +1,4 @@
-"""A whole run as rows for a spreadsheet: one payslip a row, one column for each component that occurs."""
+"""A whole run as rows for a spreadsheet: one row per payslip, one column per component."""
 
 from payroll.models import PayRun, PayslipLine
 
@@ -7,7 +7,7 @@ TOTALS = ["gross", "deductions", "net", "employer", "already_paid", "due"]
 
 
 def run_rows(run: PayRun):
-    """The header first; amounts with a decimal point and two decimals."""
+    """The header first; amounts have a decimal point and two decimals."""
     codes = component_columns(run)
     yield [*LEADING, *codes, *TOTALS]
     payslips = run.payslips.select_related("corrects").prefetch_related("lines")
@@ -24,7 +24,7 @@ def run_rows(run: PayRun):
 
 
 def component_columns(run: PayRun) -> list[str]:
-    """The codes in the order in which the longest payslips have them."""
+    """The component codes, in the order of the longest payslips."""
     positions: dict[str, int] = {}
     lines = PayslipLine.objects.filter(payslip__run=run).order_by().values_list("code", "position")
     for code, position in lines.distinct():

@@ -11,7 +11,7 @@ from payroll.unitimport import LARGEST_FILE
 
 
 class MonthField(forms.CharField):
-    """A month as the browser's month field gives it: 2026-07."""
+    """A month in the format of the browser's month input: 2026-07."""
 
     widget = forms.TextInput(
         attrs={"type": "month", "placeholder": "2026-07", "pattern": "[0-9]{4}-[0-9]{2}"}
@@ -107,7 +107,7 @@ class UnitsForm(forms.Form):
 
 
 class PayComponentForm(forms.ModelForm):
-    """For the admin: a percentage may only be taken of what comes earlier."""
+    """For the admin: a percentage may refer only to earlier components."""
 
     class Meta:
         model = PayComponent

@@ -1,4 +1,4 @@
-"""Gathers what a calculation needs for one month. The number of queries does not depend on the number of people."""
+"""Loads the input of a calculation for one month. The number of queries does not depend on the number of people."""
 
 import datetime as dt
 from collections import defaultdict
@@ -20,7 +20,7 @@ from payroll.months import last_day
 
 @dataclass
 class Employed:
-    """One person who is employed in the month, with the job held last in it."""
+    """One person employed in the month, with the last job in it."""
 
     staff: StaffMember
     job_title: str
@@ -47,7 +47,7 @@ def components() -> list[calculation.Component]:
 
 
 def employed_in(month: dt.date, only: set[int] | None = None) -> list[Employed]:
-    """Everybody with a day of employment in the month, in the order of their numbers."""
+    """Everybody employed on at least one day of the month, by staff number."""
     end = last_day(month)
     periods = EmploymentPeriod.objects.filter(starts__lte=end).filter(
         Q(ends__isnull=True) | Q(ends__gte=month)
@@ -63,7 +63,7 @@ def employed_in(month: dt.date, only: set[int] | None = None) -> list[Employed]:
 
 
 class Rates:
-    """The rates of one month: a person's own goes before the general one."""
+    """The rates of one month; a person's own rate overrides the general one."""
 
     def __init__(self, month: dt.date) -> None:
         self.general: dict[str, Decimal] = {}
@@ -90,7 +90,7 @@ def units_in(month: dt.date) -> dict[int, dict[str, Decimal]]:
 def results_for(
     month: dt.date, only: set[int] | None = None
 ) -> list[tuple[Employed, calculation.Result]]:
-    """Everybody's payslip for the month, worked out from what is entered now."""
+    """Everybody's payslip for the month, calculated from the current data."""
     order, rates, units = components(), Rates(month), units_in(month)
     days = last_day(month).day
     return [

@@ -1,4 +1,4 @@
-"""Months as the date of their first day. Nothing here knows about the database."""
+"""Months as the date of their first day. Independent of the database."""
 
 import calendar
 import datetime as dt
@@ -24,7 +24,7 @@ def parse(text: str) -> dt.date:
 
 
 class MonthConverter:
-    """Lets a month stand in an address, as in /units/2026-07/."""
+    """URL converter for a month, as in /units/2026-07/."""
 
     regex = "[0-9]{4}-(?:0[1-9]|1[0-2])"
 

@@ -1,4 +1,4 @@
-"""Saves units of a month, however they were entered. All changes of one save make one entry in the audit trail."""
+"""Saves units of a month, from the form or from a file. All changes of one save are one entry in the audit trail."""
 
 import datetime as dt
 from decimal import Decimal
@@ -14,7 +14,7 @@ Cell = tuple[int, int]  # Staff member and unit type.
 
 @transaction.atomic
 def save_units(month: dt.date, cells: dict[Cell, Decimal | None], how: str, actor) -> int:
-    """Store these cells, where None empties one, and tell how many changed."""
+    """Store these cells (None clears a cell); returns the number of changed cells."""
     stored = {
         (entry.staff_id, entry.unit_type_id): entry
         for entry in UnitEntry.objects.select_for_update().filter(
@@ -48,7 +48,7 @@ def save_units(month: dt.date, cells: dict[Cell, Decimal | None], how: str, acto
 
 
 def month_subject(month: dt.date) -> PayRun:
-    """The month's run where there is one, as that is where people look for it."""
+    """The month's run if there is one, as users look for the entry there."""
     found = PayRun.objects.filter(month=month, type=PayRun.Type.REGULAR).first()
     return found or PayRun(month=month)
 

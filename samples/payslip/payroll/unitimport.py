@@ -59,7 +59,7 @@ def read(data: bytes, month: dt.date) -> Reading:
 
 
 def units_of(header: list[str], reading: Reading) -> dict[int, UnitType]:
-    """The unit type of each column, by its position; complains about the header."""
+    """The unit type of each column, by its position; reports errors in the header."""
     known = {unit.code: unit for unit in UnitType.objects.all()}
     example = ", ".join([STAFF_COLUMN, *known])
     if header[:1] != [STAFF_COLUMN] or len(header) < 2:

@@ -1,4 +1,4 @@
-"""The payroll's addresses. Months stand in them as 2026-07."""
+"""The payroll's URLs. Months are written as 2026-07."""
 
 from django.urls import path, register_converter
 

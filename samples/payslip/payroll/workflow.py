@@ -1,6 +1,6 @@
-"""The way of a pay run: draft, calculated, approved, paid, and the corrections afterwards.
+"""The workflow of a pay run: draft, calculated, approved, paid, and later corrections.
 
-Each step locks the run, checks that the step is allowed, and leaves an entry in the audit trail.
+Each step locks the run, checks that the step is allowed, and adds an entry to the audit trail.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ Status = PayRun.Status
 
 
 class WorkflowError(Exception):
-    """A step that is not possible now; the message tells why and what to do instead."""
+    """A step that is not possible now; the message gives the reason and the alternative."""
 
 
 def need(user, permission: str, what: str) -> None:
@@ -30,7 +30,7 @@ def need(user, permission: str, what: str) -> None:
 
 
 def locked(run: PayRun, allowed: tuple[str, ...], step: str) -> PayRun:
-    """The run as it is now, kept from others until the transaction ends."""
+    """The current run, locked until the end of the transaction."""
     fresh = PayRun.objects.select_for_update().get(pk=run.pk)
     if fresh.status not in allowed:
         raise WorkflowError(
@@ -97,7 +97,7 @@ def computed(run: PayRun, corrected: dict[int, Payslip]) -> list[tuple[Employed,
     if only is None:
         return results
     found = {one.staff.pk for one, _ in results}
-    # Whoever turns out not to have been employed at all gets a payslip of nothing.
+    # A person who was not employed at all gets a payslip of zero.
     gone = [slip for staff, slip in corrected.items() if staff not in found]
     return results + [(Employed(slip.staff, slip.job_title, 0), Result(())) for slip in gone]
 
@@ -194,7 +194,7 @@ def refuse_stale(run: PayRun, payslips: list[Payslip]) -> None:
 
 
 def number(run: PayRun, payslips: list[Payslip]) -> None:
-    """Numbers go on within the month, without gaps, over the regular run and its corrections."""
+    """Number consecutively within the month, across the regular run and its corrections."""
     # All runs of the month are locked, so that two corrections cannot take the same numbers.
     list(PayRun.objects.select_for_update().filter(month=run.month).values_list("pk"))
     taken = Payslip.objects.filter(run__month=run.month, number__isnull=False).count()
@@ -204,7 +204,7 @@ def number(run: PayRun, payslips: list[Payslip]) -> None:
 
 @transaction.atomic
 def send_back(run: PayRun, user, reason: str = "", at=None) -> PayRun:
-    """Turn a calculated run into a draft again, with the reason in the audit trail."""
+    """Return a calculated run to draft, with the reason in the audit trail."""
     if not (user.has_perm(MANAGE) or user.has_perm(APPROVE)):
         raise WorkflowError("You may not send a pay run back. Ask a payroll manager.")
     run = locked(run, (Status.CALCULATED,), "sent back")

@@ -1,4 +1,4 @@
-"""Year-to-date figures: the sum of what is approved in the year. A corrected payslip gives way to its correction."""
+"""Year-to-date figures: the sums of the year's approved payslips. A correction replaces its original payslip."""
 
 import datetime as dt
 from decimal import Decimal
@@ -11,14 +11,14 @@ FIGURES = ("gross", "deductions", "net", "employer")
 
 
 def effective(payslips):
-    """Leaves out what an approved correction has replaced."""
+    """Exclude payslips that an approved correction has replaced."""
     return payslips.filter(run__status__in=PayRun.FROZEN).exclude(
         correction__run__status__in=PayRun.FROZEN
     )
 
 
 def before(run: PayRun) -> dict[int, dict[str, Decimal]]:
-    """By staff member, what the year holds without this run and without what it corrects."""
+    """Sums of the year by staff member, without this run and the payslips that it corrects."""
     earlier = effective(Payslip.objects).filter(
         run__month__gte=dt.date(run.month.year, 1, 1), run__month__lte=run.month
     )

@@ -1,4 +1,4 @@
-"""Reads the configuration from the environment. A missing or senseless value is named, with what to do about it."""
+"""Reads the configuration from the environment. Errors name the missing or invalid variable and the remedy."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
-# `collectstatic` runs while the slug is built, where neither a database nor a secret is needed.
+# `collectstatic` runs during the build, which needs neither a database nor a secret.
 BUILDING = sys.argv[1:2] == ["collectstatic"]
 
 
 def required(name: str, while_building: str) -> str:
-    """The variable's value; while static files are collected, a throw-away value does."""
+    """The variable's value; during `collectstatic` a dummy value is sufficient."""
     value = os.environ.get(name, "").strip()
     if value:
         return value
@@ -25,7 +25,7 @@ def required(name: str, while_building: str) -> str:
 
 
 def switch(name: str, default: bool = False) -> bool:
-    """A yes-or-no variable; anything else than a yes or a no is refused."""
+    """A boolean variable; other values are refused."""
     value = os.environ.get(name)
     if value is None:
         return default
@@ -40,7 +40,7 @@ def switch(name: str, default: bool = False) -> bool:
 
 
 def number(name: str, default: int) -> int:
-    """A whole number that is not negative."""
+    """A non-negative integer."""
     value = os.environ.get(name, "").strip()
     if not value:
         return default
@@ -52,5 +52,5 @@ def number(name: str, default: int) -> int:
 
 
 def words(name: str) -> list[str]:
-    """A list separated by commas or blanks."""
+    """A list separated by commas or spaces."""
     return os.environ.get(name, "").replace(",", " ").split()

@@ -1,4 +1,4 @@
-"""Two questions of the platform: does the process answer, and is the database as this release needs it."""
+"""Two health checks: the process responds, and the database has the migrations of this release."""
 
 import logging
 
@@ -21,7 +21,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Not ready while the database is away or lacks migrations of this release."""
+    """Not ready while the database is unreachable or lacks migrations of this release."""
     try:
         missing = missing_migrations()
     except DatabaseError as problem:

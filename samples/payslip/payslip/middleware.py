@@ -1,4 +1,4 @@
-"""Adds two headers to every answer. Nothing inline and nothing from elsewhere may run, and no payslip stays in a cache."""
+"""Adds two headers to every response: they forbid inline code and other origins, and caching of payslips."""
 
 POLICY = "; ".join(
     (

@@ -1,4 +1,4 @@
-"""Payslip's settings, all of which come from the environment. README.md lists the variables."""
+"""Payslip's settings. All of them come from the environment; README.md lists the variables."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ HEROKU_APP_NAME = os.environ.get("HEROKU_APP_NAME", "").strip()
 ALLOWED_HOSTS = [".localhost", "127.0.0.1", "[::1]", *environment.words("ALLOWED_HOSTS")]
 if HEROKU_APP_NAME:
     ALLOWED_HOSTS.append(f"{HEROKU_APP_NAME}.herokuapp.com")
-# Newer apps are served below a name with a random suffix, which the platform tells here.
+# Newer apps have a host name with a random suffix, which the platform sets here.
 ALLOWED_HOSTS += environment.words("HEROKU_APP_DEFAULT_DOMAIN_NAME")
 
 SECURE = environment.switch("SECURE")
@@ -37,7 +37,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 60 * 60 * 12
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
 if not SECURE:
-    # A staging proxy may hand on the host without its port; the browser's Origin still has it.
+    # A staging proxy may forward the host without its port; the browser's Origin still has it.
     CSRF_TRUSTED_ORIGINS += ["http://*.localhost", "http://*.localhost:8080"]
 
 INSTALLED_APPS = [
@@ -116,7 +116,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 if TESTING:
-    # Nothing is collected for tests, which WhiteNoise would complain of.
+    # Tests run without collectstatic, and WhiteNoise would warn about that.
     warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
@@ -168,7 +168,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            # Tests ask for pages that are forbidden or missing on purpose.
+            # Tests request forbidden and missing pages on purpose.
             "level": "CRITICAL" if TESTING else "DEBUG",
         }
     },

@@ -1,4 +1,4 @@
-"""All addresses of Payslip. The two health addresses have no trailing slash, as platforms ask for them."""
+"""All URLs of Payslip. The two health URLs have no trailing slash, as platforms request them without one."""
 
 from django.contrib import admin
 from django.urls import include, path

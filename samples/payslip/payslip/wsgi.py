@@ -1,4 +1,4 @@
-"""The web process's entry point. A configuration mistake ends it with one readable line."""
+"""The web process's entry point. A configuration error ends it with one readable line."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A copy of the application for each test, to which a scenario can be applied. Its database is a file beside it."""
+"""A copy of the application for each test, to which a scenario can be applied. Its database is a file next to it."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ class Copy:
         return self.manage("shell", "-v0", "-c", code)
 
     def start(self, command: str, **variables: str) -> subprocess.Popen:
-        """The web process, in a group of its own so that all of it can be ended."""
+        """Start the web process in its own process group, so that the whole group can be killed."""
         return subprocess.Popen(  # noqa: S603
             ["sh", "-c", f"exec {command}"],  # noqa: S607
             cwd=self.folder,
@@ -77,7 +77,7 @@ class Copy:
 
 @pytest.fixture
 def release(tmp_path):
-    """Makes releases that share one database: `release()` as it is, `release(NAME)` with a scenario."""
+    """Creates releases that share one database: `release()` unchanged, `release(NAME)` with a scenario."""
 
     def make(scenario: str | None = None) -> Copy:
         made = Copy(tmp_path / (scenario or "as-it-is"), tmp_path / "db.sqlite3")

@@ -1,4 +1,4 @@
-"""The kinds of add-ons that are held to the contract: all of the registry, and a toy kind from a temporary folder."""
+"""The kinds of add-ons under contract test: all of the registry, and a toy kind from a temporary folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOY = "parrot"
 
 @pytest.fixture
 def parrots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The toy kind's folder, in a place where the registry looks for kinds."""
+    """The toy kind's folder, on the registry's search path."""
     place = tmp_path_factory.mktemp("kinds")
     folder = place / TOY
     folder.mkdir()
@@ -58,5 +58,5 @@ def addon(kind, alice, shop, home) -> Iterator[Addon]:
 
 
 def environment_of(addon: Addon, home: Path, access: str) -> dict[str, str]:
-    """The add-on's config vars as a dyno with that access has them."""
+    """The add-on's config vars in a dyno with that access."""
     return queries.environment(queries.values_of(addon.app, home), app=addon.app, home=home, access=access)

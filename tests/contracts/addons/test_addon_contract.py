@@ -1,4 +1,4 @@
-"""What each kind of add-on does, whatever it is. Capabilities that a kind lacks are skipped."""
+"""The contract of every kind of add-on. Tests of capabilities that a kind lacks are skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""CONTRIBUTING's recipe for an add-on, followed with a toy kind: what its steps name is enough for all doors."""
+"""CONTRIBUTING's recipe for an add-on, followed with a toy kind: the files in its steps are sufficient for all
+interfaces.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ def recipe() -> str:
 
 @pytest.fixture
 def fresh(alice, home, settings, monkeypatch, parrots):
-    """A new app of Alice's, with all that new apps have."""
-    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
+    """A new app of Alice, with the defaults of all new apps."""
+    get_resolver().url_patterns  # noqa: B018 - Django imports the views on access
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
     monkeypatch.setattr("greenroom.entrypoints.api.views_addons.HOME", home)
     app = app_lifecycle.create(actor=alice, name="fresh", home=home)
@@ -55,7 +57,7 @@ def fresh(alice, home, settings, monkeypatch, parrots):
 
 
 def adopt(alice, fresh, home) -> Addon:
-    """A parrot by the API, ready for use."""
+    """Create a parrot through the API; ready for use."""
     answer = send(client_of(alice), "POST", "/apps/fresh/addons", {"plan": "parrot-cage:large", "name": "polly"})
     assert (answer.status_code, answer.json()["state"]) == (201, "provisioning"), "it takes a moment"
     assert answer.json()["plan"]["name"] == "parrot-cage:large"
@@ -104,7 +106,7 @@ def test_an_add_on_of_a_new_kind_reaches_the_dynos_of_its_app(alice, fresh, home
 
 def test_the_gate_gets_a_double_where_the_app_has_one(alice, fresh, home):
     slug, way = deployed(fresh), WAY
-    steps.sweep_forsaken()  # of other files' tests on this server
+    steps.sweep_forsaken()  # left by tests of other files on this server
     run = checks.begin(app=fresh, sha=SHA, names=["tests"])[0]
     try:
         spec = testing.spec(run=run, slug=slug, mounts=(), home=home, capacity=CAPACITY)

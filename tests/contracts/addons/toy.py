@@ -1,4 +1,4 @@
-"""A toy kind of add-on, ``parrot``, made of the files that CONTRIBUTING.md names; it takes a moment to be ready."""
+"""A toy kind of add-on, ``parrot``, made of the files that CONTRIBUTING.md names; it is not ready at once."""
 
 from __future__ import annotations
 
@@ -118,4 +118,4 @@ class Parrot:
 KIND = Parrot()
 ''',
 }
-"""What each file of a kind's folder holds."""
+"""The content of each file of a kind's folder."""

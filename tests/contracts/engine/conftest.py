@@ -1,7 +1,7 @@
-"""The engines that are held to the contract: the local one as root and as an ordinary user, the double in memory, and
-the sketch of a second engine.
+"""The engines under contract test: the local one as root and as an ordinary user, the in-memory double, and the sketch
+of a second engine.
 
-What an engine need not offer has a name in PROCESSES, LIMITS or ISOLATION; all else is the contract.
+Optional features are named in PROCESSES, LIMITS and ISOLATION; the contract requires everything else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.engine.machine import ALICE, IS_ROOT, MODES, PYTHON, Machine
 from tests.engine.toy.engine import ToyEngine
 
 PROCESSES, LIMITS, ISOLATION = "processes", "limits", "isolation"
-"""Real processes (the double in memory has none); limits of memory; files and processes of the host out of sight."""
+"""Real processes (the in-memory double has none); memory limits; files and processes of the host are hidden."""
 
 SERVE = (PYTHON, "-c", "import socket, time; s = socket.create_server(('127.0.0.1', 5000)); time.sleep(60)")
 SLEEP = ("/bin/sleep", "60")
@@ -44,7 +44,7 @@ LEFT = (
 
 
 def leave(folder: Path) -> None:
-    """What LEFT leaves."""
+    """Create the files that LEFT creates."""
     (folder / "deep").mkdir()
     (folder / "result.json").write_text("{}\n")
     (folder / "deep" / "file").write_text("below\n")
@@ -55,7 +55,7 @@ def leave(folder: Path) -> None:
 
 
 def cat(sock: socket.socket) -> int:
-    """What CAT does."""
+    """Behave like CAT."""
     while data := sock.recv(65536):
         sock.sendall(data)
     return 0
@@ -74,7 +74,7 @@ OUTCOMES = {
 
 
 class Rig:
-    """An engine, and specs that go the same way on each."""
+    """An engine, and specs that work the same way on each."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Rig:
         return dataclasses.replace(spec, **{"limits": Limits(grace=0.3), **values})  # type: ignore[arg-type]
 
     def made(self, name: str, **files: str) -> tuple[str, Path]:
-        """An artefact, made as a room does: its name, and where it lies. files: by name; ``""``: it is one file."""
+        """Create an artefact as a room does; returns its name and its path. files: by name; ``""``: it is one file."""
         path = self.home / artefacts.path(name)
         (path.parent if "" in files else path).mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
@@ -113,7 +113,7 @@ class Rig:
         return self.engine.start(self.spec(*command, **values))
 
     def printed(self, *command: str, **values: object) -> str:
-        """What a command prints until its end."""
+        """The complete output of a command."""
         state = self.until_exited(self.start(*command, output=True, **values).id)
         text = self.engine.output(state.id, 0).data.decode()
         self.engine.forget(state.id)
@@ -133,7 +133,7 @@ class Rig:
         return self.until(dyno_id, lambda state: state.phase == "exited")
 
     def attach(self, dyno_id: str, *, seen: int | None = None) -> Attachment:
-        """Attach as soon as the dyno takes its client."""
+        """Attach as soon as the dyno accepts its client."""
         from greenroom.engine.errors import NotReadyError
 
         deadline = time.monotonic() + 20

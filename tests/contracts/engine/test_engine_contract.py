@@ -1,4 +1,4 @@
-"""What every engine promises, whatever runs behind it."""
+"""The contract of every engine: starting, describing, stopping and forgetting dynos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine hands over: files and trees, output, attached clients, endpoints, capacity, certainty."""
+"""The contract of every engine's data: files and trees, output, attached clients, endpoints, capacity, certainty."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs GitHub's examples of webhooks, as pinned beside this file, into .tools/github of the checkout. Does nothing when they are there.
+# Installs GitHub's examples of webhooks, as pinned beside this file, into .tools/github of the checkout. Does nothing if they are there already.
 # With "openapi": GitHub's OpenAPI description (400 MB on the disk) into .tools/github-openapi, for schemas.py.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

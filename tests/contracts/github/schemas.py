@@ -1,9 +1,9 @@
-"""Compares tests/api/github_schemas.json with GitHub's published OpenAPI description, or cuts it anew with ``--write``.
+"""Compares tests/api/github_schemas.json with GitHub's published OpenAPI description, or regenerates it with
+``--write``.
 
-First run ``tests/contracts/github/install.sh openapi``; it needs npm and 400 MB. What is cut: the schemas of statuses
-and check runs with all
-that they refer to, without descriptions and examples, and without ``pattern`` and the like, which the tests do not look
-at.
+First run ``tests/contracts/github/install.sh openapi``; it needs npm and 400 MB. The file contains the schemas of
+statuses and check runs and all schemas they refer to, without descriptions and examples, and without ``pattern`` and
+similar keywords, which the tests do not use.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ THEIRS = ROOT / ".tools/github-openapi/node_modules/@octokit/openapi/generated/a
 KEPT = {"type", "properties", "required", "nullable", "items", "enum", "anyOf", "oneOf", "allOf", "format", "$ref"}
 
 LEFT_OUT = {"check-run": {"pull_requests", "deployment"}}
-"""Properties that Greenroom never fills (an empty list, nothing), and that lead to large other schemas."""
+"""Properties that Greenroom never fills (an empty list, nothing), and that refer to other large schemas."""
 
 
 def cut(schema: Any, found: set[str]) -> Any:
-    """The schema as the tests keep it; the names that it refers to are added to ``found``."""
+    """The schema reduced for the tests; the names that it refers to are added to ``found``."""
     if not isinstance(schema, dict):
         return schema
     kept: dict[str, Any] = {}
@@ -44,7 +44,7 @@ def cut(schema: Any, found: set[str]) -> Any:
 
 
 def main(write: bool) -> int:
-    """0 when ours is theirs; else the names that differ are printed."""
+    """0 if both are equal; otherwise the names that differ are printed."""
     ours = json.loads(OURS.read_text())
     theirs = json.loads(THEIRS.read_text())["components"]["schemas"]
     fresh = {name: cut(theirs[name], set()) for name in ours["schemas"] if name in theirs}

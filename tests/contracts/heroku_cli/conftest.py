@@ -1,5 +1,5 @@
-"""One installation and one app of a few lines with two releases for all tests here, and the unmodified Heroku CLI in a
-home of its own.
+"""One installation and one small app with two releases for all tests here, and the unmodified Heroku CLI in a separate
+home.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ APP = "contract-app"
 
 
 def plain(text: str) -> str:
-    """What the CLI said without its margins and line breaks."""
+    """The CLI's output without its margins and line breaks."""
     return " ".join(text.replace("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", "").split())
 
 
 class Contract:
-    """``cli(line)`` runs the CLI; the rest looks at what came of it by other ways."""
+    """``cli(line)`` runs the CLI; the other methods check its effects in other ways."""
 
     name = APP
 
@@ -38,21 +38,21 @@ class Contract:
         self.cli = Heroku(place, folder / "shell")
 
     def __call__(self, line: str, code: int | None = 0, stdin: str = "") -> str:
-        """A command about the app; what it said. The app is named before the words of a command that is run in a
+        """Run a command for the app; returns its output. ``-a`` precedes the arguments, which may be a command for a
         dyno.
         """
         command, _, rest = line.partition(" ")
         return self.cli(f"heroku {command} -a {APP} {rest}", code=code, stdin=stdin)
 
     def get(self, path: str) -> object:
-        """What the API says of the app now, to the administrator."""
+        """The API's current data of the app, as the administrator."""
         return self.place.api("GET", f"/apps/{APP}{path}")[1]
 
     def current(self) -> dict:
         return next(row for row in self.get("/releases") if row["current"])
 
     def log(self, *words: str) -> str:
-        """The app's log, by Greenroom's own command: where a test waits, it costs a tenth of the Heroku CLI's."""
+        """The app's log from Greenroom's own command: in tests that poll, it takes a tenth of the Heroku CLI's time."""
         return self.team.greenroom("logs", "-n", "200", *words).stdout
 
     def until(self, read, holds, seconds: float = 30):
@@ -64,7 +64,7 @@ class Contract:
 
 @pytest.fixture(scope="session")
 def place(installation: Installation) -> Installation:
-    """Where the app is."""
+    """The installation with the app."""
     return installation
 
 

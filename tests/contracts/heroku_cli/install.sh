@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the unmodified Heroku CLI, as pinned beside this file, into .tools/heroku of the checkout. Does nothing when it is there.
-# Made in a draft and moved, under a lock: two test processes may ask for it at the same moment, and a broken download leaves nothing.
+# Installs the unmodified Heroku CLI, as pinned beside this file, into .tools/heroku of the checkout. Does nothing if it is there already.
+# Installed in a temporary folder and moved, under a lock: two test processes may run this at once, and a failed download leaves nothing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$here/../../.." && pwd)/.tools

@@ -1,4 +1,4 @@
-"""The Heroku CLI's commands about one's own account, unmodified: SSH keys."""
+"""Tests of the unmodified Heroku CLI's commands about the user's own account: SSH keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def keys(app):
 
 @pytest.fixture
 def pair(tmp_path):
-    """Two key pairs; the paths of their private halves."""
+    """Two key pairs; the paths of the private keys."""
     paths = [tmp_path / "laptop", tmp_path / "desk"]
     for path in paths:
         subprocess.run(

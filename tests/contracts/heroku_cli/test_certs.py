@@ -1,4 +1,4 @@
-"""The Heroku CLI's certificates, domains and drains, unmodified: what a TLS client and a log receiver see of them."""
+"""Tests of the unmodified Heroku CLI's certificates, domains and drains, with a TLS client and a log receiver."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CHOOSE = " \n"
 
 
 def served(app, name: str) -> str:
-    """The issuer of the certificate that the router shows for this host name, verified against the test's CA and the
-    installation's; or why not.
+    """The issuer of the router's certificate for this host name, verified against the test's CA and the installation's;
+    or the error.
     """
     trust = ssl.create_default_context(cafile=str(app.place.home / "keys" / "ca.pem"))
     trust.load_verify_locations(cadata=pem(CA.root))
@@ -42,7 +42,7 @@ def served(app, name: str) -> str:
 
 
 def files(folder, *names: str) -> str:
-    """The words of a certificate's and its key's paths."""
+    """The arguments for a certificate and its key: their paths."""
     chain, key = CA.leaf(*names)
     (folder / "server.crt").write_text(chain)
     (folder / "server.key").write_text(key)
@@ -102,7 +102,7 @@ def test_the_installations_own_ca_certifies_every_domain_by_itself(app):
     assert app.get("")["acm"] is True
     app.until(lambda: served(app, "www.example.org"), lambda issuer: issuer == "Greenroom local CA")
     caddy = app.place.pids()["caddy"]
-    os.kill(caddy, signal.SIGKILL)  # its keys were in its memory alone
+    os.kill(caddy, signal.SIGKILL)  # its keys were only in memory
     app.until(lambda: app.place.pids().get("caddy"), lambda pid: pid not in (None, 0, caddy))
     app.until(lambda: served(app, "www.example.org"), lambda issuer: issuer == "Greenroom local CA")
     before = app.get("/sni-endpoints")[0]["ssl_cert"]

@@ -1,4 +1,4 @@
-"""The Heroku CLI's everyday commands, unmodified, each asserted by its effect."""
+"""Tests of the unmodified Heroku CLI's everyday commands, each verified by its effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Signing in with the unmodified Heroku CLI at a terminal, by browser and by password; sessions and signing out."""
+"""Tests of signing in with the unmodified Heroku CLI on a terminal, by browser and by password; sessions and signing
+out.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ EMAIL, PASSWORD = "lena@example.com", "a sentence of four words"
 
 
 class Terminal:
-    """The CLI at a pseudo terminal, without a token in its environment. ``seen``: all that it has printed."""
+    """The CLI on a pseudo-terminal, without a token in its environment. ``seen``: all of its output."""
 
     def __init__(self, shell: Heroku, *words: str) -> None:
         env = {key: value for key, value in shell.env.items() if key != "HEROKU_API_KEY"} | {
@@ -36,7 +38,7 @@ class Terminal:
         os.close(slave)
 
     def until(self, pattern: str, seconds: float = 60) -> re.Match:
-        """The first place in what is printed that fits."""
+        """The first match in the output."""
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.seen)):
             assert time.monotonic() < deadline, self.seen
@@ -48,7 +50,7 @@ class Terminal:
         return found
 
     def _read(self) -> bool:
-        """Whether there was something; waits a little for it."""
+        """Whether there was output; waits briefly for it."""
         if not select.select([self.master], [], [], 0.2)[0]:
             return False
         try:
@@ -70,7 +72,7 @@ class Terminal:
 
 
 class Browser:
-    """Follows a page and sends its form, with cookies."""
+    """Opens a page and submits its form, with cookies."""
 
     def __init__(self) -> None:
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
@@ -88,7 +90,7 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def lena(place, tmp_path_factory):
-    """A person with a password and no token in her shell."""
+    """A user with a password and without a token in her shell."""
     made = place.api("POST", "/accounts", {"email": EMAIL, "name": "Lena"})[1]
     shell = Heroku(place, tmp_path_factory.mktemp("lena"), token=made["token"])
     assert place.api("PUT", "/account/password", {"new_password": PASSWORD}, token=made["token"])[0] == 200

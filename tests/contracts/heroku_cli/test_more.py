@@ -1,5 +1,5 @@
-"""More of a Heroku user's day with the unmodified CLI: checkouts, the editor, release commands, giving an app away,
-leaving one.
+"""More everyday commands of the unmodified Heroku CLI: checkouts, the editor, release commands, transferring and
+leaving an app.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.story
 
 @pytest.fixture(scope="module")
 def bert(place, tmp_path_factory):
-    """Another person, with a token of his own."""
+    """Another user, with his own token."""
     row = place.api("POST", "/accounts", {"email": "bert@example.com", "name": "Bert"})[1]
     shell = Heroku(place, tmp_path_factory.mktemp("bert"), token=row["token"])
     shell.place, shell.token = place, row["token"]

@@ -1,4 +1,4 @@
-"""The unmodified Heroku CLI on databases: each command is run, and its effect is looked at from elsewhere."""
+"""Tests of the unmodified Heroku CLI's database commands: each is run, and its effect is checked independently."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ APP = "contract-pg"
 
 
 class Cli:
-    """The command at an installation, and looks past it."""
+    """The command on an installation, and checks that bypass it."""
 
     def __init__(self, place: Installation, folder: Path) -> None:
         self.place, self.folder = place, folder
         exported = json.loads(place.run("env", "--home", place.home, "--json").stdout)
-        # an older pg_dump of the host's refuses this server
+        # an older pg_dump on the host refuses this server
         path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{binaries()}:{place.env['PATH']}"
         self.env = {**place.env, **exported, "PATH": path, "HOME": str(folder), "TERM": "dumb", "NO_COLOR": "1"}
 

@@ -1,4 +1,4 @@
-"""The Heroku CLI's pipelines, promotions, CI and review apps, unmodified, with a Django app of a few lines that has a
+"""Tests of the unmodified Heroku CLI's pipelines, promotions, CI and review apps, with a small Django app that has a
 migration.
 """
 
@@ -89,7 +89,7 @@ FILES = {
 
 
 class Pipes:
-    """A staging app that is live, two production apps without code, and one person's Heroku CLI."""
+    """A live staging app, two production apps without code, and one user's Heroku CLI."""
 
     def __init__(self, place, folder) -> None:
         self.place = place
@@ -276,8 +276,8 @@ def test_test_runs_are_the_check_runs_of_the_pipelines_apps(pipes):
 
 @pytest.fixture
 def unhurried(pipes, tmp_path):
-    """The CLI takes ``0`` for a branch, commit or title when git has ended before its output is read; this git ends a
-    little later.
+    """The CLI uses ``0`` as branch, commit or title if git exits before its output is read; this git exits a little
+    later.
     """
     real = shutil.which("git", path=pipes.cli.env["PATH"])
     slow = tmp_path / "bin" / "git"

@@ -1,5 +1,5 @@
-"""The Heroku CLI's commands about what is settled here: each accepts what is true already, and refuses the rest with
-what to use instead.
+"""Tests of the Heroku CLI's commands for fixed properties: each accepts the actual value, and refuses others with an
+alternative.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.story
 
 
 def refused(app, line: str, because: str) -> None:
-    """The CLI ends with an error that says why, or what to use instead."""
+    """The CLI ends with an error that gives the reason or the alternative."""
     said = plain(app.cli(f"heroku {line}", code=None))
     assert because in said, said
     assert "Error" in said

@@ -1,4 +1,4 @@
-"""The Heroku CLI's webhook commands, unmodified, with a real receiver that the installation is allowed to reach."""
+"""Tests of the unmodified Heroku CLI's webhook commands, with a real receiver that the installation may reach."""
 
 from __future__ import annotations
 

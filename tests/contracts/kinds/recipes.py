@@ -23,7 +23,7 @@ def recipe(heading: str) -> str:
 
 @contextmanager
 def added(registry: ModuleType, folder: Path, name: str, files: dict[str, str]) -> Iterator[None]:
-    """The registry with one folder more, as if ``folder/name`` stood in the package itself."""
+    """The registry with one more folder, as if ``folder/name`` were part of the package."""
     for path, text in files.items():
         (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / name / path).write_text(text)

@@ -1,4 +1,4 @@
-"""The contract of every notification channel, and CONTRIBUTING's recipe for one more."""
+"""The contract of every notification channel, and CONTRIBUTING's recipe for a new one."""
 
 from __future__ import annotations
 

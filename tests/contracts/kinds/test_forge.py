@@ -1,4 +1,4 @@
-"""The contract of every forge, and CONTRIBUTING's recipe for one more."""
+"""The contract of every forge, and CONTRIBUTING's recipe for a new one."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_forge_has_a_folder_of_its_name_and_a_line_in_the_guide(forge):
 
 
 def holds(forge):
-    """The part of the contract that needs no knowledge of the forge."""
+    """The part of the contract that does not depend on the forge."""
     assert 0 < len(forge.name) <= Source._meta.get_field("kind").max_length
     assert forge.username
     assert forge.advice

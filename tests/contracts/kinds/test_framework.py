@@ -1,6 +1,6 @@
-"""The contract of every migration framework, and CONTRIBUTING's recipe for one more.
+"""The contract of every migration framework, and CONTRIBUTING's recipe for a new one.
 
-What a probe promises is held by tests/app_migrations/test_probe_contract.py, with real apps and a real PostgreSQL.
+tests/app_migrations/test_probe_contract.py tests the probes, with real apps and a real PostgreSQL.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""CONTRIBUTING's recipe for one more optional scanner, carried out in a copy of the dyno side.
+"""CONTRIBUTING's recipe for a new optional scanner, followed in a copy of the dyno side.
 
-The contract of the scanners that there are is in tests/checks/test_scanners.py, with their real tools.
+tests/checks/test_scanners.py tests the contract of the existing scanners, with their real tools.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_no_code_outside_the_folders_decides_by_the_name_of_a_scanner():
 
 @pytest.fixture
 def run(tmp_path):
-    """The scanners' job of a dyno side that has one folder more."""
+    """The scanners' job in a dyno side with one more folder."""
     runner = tmp_path / "home" / artefacts.path(tools.runner_mount(tmp_path / "home").source)
     more = tmp_path / "runner"
     shutil.copytree(runner, more)

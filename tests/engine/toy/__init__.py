@@ -1,4 +1,4 @@
-"""A second engine, as a sketch: plain processes in namespaces of their own, without bubblewrap and a supervisor.
+"""A sketch of a second engine: plain processes in their own namespaces, without bubblewrap and a supervisor.
 
-It shows that the contract is whole: nothing outside of this folder knows it.
+It shows that the contract is complete: no code outside this folder refers to it.
 """

@@ -1,4 +1,4 @@
-"""The keeper's door: words of the engine, and the client of an attached dyno."""
+"""The keeper's socket: commands of the engine, and the client of an attached dyno."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACK_SECONDS, LINGER_SECONDS = 90.0, 30.0
 
 
 class Client:
-    """Whoever is at the other end of an attached dyno; all of its output is kept."""
+    """The client of an attached dyno; all of the dyno's output is kept."""
 
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
@@ -29,7 +29,7 @@ class Client:
         self.complete = threading.Event()
 
     def listen(self) -> None:
-        """Take words from now on."""
+        """Accept commands from now on."""
         listener = unixsock.bind(self.keeper.folder / "door", mode=0o600)
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
@@ -84,7 +84,7 @@ class Client:
             os.close(self.keeper.stdin)
 
     def send(self, data: bytes) -> None:
-        """Output for the client."""
+        """Send output to the client."""
         with self.lock:
             self.history += data
             if self.sock:
@@ -92,7 +92,7 @@ class Client:
                     self.sock.sendall(data)
 
     def finish(self) -> None:
-        """All has been printed; wait until the client says that it has it all."""
+        """Called at the end of the output; waits until the client confirms that it has received all of it."""
         with self.lock:
             self.over = True
             if self.sock:

@@ -1,6 +1,7 @@
-"""The control plane's side: starts one keeper for each dyno, and reads what it has left. Only as root, on one machine.
+"""The control plane's side: starts one keeper for each dyno, and reads the files that it writes. Root only, on one
+machine.
 
-``<home>/toy/<id>/`` holds ``order`` (removed when it is read), ``state``, ``said``, ``left/NAME``, and sockets.
+``<home>/toy/<id>/`` contains ``order`` (removed when it is read), ``state``, ``said``, ``left/NAME``, and sockets.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ NAMES = ("TERM", "INT", "HUP", "KILL", "STOP", "DRAIN")
 UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL")
 SOURCE = Path(__file__).resolve().parents[3]
 OFFERS: frozenset[str] = frozenset()
-"""Of what the contract suite calls optional: limits, isolation and egress are not offered."""
+"""The features offered of those that the contract suite calls optional: no limits, isolation or egress."""
 
 
 def make_engine(home: Path) -> ToyEngine:
@@ -51,7 +52,7 @@ def make_host_part() -> ToyHostPart:
 
 
 class ToyHostPart(NoHostPart):
-    """A HostPart: there is no program, and each keeper ends its own dyno."""
+    """A HostPart without a program; each keeper stops its own dyno."""
 
     folders = ("toy",)
 
@@ -106,7 +107,7 @@ class ToyEngine:
                 raise EngineError(f"dyno {spec.id}: the source {name!r} does not exist", id="invalid_params")
 
     def describe(self, dyno_id: str) -> DynoState | None:
-        """See the contract. A keeper that has vanished takes the whole tree with it: that is certain."""
+        """See the contract. If the keeper has vanished, the whole process tree is certainly gone."""
         folder = self._folder(dyno_id)
         values = self._read(folder)
         if values is None:
@@ -158,7 +159,7 @@ class ToyEngine:
 
     @contextlib.contextmanager
     def tree(self, dyno_id: str, name: str) -> Iterator[Path | None]:
-        """See the contract. As a remote engine would: the caller gets a copy."""
+        """See the contract. The caller gets a copy, as from a remote engine."""
         left, copy = self._folder(dyno_id) / "left" / name, self._folder(dyno_id) / f"copy-{time.monotonic_ns()}"
         if not left.is_dir():
             yield None

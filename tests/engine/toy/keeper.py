@@ -1,4 +1,4 @@
-"""One dyno: runs its command in folders and a network of its own, and writes down how it goes.
+"""One dyno: runs its command with its own folders and network, and records its state.
 
 Process 1 of the dyno's pid namespace: when it ends, all processes of the dyno end. ``python -m tests.engine.toy.keeper
 FOLDER``.
@@ -54,7 +54,7 @@ class Keeper:
         self.log = logfile.Log(str(self.home / self.spec.log)) if self.spec.log else None
 
     def run(self) -> None:
-        """Until nothing runs any more and no client may come back."""
+        """Run until all processes have ended and no client may reconnect."""
         raise_network()
         self.root = root_folder.make(self.folder, self.home, self.spec)
         for forward in self.spec.forwards:
@@ -129,7 +129,7 @@ class Keeper:
                 try:
                     data = os.read(self.output, 65536)
                 except OSError:
-                    break  # a terminal whose last user has gone
+                    break  # the terminal is closed at the other end
                 if not data:
                     break
                 self.heard, self.words = time.monotonic(), (self.words + data)[-LAST_WORDS:]
@@ -147,7 +147,7 @@ class Keeper:
     # -- signals and deadlines -----------------------------------------------------------------------------------------
 
     def told(self, name: str) -> None:
-        """A signal of the engine's."""
+        """Handle a signal from the engine."""
         self.why = self.why or "signal"
         if self.process is None:
             self._end(127, "signal", "ended before it was started")
@@ -162,7 +162,7 @@ class Keeper:
             self.process.send_signal(getattr(signal, f"SIG{name}"))
 
     def hang_up(self) -> None:
-        """The client has left for good."""
+        """The client has left permanently."""
         if self.process and self.process.poll() is None and self.spec.hang_up:
             self.why, self.detail = self.why or "signal", "the client disconnected"
             kill_all(signal.SIGHUP)
@@ -179,7 +179,7 @@ class Keeper:
         self.kill_at = self.kill_at or time.monotonic() + self.spec.limits.grace
 
     def _watch(self) -> tuple[int, str, str]:
-        """Until the command has ended: exit code, reason, detail."""
+        """Wait until the command has ended: exit code, reason, detail."""
         if self.process is None:
             return 127, self.why, self.detail
         while (code := self.process.poll()) is None:
@@ -232,7 +232,7 @@ def kill_all(number: int) -> None:
 
 
 def raise_network() -> None:
-    """Have the loopback device of the dyno's own network up."""
+    """Bring up the loopback device of the dyno's own network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", UP, b""))
 
@@ -244,7 +244,7 @@ def has_listener(port: int) -> bool:
 
 
 def serve(listener: socket.socket, dial, count=lambda more: None) -> None:
-    """Lead each connection to where ``dial`` connects."""
+    """Forward each connection to the target of ``dial``."""
 
     def one(client: socket.socket) -> None:
         count(1)

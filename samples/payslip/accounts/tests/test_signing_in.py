@@ -1,4 +1,4 @@
-"""Signing in and out, and a forgotten password."""
+"""Tests of sign-in, sign-out and password reset."""
 
 import re
 
@@ -10,7 +10,7 @@ from payroll.tests.helpers import make_user
 
 
 class BeforeMigrationsTests(SimpleTestCase):
-    """A SimpleTestCase fails on any query, and so shows that there is none."""
+    """A SimpleTestCase fails on any query, so these tests prove that there is none."""
 
     def test_the_sign_in_page_opens_before_any_migration_ran(self):
         self.assertContains(self.client.get(reverse("sign-in")), "Forgot your password?")

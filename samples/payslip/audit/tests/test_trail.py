@@ -1,4 +1,4 @@
-"""Who changed what is recorded, and stays recorded."""
+"""Tests of the audit trail: changes are recorded, and entries cannot be changed or deleted."""
 
 from django.urls import reverse
 

@@ -1,4 +1,4 @@
-"""The payroll tables. Each module below holds those that belong together."""
+"""The payroll tables. Each module below contains related models."""
 
 from payroll.models.components import ComponentRate, PayComponent
 from payroll.models.kinds import Kind, Method

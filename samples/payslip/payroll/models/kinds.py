@@ -1,4 +1,4 @@
-"""The kinds of pay components and the ways to work them out. No table is needed for them."""
+"""The kinds of pay components and their calculation methods. They need no table."""
 
 from django.db import models
 

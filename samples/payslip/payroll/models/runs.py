@@ -1,4 +1,4 @@
-"""Pay runs, payslips and their lines. What is approved is frozen: the models refuse to change it."""
+"""Pay runs, payslips and their lines. Approved rows are frozen: the models refuse to change them."""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ HALF_A_CENT = Decimal("0.005")
 
 
 class FrozenError(Exception):
-    """Somebody tried to change an approved payslip; a correction is the way to do it."""
+    """Attempt to change an approved payslip; create a correction instead."""
 
 
 def person(related_name: str) -> models.ForeignKey:
@@ -32,7 +32,7 @@ def money() -> models.DecimalField:
 
 
 class FreezingQuerySet(models.QuerySet):
-    """Changes in bulk stop at frozen rows too, and not only those by `save` and `delete`."""
+    """Protects frozen rows from bulk changes too, not only from `save` and `delete`."""
 
     status_path = "run__status__in"
 
@@ -141,7 +141,7 @@ class Payslip(models.Model):
         constraints = [
             models.UniqueConstraint("run", "staff", name="one_payslip_a_run"),
             models.CheckConstraint(
-                # Not `=`, as SQLite keeps decimals as binary fractions.
+                # Not `=`, as SQLite stores decimals as binary fractions.
                 condition=Q(net__gt=F("gross") - F("deductions") - HALF_A_CENT)
                 & Q(net__lt=F("gross") - F("deductions") + HALF_A_CENT),
                 name="net_is_gross_less_deductions",
@@ -161,7 +161,7 @@ class Payslip(models.Model):
 
     @property
     def due(self) -> Decimal:
-        """What is transferred: the net pay, less what the corrected payslip paid already."""
+        """The amount to transfer: the net pay, less the amount that the corrected payslip paid already."""
         return self.net - self.already_paid
 
 

@@ -1,4 +1,4 @@
-"""Staff members, when they were employed, and the units they worked. All of it is entered by people."""
+"""Staff members, their employment periods, and the units they worked. Users enter all of it."""
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -97,7 +97,7 @@ class UnitEntry(models.Model):
 
 
 class ValidityPeriod(models.Model):
-    """Whole months, so that a month never has two answers."""
+    """Whole months, so that each month has only one value."""
 
     valid_from = models.DateField(help_text="The first day of a month.")
     valid_to = models.DateField(

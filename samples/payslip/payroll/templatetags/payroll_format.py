@@ -12,7 +12,7 @@ register = template.Library()
 
 @register.filter
 def money(amount: Decimal | None) -> str:
-    """Thousands set off, two decimals, and a real minus sign."""
+    """Thousands separators, two decimals, and a real minus sign."""
     if amount is None:
         return "–"
     return f"{amount:,.2f}".replace("-", "\N{MINUS SIGN}")
@@ -20,14 +20,14 @@ def money(amount: Decimal | None) -> str:
 
 @register.filter
 def rate(value: Decimal) -> str:
-    """An amount per unit: like money, but with the third and fourth decimal where there are some."""
+    """An amount per unit: like money, but with up to four decimals."""
     more = max(2, -value.normalize().as_tuple().exponent)
     return f"{value:,.{more}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @register.filter
 def figure(value) -> str:
-    """A recorded value: an amount with two decimals looks like money, everything else stays as it is."""
+    """A recorded value: formats an amount with two decimals as money and leaves everything else unchanged."""
     text = str(value)
     return money(Decimal(text)) if re.fullmatch(r"-?\d+\.\d\d", text) else text
 
@@ -69,5 +69,5 @@ def field(bound, hint: str = "") -> dict:
 
 @register.filter
 def unlocalise(number: float) -> str:
-    """A coordinate as SVG wants it, whatever the language."""
+    """A coordinate in SVG syntax, independent of the language."""
     return f"{number:g}"

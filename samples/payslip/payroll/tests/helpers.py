@@ -1,4 +1,4 @@
-"""A small organisation for the tests: three people who work with the payroll, and staff with simple rates."""
+"""A small organisation for the tests: three payroll users, and staff with simple rates."""
 
 import datetime as dt
 from decimal import Decimal

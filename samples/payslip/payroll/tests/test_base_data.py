@@ -1,4 +1,4 @@
-"""Employment, rates and units in time: what counts in a month, and which mistakes are refused."""
+"""Tests of employment, rates and units over time: the values of a month, and the errors that are refused."""
 
 import datetime as dt
 from decimal import Decimal

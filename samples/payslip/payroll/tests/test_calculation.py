@@ -1,4 +1,4 @@
-"""How one payslip is worked out. No table is touched here."""
+"""Tests of the calculation of one payslip, without the database."""
 
 from decimal import Decimal
 

@@ -8,7 +8,7 @@ from payroll.calculation import CENT, ZERO, Circumstances, Component, calculate,
 try:
     from hypothesis import given, settings
     from hypothesis import strategies as st
-except ImportError as missing:  # The tests of a slug run without requirements-test.txt, too.
+except ImportError as missing:  # Tests in a slug also run without requirements-test.txt.
     raise unittest.SkipTest("install requirements-test.txt for these") from missing
 
 KINDS = st.sampled_from(["earning", "deduction", "employer"])
@@ -19,7 +19,7 @@ UNITS = ["hours", "flights"]
 
 @st.composite
 def component_lists(draw):
-    """Up to twelve components, where percentages are of some that come earlier."""
+    """Up to twelve components; percentages refer to earlier ones."""
     components = []
     for index in range(draw(st.integers(min_value=1, max_value=12))):
         earlier = [component.code for component in components]

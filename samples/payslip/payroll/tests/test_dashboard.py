@@ -1,4 +1,4 @@
-"""The first page after sign-in: what waits for whom, the current run, and the chart."""
+"""Tests of the first page after sign-in: open tasks by user, the current run, and the chart."""
 
 import datetime as dt
 from decimal import Decimal

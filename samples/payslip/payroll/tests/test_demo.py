@@ -1,4 +1,4 @@
-"""The demonstration data: believable, complete, and the same when made again."""
+"""Tests of the demo data: realistic, complete, and unchanged by a second run."""
 
 import datetime as dt
 from io import StringIO

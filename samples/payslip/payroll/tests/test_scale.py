@@ -1,4 +1,4 @@
-"""The number of queries does not grow with the number of people. The benchmark tells the times."""
+"""The number of queries does not grow with the number of people. The benchmark measures times."""
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -30,7 +30,7 @@ class ConstantQueriesTests(PayrollTestCase):
             work()
         if connection.vendor == "postgresql":
             return len(captured)
-        # SQLite takes only so many values in one statement, so rows are written in batches.
+        # SQLite limits the number of values in a statement, so rows are written in batches.
         return sum(1 for query in captured if query["sql"].startswith(("SELECT", "DELETE")))
 
     def test_calculating_takes_as_many_queries_for_a_hundred_people_as_for_ten(self):

@@ -1,4 +1,4 @@
-"""The smoke command writes through the models that matter, and leaves nothing."""
+"""The smoke command writes through the main models, and leaves nothing behind."""
 
 from io import StringIO
 from unittest import mock

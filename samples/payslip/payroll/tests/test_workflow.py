@@ -1,4 +1,4 @@
-"""The way of a pay run from draft to paid, and who may do which step."""
+"""Tests of the workflow of a pay run from draft to paid, and of the permissions for each step."""
 
 from decimal import Decimal
 

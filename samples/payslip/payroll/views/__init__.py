@@ -1,1 +1,1 @@
-"""The pages of the payroll. Each module holds the pages of one task."""
+"""The pages of the payroll. Each module contains the pages of one task."""

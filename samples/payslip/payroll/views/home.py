@@ -1,4 +1,4 @@
-"""The dashboard, and the list of one's own payslips."""
+"""The dashboard, and the list of the user's own payslips."""
 
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import render

@@ -1,4 +1,4 @@
-"""A payslip as a page and as a PDF, and its correction. A stranger's payslip is not found rather than forbidden."""
+"""A payslip as a page and as a PDF, and its correction. Payslips of other people return 404, not 403."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -17,7 +17,7 @@ def visible(request, pk: int) -> Payslip:
 
 
 def sections(payslip: Payslip) -> list[dict]:
-    """The lines by kind with their totals, as the page and the PDF show them."""
+    """The lines by kind with their totals, for the page and the PDF."""
     totals = {
         Kind.EARNING: ("Earnings", "Gross pay", payslip.gross),
         Kind.DEDUCTION: ("Deductions", "Total deductions", payslip.deductions),

@@ -1,4 +1,4 @@
-"""The list of staff and one staff member. The data themselves are changed in the admin."""
+"""The list of staff and one staff member. The data are edited in the admin."""
 
 from django.db.models import Prefetch, Q
 from django.shortcuts import get_object_or_404, render

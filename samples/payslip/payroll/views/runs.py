@@ -1,4 +1,4 @@
-"""The list of pay runs, one run, and the steps along its way."""
+"""The list of pay runs, one run, and its workflow steps."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -74,7 +74,7 @@ def run(request, pk: int):
             "search": search,
             "totals": found.payslips.aggregate(
                 people=Count("pk"),
-                # Before the sums below, whose names hide the fields.
+                # Must precede the sums below: their names shadow the fields.
                 due=Sum(F("net") - F("already_paid")),
                 gross=Sum("gross"),
                 deductions=Sum("deductions"),
@@ -98,7 +98,7 @@ def history_of(found: PayRun):
 
 
 def steps_of(found: PayRun) -> list[dict]:
-    """The four steps with who did them and when, for the line at the top of the page."""
+    """The four steps with user and time, for the line at the top of the page."""
     order = list(PayRun.Status)
     reached = order.index(PayRun.Status(found.status))
     who = [

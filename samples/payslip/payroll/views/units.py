@@ -90,7 +90,7 @@ def units_import(request, month: dt.date):
 @require_safe
 @manager_required
 def units_template(request, month: dt.date):
-    """A file to fill in: everybody employed in the month, with what is entered already."""
+    """A CSV template: everybody employed in the month, with the units entered so far."""
     types = list(UnitType.objects.all())
     stored = {
         (entry.staff_id, entry.unit_type_id): entry.quantity

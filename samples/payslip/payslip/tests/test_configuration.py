@@ -1,4 +1,4 @@
-"""The configuration comes from the environment, and what is wrong with it is named."""
+"""Tests of the configuration from the environment: errors name the wrong variable."""
 
 import os
 import subprocess

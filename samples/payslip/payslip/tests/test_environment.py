@@ -1,4 +1,4 @@
-"""Reading single variables: what counts as a yes, a number, a list, and as missing."""
+"""Tests of single variables: booleans, numbers, lists and missing values."""
 
 import os
 from unittest import mock

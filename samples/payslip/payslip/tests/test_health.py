@@ -1,4 +1,4 @@
-"""What a platform asks before it sends people here."""
+"""Tests of the platform's health checks."""
 
 from unittest import mock
 

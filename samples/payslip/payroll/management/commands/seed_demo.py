@@ -1,4 +1,4 @@
-"""Makes demonstration data: staff, a year of paid runs, and three people who sign in."""
+"""Creates demo data: staff, a year of paid runs, and three users."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Does the application's main work once, against the real tables, and leaves nothing behind."""
+"""Runs the application's main task once, against the real tables, and rolls it back."""
 
 import datetime as dt
 import secrets
