@@ -34,7 +34,7 @@ def place(settings, monkeypatch, home):
     get_resolver().url_patterns  # noqa: B018 - loads the URLconf
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
     use_engine(MemoryEngine())
-    for module in ("views_addons", "views_pg", "views_pg_copy", "views_snapshots", "views_apps"):
+    for module in ("views_addons", "views_pg", "views_snapshots", "views_apps"):
         monkeypatch.setattr(f"greenroom.entrypoints.api.{module}.HOME", home)
 
 
@@ -250,12 +250,29 @@ def test_a_database_is_copied_into_another_and_what_is_replaced_is_saved(alice, 
     urls = {"from_url": url_of(first, home).text, "to_url": url_of(second, home).text}
     answer = send(client_of(alice), "POST", "/client/v11/databases/store-copy/transfers", urls)
     assert answer.status_code == 201, answer.content
-    restores.advance(restore=Restore.objects.get(), home=home)
+    assert restores.unfinished() == [], "it waits for the snapshot"
+    snapshots.make(snapshot=Snapshot.objects.get(state="wanted"), home=home)
+    (asked,) = restores.unfinished()
+    restores.advance(restore=asked, home=home)
     with psycopg.connect(url_of(second, home).text) as connection:
         assert connection.execute("SELECT n FROM copied").fetchall() == [(7,)]
     kinds = sorted(Snapshot.objects.values_list("addon__name", "kind", "reason"))
     assert ("store-db", "manual", "pg:copy to store") in kinds
     assert any(row[:2] == ("store-copy", "before_restore") for row in kinds)
+
+
+def test_a_copy_whose_snapshot_fails_changes_nothing_and_gives_its_reason(alice, store, home):
+    second = resources.create(
+        kind="postgres", actor=alice, app=store, home=home, name="store-copy", wanted="COPY", confirmed=False
+    )
+    urls = {"from_url": url_of(Addon.objects.get(name="store-db"), home).text, "to_url": url_of(second, home).text}
+    row = send(client_of(alice), "POST", "/client/v11/databases/store-copy/transfers", urls).json()
+    Snapshot.objects.filter(state="wanted").update(state="failed", failure="The disk is full.")
+    (asked,) = restores.unfinished()
+    restores.advance(restore=asked, home=home)
+    row = client_of(alice).get(f"/client/v11/apps/store/transfers/{row['num']}").json()
+    assert row["succeeded"] is False
+    assert any("The disk is full." in line["message"] for line in row["logs"]), row["logs"]
 
 
 def test_what_may_not_be_read_is_not_copied_nor_what_is_elsewhere(alice, bob, store, market, home):

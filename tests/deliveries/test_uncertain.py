@@ -152,20 +152,20 @@ def migrating(alice, live, engine, monkeypatch):
     return addon, dyno, saved
 
 
-def replacements(alice, addon, saved, engine, home):
+def replacements(alice, addon, saved, engine):
     """Each way to replace the add-on's data."""
     other = Addon.objects.create(app=addon.app, kind="postgres", name="other-db", state="provisioned", data={})
     return (
         lambda: addon_data.restore(actor=alice, addon=addon, snapshot=saved, engine=engine),
         lambda: addon_data.reset(actor=alice, addon=addon, engine=engine, seconds=0),
-        lambda: addon_data.copy(actor=alice, source=other, target=addon, engine=engine, home=home),
+        lambda: addon_data.copy(actor=alice, source=other, target=addon, engine=engine),
     )
 
 
 def test_the_data_of_a_migrate_that_may_still_run_is_not_replaced(alice, migrating, engine, home):
     addon, dyno, saved = migrating
     engine.lose(dyno.engine_id, certain=False)
-    for replace in replacements(alice, addon, saved, engine, home):
+    for replace in replacements(alice, addon, saved, engine):
         with pytest.raises(ConflictError, match="Migrations of shop are running"):
             replace()
     with pytest.raises(ConflictError, match="is migrating shop now"):

@@ -27,7 +27,9 @@ SHARE = 6
 LONGEST = 0.5
 IDLE = 2.0
 GAP = 0.2
-"""Shortest pause of the loops beside the deliveries."""
+"""Shortest pause of a loop, in seconds."""
+GAPS = {"deliveries": 0.0, "maintenance": 1.0}
+"""Shortest pauses of loops that differ."""
 TROUBLE = 1.0
 
 log = logging.getLogger("greenroom.worker")
@@ -141,23 +143,19 @@ def build(home: Path) -> list[Runner]:
         "deliveries": deliveries.Loop(engine, home, installation).turn,
     }
     numbers = range(1, rehearsals.SIDE_BY_SIDE + 1)
-    table: list[tuple[str, Callable[[], bool], float, float]] = [
-        ("deliveries", one_after_another(journey), IDLE, 0.0),
-        ("router log", maintenance.router_log(home), 0.25, 0.25),
-        ("maintenance", maintenance.Loop(engine, home).turn, 5.0, 1.0),
-        *(
-            (name, loop.turn, 1.0, GAP)
-            for kind in registry.kinds()
-            for name, loop in kind.loops(home, PLATFORM).items()
-        ),
-        *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0, GAP) for number in numbers),
-        ("pipelines", pipelines.Loop(engine, home).turn, IDLE, GAP),
-        ("webhooks", webhooks.Loop(home, private).turn, 1.0, GAP),
-        ("drains", drains.Loop(home, private).turn, 0.5, GAP),
-        ("sources", sources.Loop(home, private).turn, 1.0, GAP),
-        ("source reports", reports.Loop(home, installation, private).turn, IDLE, GAP),
+    table: list[tuple[str, Callable[[], bool], float]] = [
+        ("deliveries", one_after_another(journey), IDLE),
+        ("router log", maintenance.router_log(home), 0.25),
+        ("maintenance", maintenance.Loop(engine, home).turn, 5.0),
+        *((name, loop.turn, 1.0) for kind in registry.kinds() for name, loop in kind.loops(home, PLATFORM).items()),
+        *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0) for number in numbers),
+        ("pipelines", pipelines.Loop(engine, home).turn, IDLE),
+        ("webhooks", webhooks.Loop(home, private).turn, 1.0),
+        ("drains", drains.Loop(home, private).turn, 0.5),
+        ("sources", sources.Loop(home, private).turn, 1.0),
+        ("source reports", reports.Loop(home, installation, private).turn, IDLE),
     ]
-    return [Runner(name, turn, idle=idle, gap=gap) for name, turn, idle, gap in table]
+    return [Runner(name, turn, idle=idle, gap=GAPS.get(name, GAP)) for name, turn, idle in table]
 
 
 def catch_up(home: Path) -> None:

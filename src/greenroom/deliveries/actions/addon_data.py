@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from django.db import transaction
 
@@ -52,42 +51,47 @@ def reset(*, actor: Actor, addon: Addon, engine: Engine, seconds: float) -> Rest
     return row
 
 
-def copy(*, actor: Actor, source: Addon, target: Addon, engine: Engine, home: Path) -> Restore:
-    """Dump the source now, and request from the worker that the dump replaces the target's data.
+def copy(*, actor: Actor, source: Addon, target: Addon, engine: Engine) -> Restore:
+    """Request from the worker a snapshot of the source and a restore of it into the target.
 
-    Blocks for the duration of the dump. ConflictError if source and target are the same, and as ``restore``;
-    PlatformError if the dump fails.
+    ConflictError if source and target are the same, if another snapshot of the source is requested, and as ``restore``.
     """
     if source == target:
         raise ConflictError(f"{target.name} cannot be copied onto itself.")
     _refuse_while_migrating(target.app, engine)
-    snapshot = addons.snapshots_for(source).capture(
-        actor=actor,
-        addon=source,
-        home=home,
-        kind="manual",
-        reason=f"pg:copy to {target.app.name}",
-        release_version=live_version(source.app),
-    )
-    return _replace(actor, target, snapshot, engine)
+    with transaction.atomic():
+        lock_apps([source.app_id, target.app_id])
+        snapshot = addons.snapshots_for(source).ask(
+            actor=actor,
+            addon=source,
+            reason=f"pg:copy to {target.app.name}",
+            release_version=live_version(source.app),
+        )
+        row = _ask_to_replace(actor, target, snapshot)
+    wake()
+    return row
 
 
 def _replace(actor: Actor, addon: Addon, snapshot: Snapshot | None, engine: Engine) -> Restore:
-    """Request a restore, or without a snapshot a reset.
+    """Request a restore, or without a snapshot a reset."""
+    _refuse_while_migrating(addon.app, engine)
+    with transaction.atomic():
+        lock_apps([addon.app_id])
+        row = _ask_to_replace(actor, addon, snapshot)
+    wake()
+    return row
+
+
+def _ask_to_replace(actor: Actor, addon: Addon, snapshot: Snapshot | None) -> Restore:
+    """Write the request, in the caller's transaction with the lock of the app.
 
     A migrate command checks for restores under the lock of its app, and this function checks for migrate commands under
     the same lock: one of the two sees the other.
     """
-    app = addon.app
-    _refuse_while_migrating(app, engine)
-    with transaction.atomic():
-        lock_apps([app.pk])
-        _refuse(app, migrations.migrating(app=app))
-        row = addons.restores_for(addon).ask(
-            actor=actor, addon=addon, snapshot=snapshot, release_version=live_version(app)
-        )
-    wake()
-    return row
+    _refuse(addon.app, migrations.migrating(app=addon.app))
+    return addons.restores_for(addon).ask(
+        actor=actor, addon=addon, snapshot=snapshot, release_version=live_version(addon.app)
+    )
 
 
 def _refuse_while_migrating(app: App, engine: Engine) -> None:

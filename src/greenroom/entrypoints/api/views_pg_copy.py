@@ -10,7 +10,7 @@ from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.deliveries.actions import addon_data
 from greenroom.entrypoints.api import shapes_data
 from greenroom.entrypoints.api.drivers import engine
-from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.routing import Call, Reply, route
 from greenroom.entrypoints.api.views_pg import database_of
 
 HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, heroku pg:pull takes one there"
@@ -27,7 +27,7 @@ HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, 
 def copy(call: Call) -> Reply:
     """Copy {from_url} to {to_url}, two databases of this installation.
 
-    The source is dumped now, and the worker replaces the target. The target's data is saved first, as by every restore.
+    The worker dumps the source, then replaces the target. The target's data is saved first, as by every restore.
     The caller needs data:read of the source's app.
     """
     target = database_of(call, "data:write")
@@ -37,7 +37,7 @@ def copy(call: Call) -> Reply:
             f"to_url is not that of {target.name}: the target must be a database of this installation.", hint=HINT
         )
     authorise(call.actor, source.app.name, "data:snapshot")  # as for its backup
-    made = addon_data.copy(actor=call.actor, source=source, target=target, engine=engine(), home=HOME)
+    made = addon_data.copy(actor=call.actor, source=source, target=target, engine=engine())
     return Reply(shapes_data.restore(made), 201)
 
 

@@ -54,10 +54,11 @@ def restore(
 def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_version: int | None = None) -> Restore:
     """Request a restore from the worker; without a snapshot the database is emptied by the same procedure.
 
-    The snapshot may be of another database. ConflictError if it is incomplete or another restore is in progress.
+    The snapshot may be of another database, and only requested: the restore waits for it. ConflictError if it is
+    incomplete or another restore is in progress.
     """
     number = snapshots.next_number(addon.app)
-    if snapshot and snapshot.state != "succeeded":
+    if snapshot and snapshot.state not in ("wanted", "succeeded"):
         raise ConflictError(f"{snapshot.name} cannot be restored: it is {snapshot.state}.")
     if Restore.objects.filter(addon=addon, finished_at=None).exists():
         raise ConflictError(
@@ -116,6 +117,8 @@ def _load(row: Restore, home: Path) -> None:
     snapshot = row.snapshot
     if snapshot is None:
         raise ConflictError("The snapshot was removed.")
+    if snapshot.state == "failed":
+        raise PlatformError(f"The snapshot {snapshot.name} failed: {snapshot.failure}")
     path = home / snapshot.file
     if not path.exists() or _sha256(path) != snapshot.sha256:
         raise PlatformError(
@@ -195,8 +198,9 @@ def conclude(*, restore: Restore) -> None:
 
 
 def unfinished() -> list[Restore]:
-    """Unfinished restores, oldest first."""
-    return list(Restore.objects.filter(state__in=tuple(STEPS)).select_related("addon__app").order_by("created_at"))
+    """Unfinished restores whose snapshot is finished, oldest first."""
+    rows = Restore.objects.filter(state__in=tuple(STEPS)).exclude(snapshot__state__in=("wanted", "running"))
+    return list(rows.select_related("addon__app").order_by("created_at"))
 
 
 def swapped() -> list[Restore]:
