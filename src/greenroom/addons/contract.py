@@ -73,8 +73,8 @@ class Loss:
 class Doubles(Protocol):
     """Creates doubles for test runs. The same label always means the same double."""
 
-    def make(self, *, label: str) -> Double:
-        """An empty double with new secrets."""
+    def make(self, *, label: str, app: App) -> Double:
+        """An empty double for a test run of the app, with secrets of its own."""
 
     def drop(self, *, label: str) -> None:
         """Remove it with all its data. No effect for an unknown label."""

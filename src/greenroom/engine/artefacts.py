@@ -17,6 +17,7 @@ _PATHS = {
     "python": "cache/python/{}",
     "tool": "cache/tools/{}",
     "scanner": "cache/scanners/{}",
+    "volume": "volumes/{}",
 }
 _SHARED = ("wheels", "uv")
 """The platform's caches. An app has one, ``build``."""
@@ -51,15 +52,15 @@ def socket(service: str, port: int) -> str:
 
 
 def check(spec: DynoSpec) -> None:
-    """Check the form of all names in a spec, and the owners of its caches. Raises EngineError."""
+    """Check the form of all names in a spec, and the owners of its caches and volumes. Raises EngineError."""
     names.check_id(spec.id)
     for mount in spec.mounts:
         for name in (*(mount.lower or (mount.source,)), *filter(None, (mount.upper,))):
             kind, key = names.artefact(name)
-            if kind == "cache" and key.partition("/")[0] != spec.owner:
+            if kind in ("cache", "volume") and key.partition("/")[0] != spec.owner:
                 raise EngineError(f"dyno {spec.id}: {name!r} belongs to another owner", id="invalid_params")
-    for forward in spec.forwards:
-        names.target(forward.service)
+    for service in (*(forward.service for forward in spec.forwards), *filter(None, (spec.service,))):
+        names.target(service)
 
 
 def _cache(key: str) -> str:

@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypedDict
 
 from greenroom.engine import names
 
-Kind = Literal["web", "worker", "run", "release", "build", "install", "test", "scan", "probe", "janitor"]
+Kind = Literal["web", "worker", "run", "release", "build", "install", "test", "scan", "probe", "janitor", "service"]
 Mode = Literal["ro", "rw", "overlay"]
 Signal = Literal["TERM", "INT", "HUP", "KILL", "STOP", "DRAIN"]
 Phase = Literal["starting", "running", "exited", "lost"]
@@ -36,9 +36,10 @@ class Mount:
 
     target: absolute path inside the dyno.
     source: the artefact's name: ``slug:DIGEST``, ``env:KEY``, ``cache:OWNER/NAME``, ``scratch:NAME`` and the other
-            kinds of ``names``. The engine refuses one that does not exist; a cache is created at its first use.
-    mode:   ``ro``, ``rw`` (only scratch folders, and caches of the dyno's owner), or ``overlay``: the dyno may change
-            everything; writes go to its own disk and are discarded with it, the artefact never changes.
+            kinds of ``names``. The engine refuses one that does not exist; caches and volumes are created at their
+            first use.
+    mode:   ``ro``, ``rw`` (only scratch folders, and caches and volumes of the dyno's owner), or ``overlay``: the dyno
+            may change everything; writes go to its own disk and are discarded with it, the artefact never changes.
     lower:  the names of an overlay with several layers, lowest first; instead of ``source``.
     upper:  for an overlay whose writes are kept: a ``scratch:NAME`` folder. Empty: writes are discarded.
     """
@@ -85,6 +86,10 @@ class DynoSpec:
     command:  argv inside the sandbox.
     port:     the TCP port on 127.0.0.1 (inside) that a web process will bind; 0: none.
     socket:   ``Engine.endpoint`` of the id, if the router needs to reach ``port``; created when the port answers.
+    service:  ``service:NAME`` under which the forwards of other dynos reach ``port``, instead of ``socket``. A newer
+              dyno with the name takes its place.
+    host_port: with ``service``: also listen on this port of the machine's 127.0.0.1, for its users; 0: no. Optional for
+              an engine; if the port is taken, the dyno starts without it.
     egress:   allow outbound HTTP and HTTPS, by proxy variables that the engine sets.
     log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
     output:   also keep the raw output, for ``Engine.output`` (builds, tests).
@@ -106,6 +111,8 @@ class DynoSpec:
     cwd: str = "/app"
     port: int = 0
     socket: str = ""
+    service: str = ""
+    host_port: int = 0
     egress: bool = True
     forwards: tuple[Forward, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -242,8 +249,8 @@ class Engine(Protocol):
         ...
 
     def discard(self, artefact: str) -> None:
-        """Delete a slug, an environment or the cache of an app, by its name, with files of any owner. No effect if
-        missing.
+        """Delete a slug, an environment, a volume or the cache of an app, by its name, with files of any owner. No
+        effect if missing.
 
         New dynos can't use it from now on, and it disappears from the disk soon after. No dyno may use it. EngineError
         for any other name.

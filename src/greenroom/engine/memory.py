@@ -61,8 +61,8 @@ SERVES, SUCCEEDS, FAILS = Outcome(), Outcome(exit_code=0), Outcome(exit_code=1)
 
 
 def default(spec: DynoSpec) -> Outcome:
-    """Web and worker dynos run; all others succeed at once."""
-    return SERVES if spec.kind in ("web", "worker") or spec.attach else SUCCEEDS
+    """Web, worker and service dynos run; all others succeed at once."""
+    return SERVES if spec.kind in ("web", "worker", "service") or spec.attach else SUCCEEDS
 
 
 class MemoryEngine:

@@ -11,11 +11,12 @@ An artefact is named ``KIND:KEY``, wherever it lies: the engine finds it. Rooms 
 ``tool``    a tool or script of the platform, ``uv-0.9.1/uv``: name and version or digest, then a file of it
 ``scanner`` the environment of an optional scanner, by its name
 ``cache``   ``OWNER/NAME``: a folder that dynos of one owner (an app's id, or ``platform``) write and read again
+``volume``  ``OWNER/NAME``: a folder that outlives the dynos of its owner, which write and read it
 ``scratch`` a folder of the dyno itself, created at its start and removed by ``forget``
 ==========  =============================================================================================
 
-All but caches and scratch folders never change once they exist. A service is ``service:NAME``, or ``tcp:HOST:PORT`` for
-one that listens in the network.
+All but caches, volumes and scratch folders never change once they exist. A service is ``service:NAME``, or
+``tcp:HOST:PORT`` for one that listens in the network.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _KEYS = {
     "tool": rf"{_VERSION}(?:/{_VERSION})?",
     "scanner": _WORD,
     "cache": rf"{_WORD}/{_WORD}",
+    "volume": rf"{_WORD}/{_WORD}",
     "scratch": r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
     SERVICE: r"[a-z][a-z0-9-]{0,63}",
     TCP: r"(?:\[[0-9a-fA-F:.%a-z]{2,60}\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}",
@@ -49,6 +51,7 @@ DISCARDED = {
     "slug": re.compile(rf"(?:\.new-)?{_WORD}\Z"),
     "env": re.compile(rf"(?:\.new-)?{_WORD}\Z"),
     "cache": re.compile(rf"(?!platform/){_WORD}/{_WORD}\Z"),
+    "volume": re.compile(rf"{_WORD}/{_WORD}\Z"),
 }
 """Keys of what may be discarded, by kind. ``.new-KEY`` is a copy that was cut short; a slug's key need not be a
 digest.
@@ -95,6 +98,11 @@ def cache(owner: str, name: str) -> str:
     return f"cache:{owner}/{name}"
 
 
+def volume(owner: str, name: str) -> str:
+    """The name of a volume. owner: an app's id in hex."""
+    return f"volume:{owner}/{name}"
+
+
 def scratch(name: str) -> str:
     """The name of a folder of the dyno itself."""
     return f"scratch:{name}"
@@ -124,7 +132,7 @@ def discarded(name: str) -> tuple[str, str]:
     """Kind and key of an artefact that may be discarded. Raises EngineError."""
     kind, _, key = str(name).partition(":")
     if kind not in DISCARDED or not DISCARDED[kind].match(key):
-        _refuse(f"{str(name)[:200]!r} is no slug, environment or app's cache, which alone can be discarded")
+        _refuse(f"{str(name)[:200]!r} is no slug, environment, volume or app's cache, which alone can be discarded")
     return kind, key
 
 

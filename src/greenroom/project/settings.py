@@ -11,6 +11,8 @@ from greenroom.project.installation import database_from_url, number, read_insta
 
 HOME = Path(required("GREENROOM_HOME"))
 INSTALLATION = read_installation(HOME)
+MAKE_ENGINE = "greenroom.project.drivers.make_engine"
+"""For rooms that may not import the choice of the engine."""
 SECRET_KEY = required("SECRET_KEY")
 DEBUG = False
 ALLOWED_HOSTS = ["*"]  # the API accepts any host name; requests for apps never reach this process

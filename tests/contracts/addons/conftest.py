@@ -13,9 +13,16 @@ import greenroom.addons
 from greenroom.addons import actions, queries, registry
 from greenroom.addons.models import Addon
 from greenroom.addons.rules.services import folders
+from greenroom.engine.memory import MemoryEngine
 from tests.contracts.addons import toy
 
 TOY = "parrot"
+ENGINES: dict[Path, MemoryEngine] = {}
+
+
+def make_engine(home: Path) -> MemoryEngine:
+    """The engine of a home, for kinds whose resources are dynos."""
+    return ENGINES.setdefault(home, MemoryEngine())
 
 
 @pytest.fixture
@@ -39,9 +46,11 @@ def parrots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(params=[*folders(), TOY])
-def kind(request: pytest.FixtureRequest, settings):
+def kind(request: pytest.FixtureRequest, settings, home):
     """Each kind in turn."""
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
+    settings.HOME = home
+    settings.MAKE_ENGINE = f"{__name__}.make_engine"
     if request.param == TOY:
         request.getfixturevalue("parrots")
     return registry.kind(request.param)

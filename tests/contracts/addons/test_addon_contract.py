@@ -119,9 +119,9 @@ def test_its_loops_turn_with_nothing_to_do(kind, addon, home):
         assert loop.turn() is False
 
 
-def test_the_double_of_a_test_run_is_its_own_and_goes_with_it(kind, has):
+def test_the_double_of_a_test_run_is_its_own_and_goes_with_it(kind, has, shop):
     doubles = has("doubles")
-    made = [doubles.make(label=label) for label in ("one", "two", "one")]
+    made = [doubles.make(label=label, app=shop) for label in ("one", "two", "one")]
     try:
         assert made[0].name == made[2].name != made[1].name
         assert all(set(one.values) == set(kind.service.variables) for one in made)

@@ -41,7 +41,7 @@ DOUBLES = {}
 
 
 class ParrotDoubles:
-    def make(self, *, label):
+    def make(self, *, label, app):
         name = self._name(label)
         DOUBLES[name] = {"_URL": f"parrot://127.0.0.1:{PORT}/{name}", "_WORD": ids.new_secret(8)}
         return Double(name=name, values=DOUBLES[name], forwards=(Forward(port=PORT, service=SERVICE_NAME),))

@@ -92,10 +92,11 @@ def test_each_kind_of_artefact_is_mounted_by_its_name(rig: Rig, name: str) -> No
     assert rig.printed("/bin/cat", target, mounts=(Mount(target="/greenroom/it", source=name),)) == "its content\n"
 
 
-def test_a_cache_is_its_owners_and_the_next_dyno_finds_what_the_last_one_left(rig: Rig) -> None:
+def test_caches_and_volumes_are_their_owners_and_the_next_dyno_finds_what_the_last_one_left(rig: Rig) -> None:
     rig.needs(PROCESSES)
-    for owner, name in (("alice", "build"), (PLATFORM, "wheels")):
-        mounts = (Mount(target="/greenroom/cache", source=names.cache(owner, name), mode="rw"),)
+    caches = {names.cache("alice", "build"): "alice", names.cache(PLATFORM, "wheels"): PLATFORM}
+    for source, owner in {**caches, names.volume("alice", "media"): "alice"}.items():
+        mounts = (Mount(target="/greenroom/cache", source=source, mode="rw"),)
         script = ("/bin/sh", "-c", "cat /greenroom/cache/x; echo kept > /greenroom/cache/x")
         assert rig.printed(*script, owner=owner, mounts=mounts).splitlines()[-1:] != ["kept"]
         assert rig.printed(*script, owner=owner, mounts=mounts) == "kept\n"
@@ -165,7 +166,12 @@ def test_a_discarded_artefact_is_gone_and_only_certain_ones_can_be(rig: Rig) -> 
         with pytest.raises(EngineError):
             rig.engine.discard(name)
     rig.needs(PROCESSES)
-    for name in (names.slug("3" * 64), names.environment("old"), names.cache("carol", "build")):
+    for name in (
+        names.slug("3" * 64),
+        names.environment("old"),
+        names.cache("carol", "build"),
+        names.volume("carol", "media"),
+    ):
         _, path = rig.made(name, file="x")
         mounts = (Mount(target="/greenroom/it", source=name),)
         values = {"owner": "carol", "uid": 9}
@@ -173,7 +179,7 @@ def test_a_discarded_artefact_is_gone_and_only_certain_ones_can_be(rig: Rig) -> 
         rig.engine.discard(name)
         rig.engine.discard(name)
         assert not path.exists()
-        if not name.startswith("cache:"):
+        if not name.startswith(("cache:", "volume:")):
             with pytest.raises(EngineError, match="does not exist"):
                 rig.start("/bin/true", mounts=mounts, **values)
 
@@ -361,6 +367,26 @@ def test_a_forward_leads_to_its_service(rig: Rig, service: str) -> None:
     assert rig.printed(PYTHON, "-c", asks, forwards=forwards) == "b'WHO'\n"
     listener.close()
     path.unlink()
+
+
+def test_a_service_is_reached_by_forwards_and_a_newer_dyno_takes_its_place(rig: Rig) -> None:
+    rig.needs(PROCESSES)
+    service = names.service("echo")
+    asks = "import socket; s = socket.create_connection(('127.0.0.1', 5432)); s.sendall(b'who'); print(s.recv(19))"
+    asking = {"forwards": (Forward(port=5432, service=service),), "owner": "bob", "uid": 8}
+    older = rig.start(*ANSWERS, kind="service", port=5000, service=service)
+    rig.until(older.id, lambda state: state.listening)
+    assert rig.printed(PYTHON, "-c", asks, **asking) == "b'hello who'\n"
+    newer = rig.start(*(word.replace("hello", "newer") for word in ANSWERS), kind="service", port=5000, service=service)
+    rig.until(newer.id, lambda state: state.listening)
+    rig.engine.signal(older.id, "KILL")
+    rig.until_exited(older.id)
+    assert rig.printed(PYTHON, "-c", asks, **asking) == "b'newer who'\n"
+    rig.engine.forget(older.id)
+    assert rig.printed(PYTHON, "-c", asks, **asking) == "b'newer who'\n"
+    rig.engine.signal(newer.id, "KILL")
+    rig.until_exited(newer.id)
+    assert not (rig.home / artefacts.socket(service, 5000)).exists()
 
 
 # -- deadlines, limits, certainty --------------------------------------------------------------------------------------

@@ -103,7 +103,8 @@ class ToyEngine:
     def _check(self, spec: DynoSpec) -> None:
         artefacts.check(spec)
         for name in (name for it in spec.mounts for name in it.lower or (it.source,)):
-            if not name.startswith(("scratch:", "cache:")) and not (self.home / artefacts.path(name)).exists():
+            made = name.startswith(("scratch:", "cache:", "volume:"))
+            if not made and not (self.home / artefacts.path(name)).exists():
                 raise EngineError(f"dyno {spec.id}: the source {name!r} does not exist", id="invalid_params")
 
     def describe(self, dyno_id: str) -> DynoState | None:

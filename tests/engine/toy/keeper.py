@@ -45,6 +45,7 @@ class Keeper:
         self.why = self.detail = ""
         self.heard = self.began = time.monotonic()
         self.words, self.rest = b"", b""
+        self.inode = 0
         self.deadlines: dict[str, tuple[float, str]] = {}
         self.kill_at = self.stop_at = 0.0
         self.process: subprocess.Popen[bytes] | None = None
@@ -205,21 +206,27 @@ class Keeper:
             kill_all(signal.SIGKILL)
 
     def _listening(self) -> None:
-        if self.spec.socket:
-            path = self.home / self.spec.socket
+        if path := self._socket():
             path.parent.mkdir(exist_ok=True)
             path.unlink(missing_ok=True)
             listener = unixsock.bind(path, mode=0o666)
+            self.inode = path.stat().st_ino
             serve(listener, lambda: socket.create_connection(("127.0.0.1", self.spec.port)), self._count)
         self.change(listening=True)
+
+    def _socket(self) -> Path | None:
+        if self.spec.service:
+            return self.home / artefacts.socket(self.spec.service, self.spec.port)
+        return self.home / self.spec.socket if self.spec.socket else None
 
     def _count(self, more: int) -> None:
         with self.lock:
             self.change(active=int(self.state.get("active", 0)) + more)
 
     def _end(self, code: int, reason: str, detail: str) -> None:
-        if self.spec.socket:
-            (self.home / self.spec.socket).unlink(missing_ok=True)
+        path = self._socket()
+        if path and path.exists() and path.stat().st_ino == self.inode:
+            path.unlink()
         words = self.words.decode("utf-8", "replace")
         values = {"phase": "exited", "listening": False, "active": 0, "exit_code": code, "reason": reason}
         self.change(**values, detail=detail, exited_at=time.time(), last_words=words)

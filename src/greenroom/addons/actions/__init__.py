@@ -78,9 +78,7 @@ def record(
     data = {**draft.data, **({"given": True} if given else {})}
     addon = Addon.objects.create(app=app, kind=kind, name=draft.name, plan=plan or own.service.plan, data=data)
     if draft.secret:
-        secret = json.dumps(dict(draft.secret)).encode()
-        addon.sealed = seal(data_key(app=app, home=home), secret, f"addon/{addon.id}")
-        addon.save(update_fields=["sealed"])
+        set_secret(addon, home, draft.secret)
     if name:
         rename(actor=actor, addon=addon, name=name)
     attach(actor=actor, addon=addon, app=app, name=attachment, confirmed=confirmed)
@@ -117,6 +115,13 @@ def note(addon: Addon, facts: Mapping[str, object]) -> None:
     addon.data = row.data
 
 
+def set_secret(addon: Addon, home: Path, secret: Mapping[str, str]) -> None:
+    """Replace the add-on's secrets, encrypted."""
+    text = json.dumps(dict(secret)).encode()
+    addon.sealed = seal(data_key(app=addon.app, home=home), text, f"addon/{addon.id}")
+    addon.save(update_fields=["sealed"])
+
+
 def build(*, addon: Addon, home: Path) -> dict[str, str] | None:
     """Provision the add-on as its row specifies. Idempotent. Returns its values by suffix, or None until it is
     ready.
@@ -147,7 +152,7 @@ def make_doubles(*, app: App, label: str) -> tuple[dict[str, str], tuple[Forward
     seen = set(queries.seen_by(app).values_list("kind", flat=True))
     for kind in registry.kinds():
         if kind.doubles and (kind.service.given or kind.service.kind in seen):
-            made = kind.doubles.make(label=label)
+            made = kind.doubles.make(app=app, label=label)
             values |= services.config_vars(kind.service.attachment, made.values)
             forwards += made.forwards
     return values, tuple(forwards)

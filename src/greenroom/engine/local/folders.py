@@ -26,7 +26,8 @@ def lay_out(place: Place) -> None:
     """Create the folders that all dynos share. Repeatable. Raises OSError."""
     for relative, mode in (("run", 0o1771), (plan.DYNOS, 0o751), (plan.SCRATCH, 0o751), (plan.TRASH, 0o700)):
         _folder(place, relative, owner=0, mode=mode)
-    _folder(place, plan.SOCKETS, owner=0, mode=0o3773)  # sticky: each app's shims rename only their own sockets
+    for folder in (plan.SOCKETS, plan.SERVICES):
+        _folder(place, folder, owner=0, mode=0o3773)  # sticky: each app's shims rename only their own sockets
     sandbox.make_etc(place.path(plan.ETC))
 
 
@@ -48,7 +49,7 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
     if order["log"]:
         _log_folder(place, os.path.relpath(order["log"], place.home), uid)
     parent = os.path.relpath(os.path.dirname(order["socket"]), place.home) if order["socket"] else plan.SOCKETS
-    if parent != plan.SOCKETS and not parent.startswith(plan.DYNOS):
+    if parent not in (plan.SOCKETS, plan.SERVICES) and not parent.startswith(plan.DYNOS):
         _folder(place, parent, owner=uid, mode=0o2771)
 
 

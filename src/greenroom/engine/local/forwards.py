@@ -22,7 +22,8 @@ TCP = "tcp:"
 
 PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
 """(seconds since the start, interval in seconds) of the checks whether the port has been bound."""
-SOCKET_MODE = 0o660
+SOCKET_MODE, SERVICE_MODE = 0o660, 0o666
+"""Modes of a dyno's socket: for the router; of a service: for the shims of all dynos."""
 
 
 def split(target: str) -> tuple[bytes, int]:
@@ -37,6 +38,7 @@ def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
     forwards = order["forwards"]
     outward = bool(order["egress"]) or any(target.startswith(TCP) for _, target in forwards)
     connector = egress.Connector(loop, order["opened"]) if outward else None  # its threads stay in the host's network
+    order["outside"] = _listen_outside(order["host_port"])
     netns.enter_network()
     kept: list[object] = []
     if connector and order["egress"]:
@@ -48,6 +50,14 @@ def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
         else:
             kept.append(bridge.Bridge(loop, listener, lambda path=target: bridge.dial_unix(path)))  # type: ignore[misc]
     return kept
+
+
+def _listen_outside(port: int) -> socket | None:
+    """A listener on 127.0.0.1 of the host's network; None without a port, or if it is taken."""
+    try:
+        return bridge.listen(port) if port else None
+    except OSError:
+        return None
 
 
 def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
@@ -78,13 +88,15 @@ def _open_way_in(shim: KeptDyno, host: str) -> bool:
     family = AF_INET6 if ":" in host else AF_INET
     sock = socket(AF_UNIX, SOCK_STREAM, 0)
     try:
-        unixsock.place(sock, path, SOCKET_MODE, 4096)  # type: ignore[arg-type]
+        unixsock.place(sock, path, SERVICE_MODE if shim.order["shared"] else SOCKET_MODE, 4096)  # type: ignore[arg-type]
     except OSError as error:
         sock.close()
         shim.end_by("start", f"the socket {path} cannot be made: {error.strerror}")
         return False
     shim.state.values["socket_inode"] = os.stat(path).st_ino
     shim.way_in = bridge.Bridge(shim.loop, sock, lambda: bridge.dial(family, address), shim.count)
+    if outside := shim.order["outside"]:
+        bridge.Bridge(shim.loop, outside, lambda: bridge.dial(family, address))  # the loop keeps it
     return True
 
 

@@ -158,7 +158,7 @@ class Operations:
         """Remove a dead dyno's socket outside its run folder, unless it was replaced."""
         text = str(values.get("socket", ""))
         with contextlib.suppress(OSError, EngineError):
-            path = plan.within(self._place, text, (plan.SOCKETS,), "socket")
+            path = plan.within(self._place, text, (plan.SOCKETS, plan.SERVICES), "socket")
             folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 status = os.stat(os.path.basename(path), dir_fd=folder, follow_symlinks=False)
@@ -190,7 +190,9 @@ class Operations:
 
 
 def _first_state(spec: DynoSpec) -> dict[str, Any]:
-    socket = spec.socket if spec.socket.startswith(plan.SOCKETS + "/") else ""
+    socket = plan.served(spec)
+    if not socket.startswith((plan.SOCKETS + "/", plan.SERVICES + "/")):
+        socket = ""
     return {
         "id": spec.id,
         "kind": spec.kind,

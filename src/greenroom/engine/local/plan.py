@@ -17,13 +17,13 @@ from greenroom.engine.contract import PLATFORM, DynoSpec, Mount
 from greenroom.engine.errors import EngineError
 from greenroom.engine.local import egress, forwards, sandbox, seccomp
 
-READABLE = ("slugs", "envs", "sources", "cache")
+READABLE = ("slugs", "envs", "sources", "cache", "volumes")
 """Folders of home that may be mounted into dynos."""
-CACHES = ("cache",)
+CACHES = ("cache", "volumes")
 """Folders of home that may be mounted writable, besides a dyno's own scratch."""
 FORWARDS = ("run/postgres", "run/addons")
 """Folders with the sockets that forwards may target."""
-SOCKETS = "run/sockets"
+SOCKETS, SERVICES = "run/sockets", "run/addons"
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
 OWN = "_own"
 """Folder on disk for a dyno's writes, in its scratch folder (whose other names start with a letter or digit); kept
@@ -117,6 +117,8 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "umask": 0o002 if any(mount.mode == "rw" or mount.upper for mount in spec.mounts) else 0o022,
         "log": within(place, spec.log, ("logs",), "log") if spec.log else "",
         "socket": _socket(place, spec),
+        "shared": bool(spec.service),
+        "host_port": spec.host_port,
         "overlays": [(view.sources, view.upper) for view in views if view.kind == "kept"],
         "unkept": [(view.sources, view.upper) for view in views if view.kind == "overlay"],
         "forwards": [(it.port, _forward(place, it.service, it.port)) for it in spec.forwards],
@@ -150,7 +152,10 @@ def _check(spec: DynoSpec) -> None:
         (not _is_clean(spec.cwd), f"the folder {spec.cwd!r} is not a plain absolute path"),
         (spec.limits.memory_mb < _LOWEST_MEMORY, f"memory_mb must be at least {_LOWEST_MEMORY}"),
         (spec.limits.pids < _LOWEST_PIDS, f"pids must be at least {_LOWEST_PIDS}"),
-        (bool(spec.socket) and not spec.port, "a socket needs a port to lead to"),
+        (bool(spec.socket or spec.service) and not spec.port, "a socket or a service needs a port to lead to"),
+        (bool(spec.socket and spec.service), "a dyno has a socket or is a service, not both"),
+        (not 0 <= spec.host_port < 65536, f"host_port {spec.host_port} is not within 0 .. 65535"),
+        (bool(spec.host_port) and not spec.service, "host_port needs a service"),
         (not 0 < spec.rows < 1000 or not 0 < spec.columns < 1000, "rows and columns must be within 1 .. 999"),
     ]
     problems += [
@@ -187,7 +192,14 @@ def _egress_port(spec: DynoSpec) -> int:
     return next(port for port in range(egress.PORT, 65536) if port not in taken)
 
 
+def served(spec: DynoSpec) -> str:
+    """The socket at which the dyno's port is served, relative to home; empty if there is none."""
+    return artefacts.socket(spec.service, spec.port) if spec.service else spec.socket
+
+
 def _socket(place: Place, spec: DynoSpec) -> str:
+    if spec.service:
+        return within(place, served(spec), (SERVICES,), "service")
     if not spec.socket:
         return ""
     path = within(place, spec.socket, (f"{DYNOS}/{spec.id}", SOCKETS), "socket")
@@ -276,10 +288,9 @@ def source(place: Place, spec: DynoSpec, name: str, write: bool) -> str:
     kind, key = names.artefact(name)
     if kind == "scratch":
         return place.path(SCRATCH, spec.id, key)
-    if write and kind != "cache":
-        _refuse(
-            f"dyno {spec.id}: {name!r} must not be mounted writable", hint="allowed: scratch:NAME and cache:OWNER/NAME"
-        )
+    if write and kind not in ("cache", "volume"):
+        hint = "allowed: scratch:NAME, cache:OWNER/NAME and volume:OWNER/NAME"
+        _refuse(f"dyno {spec.id}: {name!r} must not be mounted writable", hint=hint)
     if kind == "host":
         return _foreign(place, spec, key)
     real = within(place, artefacts.path(name), CACHES if write else READABLE, name)
@@ -312,9 +323,9 @@ def scratch_names(spec: DynoSpec) -> set[str]:
 
 
 def written_caches(spec: DynoSpec) -> list[str]:
-    """Folders of the caches that the spec mounts writable, relative to home."""
+    """Folders of the caches and volumes that the spec mounts writable, relative to home."""
     sources = [mount.source for mount in spec.mounts if mount.mode == "rw"]
-    return [artefacts.path(source) for source in sources if source.startswith("cache:")]
+    return [artefacts.path(source) for source in sources if source.startswith(("cache:", "volume:"))]
 
 
 def kept_uppers(spec: DynoSpec) -> set[str]:

@@ -18,8 +18,8 @@ from greenroom.engine.local import path_names
 LONGEST_LINE = 8_000_000
 """Maximum bytes of a request, including standard input and environment."""
 SOCKET = "run/supervisor.sock"
-_TEXTS = ("id", "kind", "owner", "process", "cwd", "socket", "log")
-_NUMBERS = ("uid", "port", "rows", "columns")
+_TEXTS = ("id", "kind", "owner", "process", "cwd", "socket", "service", "log")
+_NUMBERS = ("uid", "port", "host_port", "rows", "columns")
 _TRUTHS = ("egress", "output", "attach", "tty", "hang_up")
 
 

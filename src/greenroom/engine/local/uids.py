@@ -22,7 +22,7 @@ platform's.
 """
 OTHERS, STEP, MOST = 1_900_000_000, 200_000, 1_000
 """Further ranges, in numbers that systemd does not use."""
-FOLDERS = ("builds", "cache", "envs", "logs", "run", "slugs", "sources")
+FOLDERS = ("builds", "cache", "envs", "logs", "run", "slugs", "sources", "volumes")
 
 
 def first_uid(home: str, *, living: bool, registry: str = REGISTRY) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from greenroom.addons.postgres.drivers import role_removal
 from greenroom.addons.postgres.drivers import server as host
 from greenroom.addons.postgres.queries import forward, host_url
 from greenroom.addons.postgres.rules import THROWAWAY
+from greenroom.apps.models import App
 from greenroom.basics import ids
 
 MADE_HERE = (
@@ -19,7 +20,7 @@ MADE_HERE = (
 )
 
 
-def make(*, label: str) -> Double:
+def make(*, label: str, app: App | None = None) -> Double:
     """An empty database whose role may create further ones, as Django's test runner does.
 
     The same label gives the same names and a new password.

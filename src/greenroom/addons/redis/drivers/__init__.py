@@ -1,0 +1,1 @@
+"""The servers of the key-value stores, and connections to them."""
