@@ -119,7 +119,7 @@ NOT = {
     "ps:forward": "running dynos cannot be entered: use `heroku run bash`",
     "ps:socks": "running dynos cannot be entered: use `heroku run bash`",
     "run:inside": "running dynos cannot be entered: use `heroku run bash`",
-    "redis*": "there is no Redis",
+    "redis:upgrade": "a store runs the version of the installation",
     "spaces*": SPACES,
     "telemetry*": "there are no telemetry drains: use `heroku drains:add`",
     "usage:addons": "there is no billing",

@@ -117,7 +117,7 @@ def test_the_app_uses_its_data_and_may_not_change_the_server(store, place):
             ("ACL", "LIST"),
             ("SAVE",),
         ):
-            with pytest.raises(valkey.exceptions.ResponseError, match="no permissions|not allowed"):
+            with pytest.raises(valkey.exceptions.ResponseError, match=r"no permissions|not allowed"):
                 client.execute_command(*words)
         assert client.ping()
 

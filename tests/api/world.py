@@ -20,6 +20,7 @@ from greenroom.accounts.actions import ssh_keys
 from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM, Actor
+from greenroom.addons.actions import set_secret
 from greenroom.addons.models import Addon, Restore, Schedule
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.actions import snapshots
@@ -85,7 +86,7 @@ def place() -> Iterator[Path]:
     try:
         yield home
     finally:
-        for addon in Addon.objects.all():
+        for addon in Addon.objects.filter(kind="postgres"):
             postgres.deprovision(addon=addon)
         settings.INSTALLATION = before
         key.unlink()
@@ -237,6 +238,15 @@ def _judged(app: App, sha: str) -> dict[str, list[str]]:
 def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> dict[str, list[str]]:
     addon = Addon.objects.get(app=app)
     snapshot = snapshots.capture(actor=owner, addon=addon, home=home, kind="manual")
+    store = Addon.objects.create(
+        app=app,
+        kind="redis",
+        name=f"redis-of-{app.name}",
+        plan="heroku-redis:mini",
+        state="provisioned",
+        data={"port": 16_400, "starts": 1},
+    )
+    set_secret(store, home, {"password": "p" * 24, "platform": "q" * 24})
     restore = Restore.objects.create(
         addon=addon, number=90, snapshot=snapshot, state="failed", failure="It was a trial.", finished_at=clock.now()
     )
@@ -256,6 +266,7 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
     return {
         "addon": [addon.name, str(addon.id)],
         "database": [addon.name, str(addon.id)],
+        "store": [store.name],
         "service": ["heroku-postgresql"],
         "attachment": [str(addon.attachments.get().id)],
         "name": ["DATABASE"],

@@ -62,6 +62,7 @@ def test_exactly_the_runners_that_are_meant_run(home):
         "router log",
         "maintenance",
         "databases",
+        "key-value stores",
         "pipelines",
         "webhooks",
         "drains",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
+from greenroom.addons import registry
+from greenroom.addons.rules.services import folders
 from tests.source_trees import nodes
 
 SRC = Path(__file__).parent.parent.parent / "src"
-IMPORTERS = {"greenroom/entrypoints/api/views_pg.py"}
-"""Heroku's API for PostgreSQL: it is specific to that kind."""
-API_OF_POSTGRES = {*IMPORTERS, "greenroom/entrypoints/api/views_pg_copy.py"}
-PACKAGE = "greenroom.addons.postgres"
-NAMES = {"postgres", "heroku-postgresql"}
+API = "greenroom/entrypoints/api"
+IMPORTERS = {"postgres": {f"{API}/views_pg.py"}, "redis": {f"{API}/views_redis.py"}}
+"""Kind -> Heroku's API for it, which is specific to the kind."""
+NAMERS = {"postgres": {f"{API}/views_pg_copy.py"}}
 PLATFORMS_OWN = {
     "greenroom/project/installation.py",
     "greenroom/project/bootstrap.py",
@@ -22,12 +25,18 @@ PLATFORMS_OWN = {
 LISTS_OF_WORDS = {"greenroom/checks/inside/secret_values.py"}
 
 
-def _outside() -> dict[str, Path]:
+@pytest.fixture(params=folders())
+def service(request):
+    """The service of each kind."""
+    return registry.kind(request.param).service
+
+
+def _outside(kind: str) -> dict[str, Path]:
     """The modules of rooms, entry points and project that are not part of the kind."""
     return {
         str(path.relative_to(SRC)): path
         for path in sorted((SRC / "greenroom").rglob("*.py"))
-        if "addons/postgres" not in str(path) and "/migrations/" not in str(path)
+        if f"addons/{kind}/" not in str(path) and "/migrations/" not in str(path)
     }
 
 
@@ -41,25 +50,23 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-def test_only_its_own_api_imports_the_kind_postgres():
+def test_only_its_own_api_imports_a_kind(service):
+    package = f"greenroom.addons.{service.kind}"
     found = {
         name
-        for name, path in _outside().items()
-        if any(one == PACKAGE or one.startswith(PACKAGE + ".") for one in _imports(path))
+        for name, path in _outside(service.kind).items()
+        if any(one == package or one.startswith(package + ".") for one in _imports(path))
     }
-    assert found == IMPORTERS
+    assert found == IMPORTERS.get(service.kind, set())
 
 
-def test_nobody_else_names_the_kind_postgres():
+def test_nobody_else_names_a_kind(service):
+    names = {service.kind, service.name}
     found = {
         name
-        for name, path in _outside().items()
+        for name, path in _outside(service.kind).items()
         for node in nodes(path)
-        if isinstance(node, ast.Constant) and node.value in NAMES
+        if isinstance(node, ast.Constant) and node.value in names
     }
-    assert found - API_OF_POSTGRES - PLATFORMS_OWN - LISTS_OF_WORDS == set()
-
-
-def test_no_module_of_the_cli_imports_an_add_on():
-    imports = {name for path in (SRC / "greenroom_cli").rglob("*.py") for name in _imports(path)}
-    assert not [name for name in imports if name.startswith("greenroom.addons")]
+    allowed = IMPORTERS.get(service.kind, set()) | NAMERS.get(service.kind, set()) | LISTS_OF_WORDS
+    assert found - allowed - (PLATFORMS_OWN if service.given else set()) == set()

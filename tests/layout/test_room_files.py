@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
+from greenroom.addons.rules.services import folders
 from tests.source_trees import dotted, nodes, tree
 
 ROOT = Path(__file__).parent.parent.parent / "src" / "greenroom"
@@ -31,7 +32,7 @@ STEPS = {"builds", "checks", "deliveries"}
 
 KINDS = {
     "checks": {"builtin"},
-    "addons": {"postgres"},
+    "addons": set(folders()),
     "app_migrations": {"frameworks"},
     "sources": {"forges"},
     "webhooks": {"channels"},
@@ -125,4 +126,4 @@ def test_only_the_worker_makes_loops():
         for node in nodes(path)
         if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "Loop"
     ]
-    assert set(makers) == {"project/worker.py", "addons/postgres/kind.py"}
+    assert set(makers) <= {"project/worker.py", *(f"addons/{name}/kind.py" for name in folders())}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from greenroom.addons.rules.services import folders
+
 ROOT = Path(__file__).parent.parent.parent / "src" / "greenroom"
 API = ROOT / "entrypoints" / "api"
 NO_ROOMS = {"basics", "entrypoints"}
 KINDS = {"actions", "errors", "models", "queries", "rules"}
 """The kinds of files of a room that a view may import. Drivers, steps, loops and contracts belong to the room."""
-FOLDERS = {"addons.postgres"}
+FOLDERS = {f"addons.{name}" for name in folders()}
 """Folders of one kind of add-on with an API of its own; the same kinds of files in it may be imported."""
 REGISTRIES = {"addons.registry", "sources.forges"}
 ENGINE = {"drivers.py": {"engine.contract.Engine"}}

@@ -220,6 +220,9 @@ class Kind(Protocol):
     def values(self, addon: Addon, home: Path) -> dict[str, str]:
         """The values of an attachment's config vars, by suffix (``{"_URL": ...}``), for the owner's access."""
 
+    def rotate(self, *, actor: Actor, addon: Addon, home: Path) -> None:
+        """Give it new secrets; the former ones remain valid for a while. ConflictError if the kind cannot."""
+
     def words(self, addon: Addon, home: Path, access: str) -> list[tuple[str, str]]:
         """(owner's value, value of the lower access level) to replace in an environment."""
 

@@ -32,6 +32,7 @@ from greenroom.addons.contract import Double, Draft
 from greenroom.addons.parrot.rules import SERVICE
 from greenroom.addons.queries import secret_of
 from greenroom.basics import ids
+from greenroom.basics.errors import ConflictError
 from greenroom.engine import names
 from greenroom.engine.contract import Forward
 
@@ -91,6 +92,9 @@ class Parrot:
 
     def values(self, addon, home):
         return {"_URL": f"parrot://127.0.0.1:{PORT}/{addon.pk.hex}", "_WORD": secret_of(addon, home)["word"]}
+
+    def rotate(self, *, actor, addon, home):
+        raise ConflictError("Parrots keep their words.")
 
     def words(self, addon, home, access):
         word = secret_of(addon, home)["word"]

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
 from greenroom.addons.contract import Copies, Doubles, Draft, Kind, Loop, Platform, Restores, Schema, Snapshots
 from greenroom.addons.models import Addon, Restore
 from greenroom.addons.postgres import actions, loop, queries, rules
@@ -20,6 +21,7 @@ from greenroom.addons.postgres.actions import limits, restores, snapshots, throw
 from greenroom.addons.postgres.drivers import clones, guests, roles, server, temporary
 from greenroom.addons.rules.access import APP, OWNER
 from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError
 from greenroom.engine.contract import Forward
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,12 @@ class Postgres:
 
     def values(self, addon: Addon, home: Path) -> dict[str, str]:
         return {"_URL": queries.url_of(addon, home).text}
+
+    def rotate(self, *, actor: Actor, addon: Addon, home: Path) -> None:
+        raise ConflictError(
+            f"The password of {addon.name} cannot be changed.",
+            hint="create another database, copy the data with heroku pg:copy, and promote it with heroku pg:promote",
+        )
 
     def words(self, addon: Addon, home: Path, access: str) -> list[tuple[str, str]]:
         return queries.words_of(addon, home, access)

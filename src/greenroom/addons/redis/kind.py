@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 
 from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
 from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Platform, Restores, Schema, Snapshots
 from greenroom.addons.models import Addon
-from greenroom.addons.queries import secret_of
 from greenroom.addons.redis import actions, queries, rules
 from greenroom.addons.redis import loop as loops
 from greenroom.addons.redis.actions import doubles
@@ -45,7 +45,10 @@ class Redis:
         actions.remove(addon=addon, home=home)
 
     def values(self, addon: Addon, home: Path) -> dict[str, str]:
-        return queries.urls(secret_of(addon, home)["password"], int(addon.data["port"]))
+        return {suffix: queries.url_of(addon, home, suffix) for suffix in rules.SERVICE.variables}
+
+    def rotate(self, *, actor: Actor, addon: Addon, home: Path) -> None:
+        actions.new_password(actor=actor, addon=addon, home=home)
 
     def words(self, addon: Addon, home: Path, access: str) -> list[tuple[str, str]]:
         """None: a store has one kind of access."""

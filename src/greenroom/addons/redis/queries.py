@@ -59,6 +59,11 @@ def urls(password: str, port: int) -> dict[str, str]:
     return {"_URL": f"redis://{place}", "_TLS_URL": f"rediss://{place}"}
 
 
+def url_of(addon: Addon, home: Path, suffix: str = "_URL") -> str:
+    """The value of the config var with that suffix."""
+    return urls(secret_of(addon, home)["password"], int(addon.data["port"]))[suffix]
+
+
 def info(addon: Addon, home: Path) -> dict[str, Any]:
     """Size, limits and settings, and the server's facts, which are None if it does not answer."""
     it = rules.size(addon.plan)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from greenroom.addons.rules.services import Service, listed
 
 INSTEAD = {
-    "redis": "Redis is not available: run it elsewhere and `heroku config:set REDIS_URL=redis://HOST:6379 -a APP`",
     "scheduler": (
         "no scheduler is available: use a worker process in the Procfile, for example with APScheduler or celery beat"
     ),
@@ -17,10 +16,6 @@ INSTEAD = {
 }
 """A word in a service's name -> the substitute for a service that no kind provides."""
 WORDS = {
-    "redis": "redis",
-    "memcached": "redis",
-    "keydb": "redis",
-    "valkey": "redis",
     "scheduler": "scheduler",
     "cron": "scheduler",
     "mail": "mail",

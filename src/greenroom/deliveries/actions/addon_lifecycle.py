@@ -100,6 +100,20 @@ def detach(*, actor: Actor, attachment: Attachment, home: Path) -> None:
     _unset(actor, [attachment], home)
 
 
+def rotate(*, actor: Actor, addon: Addon, home: Path) -> None:
+    """Give the add-on new secrets, and each attached app a release with them. ConflictError if its kind cannot."""
+    kind = registry.kind(addon.kind)
+    with actions.alone(addon.app):
+        kind.rotate(actor=actor, addon=addon, home=home)
+        addon.refresh_from_db()
+        with transaction.atomic():
+            actions.hold(addon)
+            for row in addon.attachments.select_related("app"):
+                own = config_vars(row.name, kind.values(addon, home))
+                text = f"Rotate the credentials of {row.name} ({addon.name})"
+                attach_config(actor=actor, app=row.app, home=home, values=own, description=text)
+
+
 def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
     """Remove all attachments, then the add-on with its data. Raises ConflictError if other apps are attached, unless
     ``force``.

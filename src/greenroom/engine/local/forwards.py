@@ -88,7 +88,8 @@ def _open_way_in(shim: KeptDyno, host: str) -> bool:
     family = AF_INET6 if ":" in host else AF_INET
     sock = socket(AF_UNIX, SOCK_STREAM, 0)
     try:
-        unixsock.place(sock, path, SERVICE_MODE if shim.order["shared"] else SOCKET_MODE, 4096)  # type: ignore[arg-type]
+        mode = SERVICE_MODE if shim.order["shared"] else SOCKET_MODE
+        unixsock.place(sock, path, mode, 4096)  # type: ignore[arg-type]
     except OSError as error:
         sock.close()
         shim.end_by("start", f"the socket {path} cannot be made: {error.strerror}")

@@ -72,13 +72,13 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (
-            r"/(redis|data)/.*",
+            r"/data/.*",
             rf"{DB}/(links|follow|fork|unfollow|upgrade|credentials_rotation|maintenance).*",
             r"/postgres/v0/databases/[^/]+/(links|upgrade|settings|config|connection-pools|maintenance|credentials).*",
         ),
         (
-            "The only add-ons are plain PostgreSQL databases, without followers, forks, pools, links, settings or"
-            " upgrades. Redis and Kafka are not supported."
+            "Databases are plain PostgreSQL, without followers, forks, pools, links, settings or upgrades. Kafka is not"
+            " supported."
         ),
         "create a database with heroku addons:create heroku-postgresql -a APP; connect with heroku pg:psql -a APP",
     ),

@@ -90,6 +90,12 @@ def change(*, actor: Actor, addon: Addon, changes: Mapping[str, object], home: P
     return queries.settings_of(row)
 
 
+def reset_stats(*, addon: Addon, home: Path) -> None:
+    """Reset the counters of the running server. PlatformError if it does not answer."""
+    with clients.connect(int(addon.data["port"]), secret_of(addon, home)["platform"]) as client:
+        client.config_resetstat()
+
+
 def new_password(*, actor: Actor, addon: Addon, home: Path) -> Addon:
     """Give the store a new password. The former one remains valid for FORMER, until all dynos have the new one."""
     with transaction.atomic():

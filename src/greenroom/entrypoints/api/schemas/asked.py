@@ -169,6 +169,11 @@ declare(
     {"addon_attachment": "name", "?app": "any", "?addon_service": "any"},
 )
 declare("database.reset", "Options of a reset. Extensions are not supported.", {"?extensions": "any"})
+declare(
+    "store.config",
+    "Settings of a key-value store to change.",
+    {"?maxmemory_policy": "text", "?timeout": "integer", "?notify_keyspace_events": "text"},
+)
 declare("transfer.restore", "The backup: its to_url, or a link to it.", {"backup_url": "name", "?extensions": "any"})
 declare(
     "schedule.create",

@@ -104,6 +104,32 @@ declare("database.info", "A line of ``pg:info``.", {"name": "text", "values": "[
 declare(
     "wait-status", "Whether the database is ready.", {"waiting?": "boolean", "message": "text", "error?": "boolean"}
 )
+declare(
+    "store",
+    "A key-value store.",
+    {
+        **NAMED,
+        "plan": "text",
+        "info": "[#database.info]",
+        "resource_url": "text",
+        "version": "text?",
+        "port": "integer",
+        "prefer_native_tls": "boolean",
+        "formation": "null",
+        "metaas_source": "null",
+        "customer_encryption_key": "null",
+        "created_at": "text",
+    },
+)
+declare(
+    "store-config",
+    "The settings of a key-value store.",
+    {
+        "maxmemory_policy": {"value": "text", "values": "strings"},
+        "timeout": {"value": "integer"},
+        "notify_keyspace_events": {"value": "text"},
+    },
+)
 declare("message", "A confirmation.", {"message": "text"})
 declare(
     "transfer",
