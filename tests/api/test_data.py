@@ -220,7 +220,7 @@ def test_what_a_kill_left_half_made_or_half_gone_is_finished(alice, store, home)
 
 def test_only_one_kind_of_database_can_be_made_and_options_are_refused(alice, store):
     client = client_of(alice)
-    assert send(client, "POST", "/apps/store/addons", {"plan": {"name": "heroku-redis"}}).status_code == 404
+    assert send(client, "POST", "/apps/store/addons", {"plan": {"name": "heroku-kafka"}}).status_code == 404
     body = {"plan": {"name": "heroku-postgresql"}, "config": {"follow": "DATABASE"}}
     assert send(client, "POST", "/apps/store/addons", body).status_code == 422
     for label in ("9x", "a b", "x;y", {"a": 1}):
@@ -351,7 +351,7 @@ def test_another_plan_than_the_one_there_is_is_refused_and_nothing_is_made(alice
 @pytest.mark.parametrize(
     ("service", "way"),
     [
-        ("heroku-redis", "config:set REDIS_URL"),
+        ("memcachier", "addons:create heroku-redis"),
         ("papertrail:choklad", "drains:add"),
         ("unheard-of", "heroku-postgresql"),
     ],

@@ -351,7 +351,8 @@ def test_add_ons_of_app_json_that_are_not_here_are_pointed_out(tree):
         ]
 
     assert warnings(["heroku-postgresql:essential-0", {"plan": "heroku-postgresql", "as": "DATABASE"}]) == []
-    assert "config:set REDIS_URL=" in warnings(["heroku-redis:mini"])[0]
+    assert "addons:create heroku-redis:mini" in warnings(["heroku-redis:mini"])[0]
+    assert "config:set KAFKA_URL=" in warnings(["heroku-kafka:basic-0"])[0]
     assert "config:set QUEUE_URL=" in warnings([{"plan": "cloudamqp:lemur", "as": "QUEUE"}])[0]
     assert (
         "addons:create heroku-postgresql --as REPORTS" in warnings([{"plan": "heroku-postgresql", "as": "REPORTS"}])[0]

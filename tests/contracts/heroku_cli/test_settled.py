@@ -84,7 +84,7 @@ LEFT_OUT = {
     "clients:create x https://x.example.com": "heroku authorizations:create",
     "pg:links -a {app}": "without followers",
     "telemetry -a {app}": "heroku drains:add",
-    "addons:plans heroku-redis": "Couldn't find that add-on service",
+    "addons:plans heroku-kafka": "Couldn't find that add-on service",
 }
 """command -> words of the alternative that it must name."""
 
