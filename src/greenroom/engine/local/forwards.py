@@ -7,7 +7,7 @@ from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
 from greenroom.basics import unixsock
-from greenroom.engine.local import bridge, egress, netns
+from greenroom.engine.local import bridge, egress, forward_tls, netns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ def split(target: str) -> tuple[bytes, int]:
 
 def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
     """Enter the dyno's network with the egress proxy and the forwards of the order. Returns objects to keep alive.
-    Raises OSError.
+
+    A forward to a unix socket speaks TLS with clients that ask for it. Raises OSError.
     """
     forwards = order["forwards"]
     outward = bool(order["egress"]) or any(target.startswith(TCP) for _, target in forwards)
     connector = egress.Connector(loop, order["opened"]) if outward else None  # its threads stay in the host's network
     netns.enter_network()
+    pem = order.get("certificate", b"")  # a supervisor of an earlier version sends none
+    certificate = forward_tls.Certificate(pem) if pem else None
     kept: list[object] = []
     if connector and order["egress"]:
         kept.append(egress.Proxy(loop, bridge.listen(order["egress"]), connector))
@@ -46,8 +49,17 @@ def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
         if connector and target.startswith(TCP):
             kept.append(egress.Outward(loop, listener, connector, *split(target)))
         else:
-            kept.append(bridge.Bridge(loop, listener, lambda path=target: bridge.dial_unix(path)))  # type: ignore[misc]
+            kept.append(_to_unix_socket(loop, listener, target, certificate))
     return kept
+
+
+def _to_unix_socket(
+    loop: Loop, listener: socket, path: str, certificate: forward_tls.Certificate | None
+) -> bridge.Bridge:
+    def dial() -> tuple[socket, bool]:
+        return bridge.dial_unix(path)
+
+    return forward_tls.Door(loop, listener, dial, certificate) if certificate else bridge.Bridge(loop, listener, dial)
 
 
 def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
