@@ -5,7 +5,6 @@ dynos.
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import socket
 import subprocess
@@ -25,9 +24,11 @@ from greenroom.engine.local.client import LocalEngine
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import mounts
 from tests.checks.dyno_side import DJANGO, write
+from tests.engine import database_client
+from tests.engine.database_client import same_minor  # noqa: F401 -- for the tests with this host
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-PACKAGES = ("django", "asgiref", "sqlparse", "psycopg", "psycopg_binary", "psycopg_binary.libs", "typing_extensions.py")
+PACKAGES = ("django", "asgiref", "sqlparse", *database_client.PACKAGES)
 SETTINGS = """import os
 from urllib.parse import urlsplit
 url = urlsplit(os.environ["DATABASE_URL"])
@@ -48,14 +49,6 @@ class Items(TestCase):
         open("/app/written", "w").close()
 """
 FILES = {**DJANGO, "conf/settings.py": SETTINGS, "shop/tests.py": TESTS}
-
-
-def same_minor() -> bool:
-    if not os.access(SYSTEM_PYTHON, os.X_OK):
-        return False
-    code = "import sys; print(sys.version_info[:2] == tuple(map(int, sys.argv[1:])))"
-    argv = [SYSTEM_PYTHON, "-c", code, *map(str, sys.version_info[:2])]
-    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip() == "True"
 
 
 @pytest.fixture(scope="module")

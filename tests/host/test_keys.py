@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+import stat
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from cryptography import x509
 
+from greenroom.engine import artefacts
 from greenroom_cli.host import home as homes
 from greenroom_cli.host import keys
 from greenroom_cli.host.errors import HostError
@@ -27,6 +33,39 @@ def test_the_certificate_follows_the_installations_name_and_the_ca_stays(tmp_pat
     keys.make_all(tmp_path, None, host="greenroom-localhost.example.com")
     assert names(tmp_path) == {"localhost", "*.localhost", "greenroom-localhost.example.com"}
     assert (tmp_path / "ca.pem").read_bytes() == ca
+
+
+def test_the_forwards_have_a_key_of_their_own_for_loopback_alone_that_no_other_user_reads(tmp_path):
+    (tmp_path / "keys").mkdir()
+    keys.make_all(tmp_path, None, host="greenroom-localhost.example.com")
+    path = tmp_path / artefacts.CERTIFICATE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (tmp_path / "keys" / "tls.key").read_bytes() not in path.read_bytes()
+    found = x509.load_pem_x509_certificate(path.read_bytes())
+    subjects = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(name.value) for name in subjects] == ["localhost", "127.0.0.1", "::1"]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    found.verify_directly_issued_by(x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes()))
+
+
+@pytest.mark.parametrize(("days", "renewed"), [(keys.RENEW_FORWARDS_DAYS + 2, False), (keys.RENEW_FORWARDS_DAYS, True)])
+def test_the_certificate_of_the_forwards_is_renewed_long_before_its_end(tmp_path, monkeypatch, days, renewed):
+    (tmp_path / "keys").mkdir()
+    monkeypatch.setattr(keys, "LEAF_DAYS", days)
+    keys.make_all(tmp_path, None)
+    before = (tmp_path / artefacts.CERTIFICATE).read_bytes()
+    left = x509.load_pem_x509_certificate(before).not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(days=days - 1) < left <= timedelta(days=days)
+    keys.make_all(tmp_path, None)
+    assert ((tmp_path / artefacts.CERTIFICATE).read_bytes() != before) is renewed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_key_of_the_forwards_belongs_to_the_control_plane(tmp_path):
+    (tmp_path / "keys").mkdir()
+    keys.make_all(tmp_path, (64321, 64321))
+    assert (tmp_path / artefacts.CERTIFICATE).stat().st_uid == 64321
 
 
 @pytest.mark.parametrize("host", ["no spaces", "a/b", "-x.example", "*.example.com", "x" * 300, "http://x.example"])

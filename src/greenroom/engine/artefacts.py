@@ -21,6 +21,8 @@ _PATHS = {
 }
 _SHARED = ("wheels", "uv")
 """The platform's caches. An app has one, ``build``."""
+CERTIFICATE = "keys/forwards.pem"
+"""Private key and certificate with which an engine speaks TLS at the forwards of dynos, relative to home."""
 _SOCKETS = {"database": "run/postgres/.s.PGSQL.{port}"}
 """Services whose socket has a path of its own: the database server of the platform."""
 

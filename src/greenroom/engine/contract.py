@@ -55,6 +55,8 @@ class Mount:
 class Forward:
     """Forwards TCP ``127.0.0.1:port`` inside the dyno to a service: ``service:NAME`` of this installation, or
     ``tcp:HOST:PORT``, if the engine's operator allows that address.
+
+    An engine should end TLS in front of ``service:NAME`` for clients that ask for it (``artefacts.CERTIFICATE``).
     """
 
     port: int

@@ -17,6 +17,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from greenroom.basics import atomic
 
 CA_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 800, 30
+FORWARDS = "forwards.pem"
+"""The file in which engines look for the certificate of forwards (``artefacts.CERTIFICATE``)."""
+RENEW_FORWARDS_DAYS = LEAF_DAYS // 2
+"""A dyno keeps the certificate of its start. It is replaced so early that no dyno lives until its end."""
 
 
 LOCAL = ("localhost", "*.localhost")
@@ -37,6 +41,7 @@ def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False
     ):
         _create(keys / name, text.encode(), 0o600, owner)
     _certificates(keys, owner, (*(HEROKU if proxied else ()), *((host,) if host not in LOCAL else ())))
+    _forwards(keys / FORWARDS, owner)
     _publish(keys / "ca.pem", home / "ca.pem")
 
 
@@ -63,33 +68,46 @@ def _certificates(keys: Path, owner: tuple[int, int] | None, more: tuple[str, ..
         certificate = _certificate(name, name, key.public_key(), key, CA_DAYS, ca=True)
         _create(keys / "ca.key", _pem(key), 0o600, owner)
         _create(keys / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644, owner)
-    if _needs_leaf(keys / "tls.pem", more):
-        _leaf(keys, owner, more)
+    names = (*LOCAL, *more)
+    if _needs_leaf(keys / "tls.pem", names, RENEW_DAYS):
+        leaf_key, leaf = _leaf(keys, names)
+        for path in (keys / "tls.key", keys / "tls.pem"):
+            path.unlink(missing_ok=True)
+        _create(keys / "tls.key", leaf_key, 0o600, owner)
+        _create(keys / "tls.pem", leaf, 0o644, owner)
 
 
-def _needs_leaf(path: Path, more: tuple[str, ...]) -> bool:
+def _forwards(path: Path, owner: tuple[int, int] | None) -> None:
+    """The certificate for TLS inside of dynos, at 127.0.0.1. Its key and it are in one file, which is replaced at once.
+
+    Its key is not that of ``tls.key``: shims, which run next to the code of apps, know it.
+    """
+    names = LOCAL[:1]
+    if _needs_leaf(path, names, RENEW_FORWARDS_DAYS):
+        atomic.write(path, b"".join(_leaf(path.parent, names)), mode=0o600)
+    if owner:
+        os.chown(path, *owner)
+
+
+def _needs_leaf(path: Path, names: tuple[str, ...], days: int) -> bool:
     if not path.exists():
         return True
     known = x509.load_pem_x509_certificate(path.read_bytes())
-    names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+    found = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
         x509.DNSName
     )
-    if set(names) != {*LOCAL, *more}:
-        return True
-    return known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
+    return set(found) != set(names) or known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=days)
 
 
-def _leaf(keys: Path, owner: tuple[int, int] | None, more: tuple[str, ...]) -> None:
+def _leaf(keys: Path, names: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """A new private key and its certificate, in PEM."""
     ca = x509.load_pem_x509_certificate((keys / "ca.pem").read_bytes())
     ca_key = serialization.load_pem_private_key((keys / "ca.key").read_bytes(), None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    certificate = _certificate(name, ca.subject, key.public_key(), ca_key, LEAF_DAYS, ca=False, more=more)
-    for path in (keys / "tls.key", keys / "tls.pem"):
-        path.unlink(missing_ok=True)
-    _create(keys / "tls.key", _pem(key), 0o600, owner)
-    _create(keys / "tls.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644, owner)
+    certificate = _certificate(name, ca.subject, key.public_key(), ca_key, LEAF_DAYS, ca=False, names=names)
+    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _certificate(
@@ -100,7 +118,7 @@ def _certificate(
     days: int,
     *,
     ca: bool,
-    more: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> x509.Certificate:
     now = datetime.now(UTC)
     builder = (
@@ -118,9 +136,9 @@ def _certificate(
     if ca:
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
-    names: list[x509.GeneralName] = [x509.DNSName(text) for text in (*LOCAL, *more)]
-    names += [x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")]
-    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    subjects: list[x509.GeneralName] = [x509.DNSName(text) for text in names]
+    subjects += [x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")]
+    builder = builder.add_extension(x509.SubjectAlternativeName(subjects), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     return builder.sign(key, hashes.SHA256())
 

@@ -169,6 +169,7 @@ def refusal(words: str, app: str, *, build: bool = False) -> tuple[str, str]:
 
 
 NO_TLS = re.compile(r"server does not support SSL, but SSL was required")
+"""Only an external server without TLS causes it: dynos reach the embedded one through forwards, which speak TLS."""
 NO_EXTENSION = re.compile(r"extension \"([\w-]{1,63})\" is not available")
 
 
@@ -177,9 +178,9 @@ def remedy(output: str) -> str:
     text = output[-LOOKED_AT:]
     if NO_TLS.search(text):
         return (
-            "the settings require TLS (ssl_require=True, sslmode=require), which this PostgreSQL does not support;"
-            ' dynos connect to it by a local socket: ssl_require=False, or options={"sslmode": "prefer"}, in'
-            " DATABASES"
+            "the settings require TLS (ssl_require=True, sslmode=require), and the external PostgreSQL of this"
+            " installation has none; the operator can switch it on there (ssl = on), or the settings can ask for it"
+            ' without requiring it: ssl_require=False, or options={"sslmode": "prefer"}, in DATABASES'
         )
     missing = NO_EXTENSION.search(text)
     if missing is None:

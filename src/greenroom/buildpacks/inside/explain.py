@@ -131,8 +131,7 @@ VARIABLE = (
 """Messages for a missing variable in the settings: os.environ, django-environ, python-decouple, environs."""
 
 SSL = (
-    "The settings require TLS for PostgreSQL (sslmode=require), which this installation does not support: apps"
-    " connect to it locally."
+    "The settings require TLS for PostgreSQL (sslmode=require), and the external server of this installation has none."
 )
 SSL_HINT = (
     "ssl_require=False for dj_database_url.config(), or read it from a config var: ssl_require=not"

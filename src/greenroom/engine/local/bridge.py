@@ -160,13 +160,17 @@ class Link:
             return
         for end in (left, right):
             mask = (0 if end.finished or end.other.pending is not None else IN) | (0 if end.pending is None else OUT)
-            if not end.watched:
-                if mask:
-                    end.watched, end.mask = True, mask
-                    self._loop.add(end.fd, mask, lambda events, end=end: self._ready(end, events))  # type: ignore[misc]
-            elif mask != end.mask:
-                end.mask = mask
-                self._loop.change(end.fd, mask)
+            if mask != end.mask or not end.watched:
+                self._watch(end, mask)
+
+    def _watch(self, end: End, mask: int) -> None:
+        if not end.watched:
+            if mask:
+                end.watched, end.mask = True, mask
+                self._loop.add(end.fd, mask, lambda events: self._ready(end, events))
+        elif mask != end.mask:
+            end.mask = mask
+            self._loop.change(end.fd, mask)
 
 
 class Bridge:
@@ -229,10 +233,13 @@ class Bridge:
             client.close()
             self._count()
             return
-        link = Link(self._loop, client, upstream, self._ended)
+        link = self._link(client, upstream)
         self._links.add(link)
         self._count()
         link.start()
+
+    def _link(self, client: socket, upstream: socket) -> Link:
+        return Link(self._loop, client, upstream, self._ended)
 
     def _ended(self, link: Link) -> None:
         self._links.discard(link)

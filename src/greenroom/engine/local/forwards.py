@@ -7,7 +7,7 @@ from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
 from greenroom.basics import unixsock
-from greenroom.engine.local import bridge, egress, netns
+from greenroom.engine.local import bridge, egress, forward_tls, netns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,13 +33,16 @@ def split(target: str) -> tuple[bytes, int]:
 
 def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
     """Enter the dyno's network with the egress proxy and the forwards of the order. Returns objects to keep alive.
-    Raises OSError.
+
+    A forward to a unix socket speaks TLS with clients that ask for it. Raises OSError.
     """
     forwards = order["forwards"]
     outward = bool(order["egress"]) or any(target.startswith(TCP) for _, target in forwards)
     connector = egress.Connector(loop, order["opened"]) if outward else None  # its threads stay in the host's network
     order["outside"] = _listen_outside(order["host_port"])
     netns.enter_network()
+    pem = order.get("certificate", b"")  # a supervisor of an earlier version sends none
+    certificate = order["tls"] = forward_tls.Certificate(pem) if pem and (forwards or order["outside"]) else None
     kept: list[object] = []
     if connector and order["egress"]:
         kept.append(egress.Proxy(loop, bridge.listen(order["egress"]), connector))
@@ -48,7 +51,8 @@ def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
         if connector and target.startswith(TCP):
             kept.append(egress.Outward(loop, listener, connector, *split(target)))
         else:
-            kept.append(bridge.Bridge(loop, listener, lambda path=target: bridge.dial_unix(path)))  # type: ignore[misc]
+            dial = lambda path=target: bridge.dial_unix(path)  # noqa: E731
+            kept.append(_door(loop, listener, dial, certificate))
     return kept
 
 
@@ -58,6 +62,12 @@ def _listen_outside(port: int) -> socket | None:
         return bridge.listen(port) if port else None
     except OSError:
         return None
+
+
+def _door(
+    loop: Loop, listener: socket, dial: bridge.Dial, certificate: forward_tls.Certificate | None
+) -> bridge.Bridge:
+    return forward_tls.Door(loop, listener, dial, certificate) if certificate else bridge.Bridge(loop, listener, dial)
 
 
 def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
@@ -97,7 +107,7 @@ def _open_way_in(shim: KeptDyno, host: str) -> bool:
     shim.state.values["socket_inode"] = os.stat(path).st_ino
     shim.way_in = bridge.Bridge(shim.loop, sock, lambda: bridge.dial(family, address), shim.count)
     if outside := shim.order["outside"]:
-        bridge.Bridge(shim.loop, outside, lambda: bridge.dial(family, address))  # the loop keeps it
+        _door(shim.loop, outside, lambda: bridge.dial(family, address), shim.order["tls"])  # the loop keeps it
     return True
 
 

@@ -24,6 +24,7 @@ CACHES = ("cache", "volumes")
 FORWARDS = ("run/postgres", "run/addons")
 """Folders with the sockets that forwards may target."""
 SOCKETS, SERVICES = "run/sockets", "run/addons"
+CERTIFICATE_BYTES = 65_536
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
 OWN = "_own"
 """Folder on disk for a dyno's writes, in its scratch folder (whose other names start with a letter or digit); kept
@@ -122,6 +123,7 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "overlays": [(view.sources, view.upper) for view in views if view.kind == "kept"],
         "unkept": [(view.sources, view.upper) for view in views if view.kind == "overlay"],
         "forwards": [(it.port, _forward(place, it.service, it.port)) for it in spec.forwards],
+        "certificate": certificate(place) if spec.forwards or spec.host_port else b"",
         "egress": port,
         "opened": place.opened,
         "limits": {name: getattr(spec.limits, name) for name in _LIMITS},
@@ -177,6 +179,18 @@ def _forward(place: Place, target: str, port: int) -> str:
         allowed = ", ".join(sorted(place.tcp)) or "none"
         _refuse(f"the forward to {target[:200]!r} is not allowed", hint=f"allowed: {allowed} (supervisor --tcp)")
     return target
+
+
+def certificate(place: Place) -> bytes:
+    """The private key and the certificate of the forwards, in PEM; empty if there is none, and no forward speaks TLS.
+
+    They reach the shim in its order, so that the file is readable by the supervisor and the control plane alone.
+    """
+    try:
+        with open(place.path(artefacts.CERTIFICATE), "rb") as file:
+            return file.read(CERTIFICATE_BYTES)
+    except OSError:
+        return b""
 
 
 def _is_name(name: str) -> bool:
