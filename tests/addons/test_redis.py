@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -34,8 +36,10 @@ def make_engine(home):
 
 
 @pytest.fixture(params=MODES)
-def machine(request, settings, home) -> Iterator[Machine]:
-    """A local engine whose home has the master key."""
+def machine(request, settings, home, monkeypatch) -> Iterator[Machine]:
+    """A local engine whose home has the master key. Each process of the suite has ports of its own."""
+    first = 16_400 + 200 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    monkeypatch.setattr(rules, "PORTS", range(first, first + 200))
     settings.MAKE_ENGINE = f"{__name__}.make_engine"
     MACHINES["now"] = machine = Machine(request.param)
     shutil.copytree(home / "keys", Path(machine.home) / "keys")
@@ -252,11 +256,17 @@ def test_the_store_of_a_test_run_is_empty_its_own_and_ends_with_it(machine, shop
 
 
 def test_ports_are_free_ones_and_their_end_is_said(alice, shop, place, monkeypatch):
-    monkeypatch.setattr(rules, "PORTS", range(16_400, 16_402))
+    first = rules.PORTS.start
+    monkeypatch.setattr(rules, "PORTS", range(first, first + 2))
     ports = [made(alice, shop, place, attachment=name).data["port"] for name in ("A", "B")]
-    assert sorted(ports) == [16_400, 16_401]
+    assert sorted(ports) == [first, first + 1]
     with pytest.raises(Exception, match="ports for key-value stores are in use"):
         made(alice, shop, place, attachment="C")
+
+
+def test_a_port_that_another_program_uses_is_passed_over(alice, shop, place):
+    with socket.create_server(("127.0.0.1", rules.PORTS.start)):
+        assert made(alice, shop, place).data["port"] == rules.PORTS.start + 1
 
 
 def test_a_server_that_cannot_start_says_why(machine, alice, shop, place, monkeypatch):

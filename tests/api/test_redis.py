@@ -30,7 +30,7 @@ class Server:
         empty = {"used_bytes": 1_500_000, "keys": 3, "evicted_keys": 0, "expired_keys": 0}
         monkeypatch.setattr(clients, "facts", lambda client: {"version": "8.1.8", "connections": 2, **empty})
 
-    def connect(self, port, password):
+    def connect(self, home, key, password):
         if not self.answers:
             raise PlatformError("The key-value store does not answer.")
         return self

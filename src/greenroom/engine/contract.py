@@ -301,6 +301,12 @@ class Engine(Protocol):
         """
         ...
 
+    def connect(self, service: str, *, timeout: float) -> Socket:
+        """A connection to ``service:NAME``, as a forward of a dyno has it. timeout: of the socket, in seconds. OSError
+        if no dyno serves it.
+        """
+        ...
+
     def capacity(self) -> Capacity:
         """The capacity of this engine's machines for one dyno."""
         ...

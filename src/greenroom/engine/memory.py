@@ -190,6 +190,10 @@ class MemoryEngine:
         """See the contract; no socket exists."""
         return f"run/sockets/{names.check_id(dyno_id)}"
 
+    def connect(self, service: str, *, timeout: float) -> socket.socket:
+        """See the contract; nothing serves."""
+        raise ConnectionRefusedError(f"nothing serves {service}")
+
     def capacity(self) -> Capacity:
         """See the contract."""
         return Capacity(memory_mb=65_536, cores=8)

@@ -377,6 +377,9 @@ def test_a_service_is_reached_by_forwards_and_a_newer_dyno_takes_its_place(rig: 
     older = rig.start(*ANSWERS, kind="service", port=5000, service=service)
     rig.until(older.id, lambda state: state.listening)
     assert rig.printed(PYTHON, "-c", asks, **asking) == "b'hello who'\n"
+    with rig.engine.connect(service, timeout=10) as sock:
+        sock.sendall(b"platform")
+        assert sock.recv(100) == b"hello platform"
     newer = rig.start(*(word.replace("hello", "newer") for word in ANSWERS), kind="service", port=5000, service=service)
     rig.until(newer.id, lambda state: state.listening)
     rig.engine.signal(older.id, "KILL")
@@ -386,7 +389,8 @@ def test_a_service_is_reached_by_forwards_and_a_newer_dyno_takes_its_place(rig: 
     assert rig.printed(PYTHON, "-c", asks, **asking) == "b'newer who'\n"
     rig.engine.signal(newer.id, "KILL")
     rig.until_exited(newer.id)
-    assert not (rig.home / artefacts.socket(service, 5000)).exists()
+    with pytest.raises(OSError, match=r"No such file|refused"):
+        rig.engine.connect(service, timeout=10)
 
 
 # -- deadlines, limits, certainty --------------------------------------------------------------------------------------

@@ -203,6 +203,10 @@ class ToyEngine:
         """See the contract."""
         return f"toy-doors/{self._folder(dyno_id).name}"
 
+    def connect(self, service: str, *, timeout: float) -> socket.socket:
+        """See the contract."""
+        return unixsock.connect(self.home / artefacts.socket(service, 0), timeout=timeout)
+
     def capacity(self) -> Capacity:
         """See the contract."""
         return Capacity(memory_mb=4096, cores=2)

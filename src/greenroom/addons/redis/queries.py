@@ -79,7 +79,7 @@ def info(addon: Addon, home: Path) -> dict[str, Any]:
     }
     empty = dict.fromkeys(("version", "connections", "used_bytes", "keys", "evicted_keys", "expired_keys"))
     try:
-        with clients.connect(int(addon.data["port"]), secret_of(addon, home)["platform"]) as client:
+        with clients.connect(home, key_of(addon), secret_of(addon, home)["platform"]) as client:
             return {**found, "answers": True, **clients.facts(client)}
     except PlatformError:
         return {**found, "answers": False, **empty}

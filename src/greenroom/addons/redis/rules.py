@@ -87,10 +87,10 @@ SERVICE = Service(
 )
 
 
-def free_port(taken: Collection[int], first: int) -> int | None:
-    """The first free port at or after ``first``, then from the beginning; None if all are taken."""
+def free_ports(taken: Collection[int], first: int) -> Iterable[int]:
+    """The free ports, from ``first`` on, then from the beginning."""
     order = (PORTS[(first - PORTS.start + step) % len(PORTS)] for step in range(len(PORTS)))
-    return next((port for port in order if port not in taken), None)
+    return (port for port in order if port not in taken)
 
 
 def settings(changes: Mapping[str, object]) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from greenroom.basics import unixsock
-from greenroom.engine import left_files, names
+from greenroom.engine import artefacts, left_files, names
 from greenroom.engine.contract import (
     OUTPUT_PIECE,
     RESULT_LIMIT,
@@ -93,6 +94,10 @@ class LocalEngine:
     def endpoint(self, dyno_id: str) -> str:
         """See the contract."""
         return plan.endpoint(names.check_id(dyno_id))
+
+    def connect(self, service: str, *, timeout: float) -> socket.socket:
+        """See the contract."""
+        return unixsock.connect(Path(self.home) / artefacts.socket(service, 0), timeout=timeout)
 
     def capacity(self) -> Capacity:
         """See the contract; measured at each call, since a container's limits may change while it runs."""

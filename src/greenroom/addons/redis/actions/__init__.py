@@ -35,7 +35,8 @@ def draft(app: App) -> Draft:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
     taken = set(Addon.objects.filter(kind="redis").values_list("data__port", flat=True))
     newest = max(taken, default=rules.PORTS.start - 1)
-    port = rules.free_port(taken, newest + 1 if newest + 1 in rules.PORTS else rules.PORTS.start)
+    first = newest + 1 if newest + 1 in rules.PORTS else rules.PORTS.start
+    port = next((port for port in rules.free_ports(taken, first) if servers.is_unused(port)), None)
     if port is None:
         raise ConflictError(
             f"All {len(rules.PORTS)} ports for key-value stores are in use.", hint="destroy an unused one"
@@ -85,14 +86,14 @@ def change(*, actor: Actor, addon: Addon, changes: Mapping[str, object], home: P
         row.data.update(wanted)
         row.save(update_fields=["data", "updated_at"])
         audit(actor=actor, action="addon.change", app=addon.app, detail={"addon": addon.name, **wanted})
-    with clients.connect(int(row.data["port"]), secret_of(row, home)["platform"]) as client:
+    with clients.connect(home, queries.key_of(row), secret_of(row, home)["platform"]) as client:
         clients.apply(client, wanted)
     return queries.settings_of(row)
 
 
 def reset_stats(*, addon: Addon, home: Path) -> None:
     """Reset the counters of the running server. PlatformError if it does not answer."""
-    with clients.connect(int(addon.data["port"]), secret_of(addon, home)["platform"]) as client:
+    with clients.connect(home, queries.key_of(addon), secret_of(addon, home)["platform"]) as client:
         client.config_resetstat()
 
 
@@ -111,7 +112,7 @@ def new_password(*, actor: Actor, addon: Addon, home: Path) -> Addon:
 
 def apply_passwords(*, addon: Addon, home: Path) -> None:
     """Set the valid passwords in the running server. PlatformError if it does not answer."""
-    with clients.connect(int(addon.data["port"]), secret_of(addon, home)["platform"]) as client:
+    with clients.connect(home, queries.key_of(addon), secret_of(addon, home)["platform"]) as client:
         clients.set_passwords(client, queries.passwords_of(addon, home))
 
 

@@ -1,34 +1,46 @@
-"""The platform's connections to servers, on this machine's 127.0.0.1."""
+"""The platform's connections to servers, through the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from socket import socket as Socket  # noqa: N812
 from typing import Any
 
 import valkey
 
+from greenroom.addons.drivers.engines import engine
 from greenroom.addons.redis import rules
 from greenroom.basics.errors import PlatformError
+from greenroom.engine import names
 
 SECONDS = 5.0
 
 
+class Connection(valkey.Connection):
+    """A connection whose socket ``dial`` opens."""
+
+    def __init__(self, *, dial: Callable[[], Socket], **values: Any) -> None:
+        super().__init__(**values)
+        self.dial = dial
+
+    def _connect(self) -> Socket:
+        return self.dial()
+
+
 @contextmanager
-def connect(port: int, password: str) -> Iterator[valkey.Valkey]:
-    """A connection as the platform's user. PlatformError if the server does not answer."""
-    client = valkey.Valkey(
-        host="127.0.0.1",
-        port=port,
-        username=rules.USER,
-        password=password,
-        socket_timeout=SECONDS,
-        socket_connect_timeout=SECONDS,
-        decode_responses=True,
+def connect(home: Path, key: str, password: str) -> Iterator[valkey.Valkey]:
+    """A connection as the platform's user to the server of that key. PlatformError if it does not answer."""
+    dial = partial(engine(home).connect, names.service(key), timeout=SECONDS)
+    pool = valkey.ConnectionPool(
+        connection_class=Connection, dial=dial, username=rules.USER, password=password, decode_responses=True
     )
+    client = valkey.Valkey.from_pool(pool)
     try:
         yield client
-    except valkey.exceptions.ValkeyError as error:
+    except (valkey.exceptions.ValkeyError, OSError) as error:
         raise PlatformError(f"The key-value store does not answer: {error}", hint="heroku redis:wait") from error
     finally:
         client.close()

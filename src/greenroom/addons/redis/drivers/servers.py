@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,17 @@ class Server:
 def dyno_id(key: str, number: int) -> str:
     """The engine's id of the server's start of that number."""
     return f"{key}-{number}"
+
+
+def is_unused(port: int) -> bool:
+    """Whether no program of this machine listens on the port of 127.0.0.1, for example another installation."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def forward(key: str, port: int) -> Forward:
