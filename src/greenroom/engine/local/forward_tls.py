@@ -8,6 +8,7 @@ costs 4 MB, so it is imported for the first client that needs it.
 from __future__ import annotations
 
 import os
+from _socket import IPPROTO_TCP, TCP_QUICKACK
 
 from greenroom.engine.local.bridge import CHUNK, ROUNDS, Bridge, Link
 from greenroom.engine.local.loop import IN, OUT
@@ -44,6 +45,8 @@ class Certificate:
         self._pem = pem
         self._context: ssl.SSLContext | None = None
         self.received = self.clear = memoryview(b"")
+        self.wants: type[OSError] = OSError
+        """The exception for "more data is needed": a member, as an import in each call would take longer."""
         if os.geteuid() == 0 and not _is_open(os.path.dirname(os.__file__)):
             self.is_usable()  # the dyno's user could not import ``ssl`` later
 
@@ -59,6 +62,9 @@ class Certificate:
         """The context of all TLS clients of this dyno. Raises OSError or ImportError without a usable one."""
         if self._context is None:
             self._context = self._load()
+            from ssl import SSLWantReadError
+
+            self.wants = SSLWantReadError
             self.received, self.clear = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK))
         return self._context
 
@@ -267,33 +273,34 @@ class SecureLink(Link):
         self._emit()
 
     def _shake(self) -> None:
-        from ssl import SSLWantReadError
-
         try:
             self._tls.do_handshake()
-        except SSLWantReadError:
+        except self._certificate.wants:
             if self._cut:
                 self.close()
             return
         self._shaking = False
         self._timer.cancel()
+        # the last words of the handshake have no answer: a client that waits for their receipt would wait 40 ms
+        self._left.sock.setsockopt(IPPROTO_TCP, TCP_QUICKACK, 1)
 
     def _decrypt(self) -> tuple[int, bool]:
         """(bytes in ``clear``, whether the client has ended, with or without TLS's close_notify)."""
-        from ssl import SSLWantReadError, SSLZeroReturnError
-
         clear, size = self._certificate.clear, 0
         try:
-            while size < CHUNK:
+            while True:
                 part = self._tls.read(CHUNK - size, clear[size:])
                 if not part:
                     return size, True
                 size += int(part)
-        except SSLWantReadError:
+                if size == CHUNK or not (self._in.pending or self._tls.pending() or self._cut):
+                    return size, False  # one more read would raise, which takes as long as all the rest
+        except self._certificate.wants:
             return size, self._cut
-        except SSLZeroReturnError:
+        except OSError as error:
+            if type(error).__name__ != "SSLZeroReturnError":  # the client's close_notify, after ours
+                raise
             return size, True
-        return size, False
 
     def _pass_on(self, size: int) -> None:
         clear = self._certificate.clear
