@@ -11,7 +11,7 @@ from greenroom.accounts.models import Account
 
 class App(models.Model):
     """An app (a tenant). ``number`` gives its system uid and is never reused. ``settings``: the policy from
-    greenroom.toml.
+    greenroom.toml. ``bare``: created without the add-ons that new apps get.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -25,6 +25,7 @@ class App(models.Model):
     settings = models.JSONField(default=dict)
     acm = models.BooleanField(default=False)
     https = models.BooleanField(default=False)
+    bare = models.BooleanField(default=False)
     maintenance = models.BooleanField(default=False)
     deploy_paused = models.CharField(max_length=300, blank=True)
     deploy_paused_until = models.DateTimeField(null=True, blank=True)

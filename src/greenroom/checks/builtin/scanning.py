@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from greenroom.addons.rules.services import nowhere
+from greenroom.addons.queries import nowhere
 from greenroom.apps.models import App
 from greenroom.basics.text import printable
 from greenroom.buildpacks.errors import BuildError
@@ -172,7 +172,7 @@ def models_spec(
     config = environment.of_tests(
         app_json=slug.app_json,
         is_django=True,
-        addons=nowhere(),
+        addons=nowhere(run.app),
         marks={"CI": "true"},
         settings=environment.seen(run.app, home),
         folder=home / slug.folder,

@@ -293,7 +293,12 @@ class Driver:
                 row.state = _locked(row).state
                 if row.state == "deleting":
                     return
-                app = deliveries.create_app(actor=actor_of(account), name=row.app_name, home=self.home)
+                app = deliveries.create_app(
+                    actor=actor_of(account),
+                    name=row.app_name,
+                    home=self.home,
+                    bare=bool(row.parent and row.parent.bare),
+                )
                 Coupling.objects.create(pipeline=row.pipeline, app=app, stage="review")
                 self._admit(row, app, account)
                 hand_down(
