@@ -15,6 +15,7 @@ import bytecode
 import common
 import explain
 import hooks
+import node
 
 APP = "/app"
 TAR = "/usr/bin/tar"
@@ -173,7 +174,7 @@ def readable(folder):
 
 
 def work(job, timer):
-    """Run one job: {root, ignored, phase, writable, hooks, names}.
+    """Run one job: {root, ignored, phase, writable, hooks, names, node}.
 
     ``phase`` pre: unpack, run pre_compile, and return the tree; else the whole build.
     """
@@ -181,7 +182,7 @@ def work(job, timer):
         unpack(job)
     hooks.prepare(job)
     try:
-        result = _pre(timer) if job["phase"] == "pre" else _all(job, timer)
+        result = _pre(job, timer) if job["phase"] == "pre" else _all(job, timer)
     except common.Failed:
         hooks.drop(job)
         raise
@@ -189,7 +190,9 @@ def work(job, timer):
     return result
 
 
-def _pre(timer):
+def _pre(job, timer):
+    if job.get("node"):
+        node.work(job, timer)
     hooks.run("pre_compile", timer)
     readable(APP)
     subprocess.run([TAR, "-cf", common.OUT + "/source.tar", "-C", APP, "."], check=True)
@@ -197,10 +200,16 @@ def _pre(timer):
 
 
 def _all(job, timer):
-    workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=(common.ENV,), workers=1)
+    order = (job.get("node") or {}).get("order")
+    if order == "before":
+        node.work(job, timer)
+    skip = (common.ENV, os.path.join(APP, "node_modules"))
+    workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=skip, workers=1)
     nltk(timer)
     done = collectstatic(job, timer)
     hooks.run("post_compile", timer)
+    if order == "after":
+        node.work(job, timer)
     bytecode.wait(workers)
     if job["writable"]:
         bytecode.wait(bytecode.compile_all(os.path.join(common.ENV, "lib"), bytecode.UNCHECKED, known=False))

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 ENV_PLACE = "/app/.heroku/python"
 ENV_BIN = f"{ENV_PLACE}/bin"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+NODE_BIN = "/app/.heroku/node/bin"
+MODULES_BIN = "/app/node_modules/.bin"
+"""Programs of Node.js, and those of the app's packages: on the PATH of apps that heroku/nodejs has built."""
 BLOCKED = frozenset({"PYTHONHOME", "LD_PRELOAD", "LD_AUDIT"})
 """Config vars that would prevent the interpreter's start; removed from every dyno's environment."""
-JOINED = {"PATH": (ENV_BIN, SYSTEM_PATH), "LD_LIBRARY_PATH": (f"{ENV_PLACE}/lib", "")}
-"""Directory lists: (prepended to the app's own config var as on Heroku, appended to it)."""
+JOINED = {"LD_LIBRARY_PATH": (f"{ENV_PLACE}/lib", "")}
+"""Directory lists beside PATH: (prepended to the app's own config var as on Heroku, appended to it)."""
 BUILD_BLOCKED = frozenset(
     {"PATH", "CPATH", "CPPATH", "LD_PRELOAD", "LIBRARY_PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LD_AUDIT"}
 )
@@ -50,10 +53,15 @@ def command_argv(command: str) -> tuple[str, ...]:
     return ("bash", "-c", PROFILE, "bash", command)
 
 
-def base_env(*, process: str, memory_mb: int = 512) -> dict[str, str]:
+def search_path(node: bool) -> tuple[str, str]:
+    """The directories of PATH before and after those of the app. node: heroku/nodejs has built the app."""
+    return (f"{ENV_BIN}:{NODE_BIN}", f"{SYSTEM_PATH}:{MODULES_BIN}") if node else (ENV_BIN, SYSTEM_PATH)
+
+
+def base_env(*, process: str, memory_mb: int = 512, node: bool = False) -> dict[str, str]:
     """Variables of every dyno, which the app cannot override."""
     return {
-        "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
+        "PATH": ":".join(search_path(node)),
         "HOME": "/app",
         "DYNO": process,
         "DYNO_RAM": str(memory_mb),
@@ -84,6 +92,7 @@ def runtime_env(
     cores: int = 8,
     facts: Mapping[str, str] | None = None,
     manager: str = "",
+    node: bool = False,
 ) -> dict[str, str]:
     """The whole environment of a dyno.
 
@@ -92,38 +101,40 @@ def runtime_env(
     port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: the dyno's real limits, see
     ``host.capacity``.
     manager: the app's package manager; pipenv stays in the app and must find its environment.
+    node: heroku/nodejs has built the app.
     """
     own = {key: value for key, value in config.items() if key not in BLOCKED}
-    env = defaults(memory_mb=memory_mb, cores=cores) | (PIPENV if manager == "pipenv" else {}) | own
+    env = defaults(memory_mb=memory_mb, cores=cores) | (PIPENV if manager == "pipenv" else {})
+    env |= ({"NODE_ENV": "production"} if node else {}) | own
     if "WEB_CONCURRENCY" not in own:
         env["WEB_CONCURRENCY_SET_BY"] = "heroku/python"
-    env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb) | joined(config)
+    env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb, node=node) | joined(config, node=node)
     env.pop("PORT", None)
     if port:
         env["PORT"] = str(port)
     return env
 
 
-def joined(config: Mapping[str, str]) -> dict[str, str]:
+def joined(config: Mapping[str, str], *, node: bool = False) -> dict[str, str]:
     """PATH and LD_LIBRARY_PATH with the app's own directories after those of its Python; LD_LIBRARY_PATH only if the
     app sets it.
     """
     found = {}
-    for key, (first, last) in JOINED.items():
+    for key, (first, last) in {**JOINED, "PATH": search_path(node)}.items():
         if config.get(key):
             folders = [*first.split(":"), *config[key].split(":"), *last.split(":")]
             found[key] = ":".join(dict.fromkeys(folder for folder in folders if folder and folder != "$PATH"))
     return found
 
 
-def build_env(*, config: Mapping[str, str], commit: str, request_id: str = "") -> dict[str, str]:
+def build_env(*, config: Mapping[str, str], commit: str, request_id: str = "", node: bool = False) -> dict[str, str]:
     """The environment of hooks and collectstatic: config vars without Heroku's blocklist, over the build's own.
 
-    request_id: the build's id.
+    request_id: the build's id. node: heroku/nodejs builds the app, too.
     """
     env = {"LANG": "C.UTF-8"} | {key: value for key, value in config.items() if key not in BUILD_BLOCKED}
     return env | {
-        "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
+        "PATH": ":".join(search_path(node)),
         "HOME": "/app",
         "PYTHONUNBUFFERED": "1",
         "DYNO": "build.1",

@@ -11,7 +11,7 @@ from greenroom.buildpacks.rules import pins, plan
 from greenroom.buildpacks.rules.dependency_files import TOOLS
 from greenroom.buildpacks.rules.python_versions import Interpreter
 from greenroom.builds.actions import conclude, note_step
-from greenroom.builds.drivers import dyno_output, dyno_specs, environments, leftovers, tools
+from greenroom.builds.drivers import dyno_output, dyno_specs, environments, leftovers, node_downloads, tools
 from greenroom.builds.models import Build
 from greenroom.builds.rules import (
     MAX_LOST,
@@ -119,7 +119,8 @@ class Part:
         known = (
             *visible_config.hidden(self.config, self.listed),
             *dyno_specs.passwords(self.config),
-            *secret_words(tools.index_settings().values()),
+            *secret_words([*tools.index_settings().values(), *tools.npm_settings().values()]),
+            *tools.npm_secrets(),
         )
         return masked(text, known)
 
@@ -128,6 +129,7 @@ class Part:
         return dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
 
     def _compile_spec(self, name: str, job: dict[str, Any], env: str, *, hooks: bool) -> DynoSpec:
+        job["node"] = self.node_job(job["phase"])
         if hooks:
             job["hooks"] = {"build": self.build.id.hex, "generation": self.facts.get("generation", 0)}
         return dyno_specs.compile_spec(
@@ -142,8 +144,28 @@ class Part:
             config=self.config,
             request_id=str(self.build.id),
             writable=job["writable"],
-            more=self.tool_mounts(run_time=True) if env else (),
+            node=bool(self.facts.get("node")),
+            more=(*(self.tool_mounts(run_time=True) if env else ()), *self.node_mounts()),
         )
+
+    def node_job(self, phase: str) -> dict[str, Any] | None:
+        """What the dyno of this phase (pre, all) does of heroku/nodejs; None if it does nothing of it."""
+        node = self.facts.get("node")
+        if not node or (phase == "pre" and node["order"] != "before") or self.facts.get("node_done"):
+            return None
+        settings = tools.npm_settings() | ({"NODE_EXTRA_CA_CERTS": tools.CERTIFICATES} if self._certificates() else {})
+        more = {"generation": self.facts.get("generation", 0), "build": self.build.id.hex, "settings": settings}
+        return {**node, **more, "listed": [name for name in self.listed if name in self.config]}
+
+    def node_mounts(self) -> tuple[Mount, ...]:
+        """The mounts of heroku/nodejs: a downloaded Node.js, and the operator's certificates."""
+        node = self.facts.get("node")
+        if not node:
+            return ()
+        return (*((node_downloads.mount(node["folder"]),) if node["folder"] else ()), *self._certificates())
+
+    def _certificates(self) -> tuple[Mount, ...]:
+        return tools.certificate_mounts(self.home)[0]
 
     def source_name(self) -> str:
         """The engine's name of the tar that the build reads."""

@@ -141,7 +141,13 @@ class Storing(Part):
             "tool_key": self.tool_key(),
             "layers": self.facts["layers"],
             "root": self.facts["root"],
+            **self._node(),
         }
+
+    def _node(self) -> dict[str, Any]:
+        """Node.js of the slug; empty if heroku/nodejs has not built it."""
+        node = self.facts.get("node")
+        return {"node": {"version": node["version"], "tool": node["folder"]}} if node else {}
 
     def _packages(self) -> dict[str, dict[str, Any]]:
         install = self.facts["install"]
