@@ -17,8 +17,12 @@ PARTLY = {
     "addons:destroy": "by name, by attachment, or by service if the app has one of it",
     "addons:info": "by name, by attachment, or by service if the app has one of it",
     "addons:docs": "for services (`heroku-postgresql`): links to Heroku's page",
-    "buildpacks:add": "`heroku/python` and `heroku/nodejs`; others are refused, with the alternative",
-    "buildpacks:set": "`heroku/python` and `heroku/nodejs`; others are refused, with the alternative",
+    "buildpacks:add": (
+        "`heroku/python`, `heroku/nodejs` and `heroku-community/apt`; others are refused, with the alternative"
+    ),
+    "buildpacks:set": (
+        "`heroku/python`, `heroku/nodejs` and `heroku-community/apt`; others are refused, with the alternative"
+    ),
     "buildpacks:remove": "`heroku/python` stays on the list",
     "buildpacks:clear": "the next build takes those of app.json, else `heroku/python`",
     "certs:auto*": "certificates of the installation's own CA, renewed automatically; not of a public CA",

@@ -68,7 +68,7 @@ def test_each_form_of_a_name_is_known():
 
 
 def test_a_package_json_that_nothing_builds_is_pointed_out_in_one_line():
-    line = buildpack_list.unasked([PYTHON], ["package.json", "app.py"], [None, None])
+    [line] = buildpack_list.unasked([PYTHON], ["package.json", "app.py"], [None, None])
     assert "heroku buildpacks:add --index 1 heroku/nodejs" in line
     assert "\n" not in line
     assert not buildpack_list.unasked([NODE, PYTHON], ["package.json"], [None])
@@ -208,12 +208,12 @@ def test_a_failed_script_names_the_missing_program_or_its_last_lines():
 
 
 def test_node_and_the_apps_programs_are_on_the_path_of_apps_that_have_it():
-    assert runtime_env(config={}, process="web.1", node=True)["PATH"] == (
+    assert runtime_env(config={}, process="web.1", parts={"node"})["PATH"] == (
         "/app/.heroku/python/bin:/app/.heroku/node/bin:/usr/local/bin:/usr/bin:/bin:/app/node_modules/.bin"
     )
     assert "node" not in runtime_env(config={}, process="web.1")["PATH"]
-    assert runtime_env(config={}, process="web.1", node=True)["NODE_ENV"] == "production"
-    assert runtime_env(config={"NODE_ENV": "staging"}, process="web.1", node=True)["NODE_ENV"] == "staging"
-    assert "/app/mine" in runtime_env(config={"PATH": "/app/mine"}, process="web.1", node=True)["PATH"].split(":")
-    assert "/app/.heroku/node/bin" in build_env(config={}, commit="x", node=True)["PATH"]
+    assert runtime_env(config={}, process="web.1", parts={"node"})["NODE_ENV"] == "production"
+    assert runtime_env(config={"NODE_ENV": "staging"}, process="web.1", parts={"node"})["NODE_ENV"] == "staging"
+    assert "/app/mine" in runtime_env(config={"PATH": "/app/mine"}, process="web.1", parts={"node"})["PATH"].split(":")
+    assert "/app/.heroku/node/bin" in build_env(config={}, commit="x", parts={"node"})["PATH"]
     assert "NODE_ENV" not in runtime_env(config={}, process="web.1")

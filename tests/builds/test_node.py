@@ -13,7 +13,7 @@ from greenroom.buildpacks.rules.dyno_environment import runtime_env
 from greenroom.builds import actions
 from greenroom.builds.drivers import node_downloads, tools
 from greenroom.builds.queries import buildpacks
-from greenroom.slugs.queries import has_node, mounts
+from greenroom.slugs.queries import buildpack_parts, mounts
 from tests.builds.hosting import Workshop, printed
 from tests.builds.node_files import PYTHON_APP, app, package, skip_without_npm
 
@@ -39,7 +39,7 @@ def both(workshop):
 
 def run(workshop: Workshop, build, *command: str) -> str:
     """The output of a command in a dyno of the slug, with its environment at run time."""
-    env = runtime_env(config={}, process="run.1", node=has_node(build.slug))
+    env = runtime_env(config={}, process="run.1", parts=buildpack_parts(build.slug))
     return printed(workshop, mounts(build.slug), *command, env=env).strip()
 
 
@@ -158,7 +158,7 @@ def test_without_the_buildpack_package_json_is_only_pointed_out(workshop):
         in workshop.text
     )
     assert not of_slug(workshop, build, "node_modules").exists()
-    assert not has_node(build.slug)
+    assert not buildpack_parts(build.slug)
 
 
 def _other_dependencies() -> dict[str, str]:

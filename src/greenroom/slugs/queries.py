@@ -56,9 +56,9 @@ def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:
     )
 
 
-def has_node(slug: Slug) -> bool:
-    """Whether heroku/nodejs has built the slug."""
-    return bool(slug.manifest.get("node"))
+def buildpack_parts(slug: Slug) -> frozenset[str]:
+    """The parts of the slug beside Python: ``node``, ``apt``."""
+    return frozenset(name for name in ("node", "apt") if slug.manifest.get(name))
 
 
 def _node(slug: Slug) -> tuple[Mount, ...]:

@@ -11,6 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import apt
 import bytecode
 import common
 import explain
@@ -174,7 +175,7 @@ def readable(folder):
 
 
 def work(job, timer):
-    """Run one job: {root, ignored, phase, writable, hooks, names, node}.
+    """Run one job: {root, ignored, phase, writable, hooks, names, node, apt}.
 
     ``phase`` pre: unpack, run pre_compile, and return the tree; else the whole build.
     """
@@ -182,6 +183,8 @@ def work(job, timer):
         unpack(job)
     hooks.prepare(job)
     try:
+        if job.get("apt"):
+            apt.provide(job, timer)
         result = _pre(job, timer) if job["phase"] == "pre" else _all(job, timer)
     except common.Failed:
         hooks.drop(job)
@@ -203,7 +206,7 @@ def _all(job, timer):
     order = (job.get("node") or {}).get("order")
     if order == "before":
         node.work(job, timer)
-    skip = (common.ENV, os.path.join(APP, "node_modules"))
+    skip = (common.ENV, os.path.join(APP, "node_modules"), apt.TREE)
     workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=skip, workers=1)
     nltk(timer)
     done = collectstatic(job, timer)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PYTHON, NODE = "heroku/python", "heroku/nodejs"
-KNOWN = (NODE, PYTHON)
+PYTHON, NODE, APT = "heroku/python", "heroku/nodejs", "heroku-community/apt"
+KNOWN = (APT, NODE, PYTHON)
 URLS = {
     PYTHON: re.compile(
         r"(urn:buildpack:)?heroku/python\Z|https://(www\.)?github\.com/heroku/heroku-buildpack-python(\.git)?(#.*)?\Z"
@@ -19,12 +19,21 @@ URLS = {
         r"(urn:buildpack:)?heroku/nodejs\Z|https://(www\.)?github\.com/heroku/heroku-buildpack-nodejs(\.git)?(#.*)?\Z"
         r"|https://.*/heroku/nodejs\.tgz\Z"
     ),
+    APT: re.compile(
+        r"(urn:buildpack:)?heroku-community/apt\Z|https://.*/heroku-community/apt\.tgz\Z"
+        r"|https://(www\.)?github\.com/heroku/heroku-buildpack-apt(\.git)?(#.*)?\Z"
+    ),
 }
 INSTEAD = (
-    f"supported are {' and '.join(sorted(KNOWN))}; replace other buildpacks by bin/pre_compile and bin/post_compile"
+    f"supported are {', '.join(KNOWN)}; replace other buildpacks by bin/pre_compile and bin/post_compile"
     " (docs/reference/app-files.md)."
 )
 LARGEST = 1_000_000
+SIGNS = (
+    (NODE, "package.json", re.compile(rb"\b(?:npm|npx|yarn|pnpm|node)\b")),
+    (APT, "Aptfile", re.compile(rb"\b(?:apt|apt-get|dpkg|Aptfile)\b")),
+)
+"""(buildpack, the file that it builds, programs in a hook that builds the file itself)."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +105,14 @@ def lines(names: Sequence[str]) -> list[str]:
     return ["-----> Using buildpacks:", *(f"       {index}. {name}" for index, name in enumerate(names, 1))]
 
 
-def unasked(names: Sequence[str], root_names: Iterable[str], hooks: Iterable[bytes | None]) -> str:
-    """A line about a package.json that nothing builds; empty if there is none, or if a hook builds it.
+def unasked(names: Sequence[str], root_names: Iterable[str], hooks: Iterable[bytes | None]) -> list[str]:
+    """Lines about a package.json or an Aptfile that nothing builds; none about what a hook builds.
 
     hooks: the contents of bin/pre_compile and bin/post_compile.
     """
-    if NODE in names or "package.json" not in set(root_names):
-        return ""
-    if any(hook and re.search(rb"\b(?:npm|npx|yarn|pnpm|node)\b", hook) for hook in hooks):
-        return ""
-    return f"package.json is there, but only {PYTHON} builds: heroku buildpacks:add --index 1 {NODE}"
+    there, scripts = set(root_names), [hook for hook in hooks if hook]
+    return [
+        f"{file} is there, but only {' and '.join(names)} builds: heroku buildpacks:add --index 1 {buildpack}"
+        for buildpack, file, programs in SIGNS
+        if buildpack not in names and file in there and not any(programs.search(script) for script in scripts)
+    ]

@@ -221,7 +221,7 @@ def compile_spec(
     config: Mapping[str, str],
     request_id: str = "",
     writable: bool = False,
-    node: bool = False,
+    parts: Collection[str] = (),
     more: tuple[Mount, ...] = (),
 ) -> DynoSpec:
     """The dyno spec that turns the commit's tar into the slug's tree, in its scratch folder ``app``. It has the config
@@ -230,9 +230,9 @@ def compile_spec(
     env: name of the environment, empty for none. writable: keep changes to it in the scratch folder ``env``.
     """
     config = addons.environment(config, app=app, home=home, access=BUILD)
-    seen = build_env(config=config, commit=commit, request_id=request_id, node=node)
+    seen = build_env(config=config, commit=commit, request_id=request_id, parts=parts)
     names = sorted(key for key, value in config.items() if seen.get(key) == value)
-    cache = (app_cache_mount(app),) if job.get("hooks") or job.get("node") else ()  # CACHE_DIR, node_modules
+    cache = (app_cache_mount(app),) if any(job.get(key) for key in ("hooks", "node", "apt")) else ()
     return DynoSpec(
         id=dyno_id,
         kind="build",

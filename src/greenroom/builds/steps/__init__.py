@@ -29,7 +29,7 @@ from greenroom.builds.models import Build
 from greenroom.builds.queries import generation
 from greenroom.builds.rules import visible_config
 from greenroom.builds.steps.install import Installing
-from greenroom.builds.steps.node import WithNode
+from greenroom.builds.steps.node import Choosing
 from greenroom.builds.steps.part import Failed
 from greenroom.builds.steps.store import Storing
 from greenroom.engine.contract import DynoSpec, Engine
@@ -42,7 +42,7 @@ PATIENCE = 120.0
 """Seconds to retry after platform errors (an engine that restarts, a full disk) before a build counts as errored."""
 
 
-class Steps(WithNode, Installing, Storing):
+class Steps(Choosing, Installing, Storing):
     """One build from its commit to its slug."""
 
     def take(self) -> bool:
@@ -84,6 +84,8 @@ class Steps(WithNode, Installing, Storing):
             self.choose_buildpacks(source)
             left_out = plan.begin(source)
             self.say("-----> Python app detected")
+            self.tell_unasked(source)
+            self.choose_apt(source)
             self.choose_node(source)
             if self.node_is_here():
                 return self._hook_or_plan(source, tar, settings, left_out)

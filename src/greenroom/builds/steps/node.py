@@ -1,4 +1,4 @@
-"""The step ``node`` of a build: reads the list of buildpacks, chooses Node.js, and waits for its download."""
+"""The step ``node`` of a build: reads the list of buildpacks and Aptfile, chooses Node.js, and waits for it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from greenroom.basics import clock
 from greenroom.buildpacks.drivers import node_hosts
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
-from greenroom.buildpacks.rules import buildpack_list, node_packages, node_versions, pins
+from greenroom.buildpacks.rules import aptfile, buildpack_list, node_packages, node_versions, pins
 from greenroom.buildpacks.rules.node_packages import Packages
 from greenroom.buildpacks.rules.node_versions import Node
-from greenroom.builds.drivers import node_downloads
+from greenroom.builds.drivers import apt_host, node_downloads
 from greenroom.builds.steps.part import Part
 from greenroom.slugs.queries import NODE_TARGET
 
 
-class WithNode(Part):
+class Choosing(Part):
     """The step ``node``, and the choice of the buildpacks before it."""
 
     def choose_buildpacks(self, source: Source) -> None:
@@ -28,17 +28,36 @@ class WithNode(Part):
         for warning in chosen.warnings:
             self.warn(warning)
 
+    def tell_unasked(self, source: Source) -> None:
+        """Point out files of buildpacks that are not on the list."""
+        hooks = [source.read(name) for name in ("bin/pre_compile", "bin/post_compile")]
+        for line in buildpack_list.unasked(self.facts["buildpacks"], source.root_names(), hooks):
+            self.say(f"       {line}")
+
     def warn(self, text: str) -> None:
         """Print a framed notice."""
         self.say("\n".join(["", *(f" !     {line}" for line in text.splitlines()), " "]))
 
+    def choose_apt(self, source: Source) -> None:
+        """Read Aptfile, if heroku-community/apt is on the list. BuildError if this host has no apt."""
+        if buildpack_list.APT not in self.facts["buildpacks"]:
+            return
+        wanted = aptfile.read(source.read("Aptfile") or b"")
+        if not wanted:
+            self.warn("Warning: heroku-community/apt is on the list of buildpacks, but Aptfile names no package.")
+            return
+        if not apt_host.available():
+            raise BuildError(
+                "apt::not-here",
+                "Aptfile cannot be installed: this host has no apt-get, since it is no Debian or Ubuntu.",
+                hint="use packages that ship their libraries, and heroku buildpacks:remove heroku-community/apt",
+            )
+        self.say("-----> Apt app detected")
+        self.facts["apt"] = {**asdict(wanted), "host": apt_host.folder(self.home)}
+
     def choose_node(self, source: Source) -> None:
         """Read package.json and choose its Node.js, if heroku/nodejs is on the list."""
-        listed = self.facts["buildpacks"]
-        if buildpack_list.NODE not in listed:
-            hooks = [source.read(name) for name in ("bin/pre_compile", "bin/post_compile")]
-            if line := buildpack_list.unasked(listed, source.root_names(), hooks):
-                self.say(f"       {line}")
+        if buildpack_list.NODE not in self.facts["buildpacks"]:
             return
         names = {name for name in source.root_names()}
         packages = node_packages.read(names, lambda name: _small(source, name))

@@ -9,7 +9,7 @@ from typing import Any
 
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.buildpacks.rules.buildpack_list import INSTEAD, NODE, PYTHON
+from greenroom.buildpacks.rules.buildpack_list import APT, INSTEAD, NODE, PYTHON
 from greenroom.builds import actions as builds
 from greenroom.builds import queries as build_queries
 from greenroom.entrypoints.api import heroku_only
@@ -135,7 +135,7 @@ def buildpacks(call: Call) -> list[dict[str, Any]]:
     returns="[buildpack-installation]",
 )
 def set_buildpacks(call: Call) -> list[dict[str, Any]]:
-    """Set the buildpacks: {updates: [{buildpack}]}, heroku/python and perhaps heroku/nodejs, or empty."""
+    """Set the buildpacks: {updates: [{buildpack}]}, heroku/python with others of Greenroom, or empty."""
     updates = call.body.get("updates")
     if not isinstance(updates, list) or not all(
         isinstance(row, dict) and isinstance(row.get("buildpack"), str) for row in updates
@@ -148,7 +148,9 @@ def set_buildpacks(call: Call) -> list[dict[str, Any]]:
 DESCRIPTIONS = {
     PYTHON: "Python, as Heroku builds it",
     NODE: "Node.js, as Heroku builds it, beside heroku/python",
+    APT: "Debian packages of Aptfile, for heroku/python",
 }
+PAGES = {PYTHON: "buildpack-conformance", NODE: "nodejs", APT: "aptfile"}
 
 
 def _registered(buildpack: str) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def _registered(buildpack: str) -> dict[str, Any]:
 
 
 def _page(buildpack: str) -> str:
-    return "docs/reference/buildpack-conformance.md" if buildpack == PYTHON else "docs/reference/nodejs.md"
+    return f"docs/reference/{PAGES.get(buildpack, PAGES[PYTHON])}.md"
 
 
 @route(
