@@ -190,7 +190,7 @@ def test_a_missing_or_broken_package_json_is_refused():
         ("npm error Failed to replace env in config: ${CORP_TOKEN}", "builds:vars:add CORP_TOKEN"),
         ("npm error code ENOTFOUND", "npm registry"),
         ("npm error 404 Not Found - GET http://r.example/nosuch-thing - not found", "nosuch-thing"),
-        ("gyp ERR! stack Error: not found: make", "node-gyp"),
+        ("gyp ERR! stack Error: `gyp` failed with exit code: 1", "node-gyp"),
         ("something else", "something else"),
     ],
 )

@@ -61,6 +61,14 @@ def test_a_package_that_is_built_from_source_finds_headers_and_libraries_of_aptf
     assert run(both, build, "python", "-c", "import spy; print(spy.__name__)") == "spy"
 
 
+def test_a_missing_header_is_named_with_the_way_out(workshop):
+    spy = SPY_C.replace("jq.h", "nobody/libpq-fe.h")
+    build = workshop.build({**BASE, "spy/setup.py": SETUP, "spy/spy.c": spy, "requirements.txt": "./spy\n"})
+    assert build.failure_reason == "install-dependencies::pip", workshop.text
+    assert "The header nobody/libpq-fe.h is missing on this host: spy is built from source." in build.failure_message
+    assert "Aptfile" in build.failure_hint
+
+
 def test_an_unknown_package_fails_with_its_name(both):
     build = both.build({**APP, "Aptfile": "libnosuch-thing-dev\n"})
     assert (build.status, build.failure_reason) == ("failed", "apt::unknown-package"), both.text

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import compilers
 
 LOCK = {
     "npm": ("package-lock.json does not match package.json; builds install the locked packages.",
@@ -57,6 +62,9 @@ def installer(manager, text, code):
             ".npmrc uses ${%s}, which installers cannot read." % variable.group(1),
             "greenroom config:set %s=... && greenroom builds:vars:add %s" % (variable.group(1), variable.group(1)),
         )
+    missing = compilers.explain(text) if "gyp ERR!" in text else None
+    if missing:
+        return missing
     gone = GONE.search(text)
     if gone:
         return "The npm registry does not have %s." % gone.group(1).rstrip(
