@@ -182,10 +182,10 @@ def _destroy(actor: Actor, app: App) -> None:
 
 @transaction.atomic
 def change_settings(*, actor: Actor, app: App, **changes: Any) -> App:
-    """Set columns of the app: maintenance, required_checks, deploy_paused, deploy_paused_until, settings, buildpack.
+    """Set columns of the app: maintenance, required_checks, deploy_paused, deploy_paused_until, settings, buildpacks.
     UserError for any other.
     """
-    allowed = {"maintenance", "required_checks", "deploy_paused", "deploy_paused_until", "settings", "buildpack"}
+    allowed = {"maintenance", "required_checks", "deploy_paused", "deploy_paused_until", "settings", "buildpacks"}
     unknown = set(changes) - allowed
     if unknown:
         raise UserError(
