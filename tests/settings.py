@@ -20,4 +20,5 @@ if homes.is_own("DATABASE_URL"):
     DATABASES["default"]["TEST"] = {"TEMPLATE": postgres.MIGRATED}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 MIDDLEWARE = ["tests.schema.Witness", *MIDDLEWARE]  # noqa: F405
+MAKE_ENGINE = "tests.engines.make_engine"
 ACCOUNT_RATE = ADDRESS_RATE = PASSWORD_RATE = None

@@ -12,7 +12,6 @@ from greenroom.basics.errors import PlatformError
 from greenroom.config_vars import queries as config
 from greenroom.releases.models import Release
 from tests.api.test_data import client_of, send
-from tests.contracts.addons.conftest import make_engine
 
 pytestmark = pytest.mark.django_db
 PATH = "/redis/v0/databases/sessions"
@@ -46,9 +45,8 @@ class Server:
 
 
 @pytest.fixture
-def server(settings, monkeypatch, home) -> Server:
+def server(monkeypatch, home) -> Server:
     get_resolver().url_patterns  # noqa: B018 - loads the URLconf
-    settings.MAKE_ENGINE = f"{make_engine.__module__}.make_engine"
     for module in ("views_addons", "views_redis"):
         monkeypatch.setattr(f"greenroom.entrypoints.api.{module}.HOME", home)
     return Server(monkeypatch)

@@ -13,16 +13,9 @@ import greenroom.addons
 from greenroom.addons import actions, queries, registry
 from greenroom.addons.models import Addon
 from greenroom.addons.rules.services import folders
-from greenroom.engine.memory import MemoryEngine
 from tests.contracts.addons import toy
 
 TOY = "parrot"
-ENGINES: dict[Path, MemoryEngine] = {}
-
-
-def make_engine(home: Path) -> MemoryEngine:
-    """The engine of a home, for kinds whose resources are dynos."""
-    return ENGINES.setdefault(home, MemoryEngine())
 
 
 @pytest.fixture
@@ -50,7 +43,6 @@ def kind(request: pytest.FixtureRequest, settings, home):
     """Each kind in turn."""
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
     settings.HOME = home
-    settings.MAKE_ENGINE = f"{__name__}.make_engine"
     if request.param == TOY:
         request.getfixturevalue("parrots")
     return registry.kind(request.param)
