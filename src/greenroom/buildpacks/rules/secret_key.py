@@ -109,7 +109,7 @@ class _Settings:
         if isinstance(statement, ast.ImportFrom):
             names = {alias.asname or alias.name: alias.name for alias in statement.names}
             wanted = target if "*" in names else names.get(target)
-            return self.value(_absolute(statement, module, path), wanted) if wanted else None
+            return self.value(absolute(statement, module, path), wanted) if wanted else None
         if isinstance(statement, ast.Try):
             return self._try(statement, target, module, path, tree)
         if isinstance(statement, ast.If | ast.With):
@@ -130,7 +130,7 @@ class _Settings:
             if isinstance(node, ast.ImportFrom) and (
                 known := {alias.asname or alias.name: alias.name for alias in node.names}.get(wanted)
             ):
-                place = _absolute(node, module, path)
+                place = absolute(node, module, path)
                 return self._defines(f"{place}.{known}".lstrip("."), name) if base else self._defines(place, known)
             if (
                 isinstance(node, ast.Import)
@@ -173,7 +173,7 @@ def _exits(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and _last(node.func) in ("exit", "_exit")
 
 
-def _absolute(statement: ast.ImportFrom, module: str, path: str) -> str:
+def absolute(statement: ast.ImportFrom, module: str, path: str) -> str:
     """The absolute dotted name of the module that an import statement imports from."""
     if not statement.level:
         return statement.module or ""

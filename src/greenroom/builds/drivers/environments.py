@@ -251,6 +251,12 @@ def has_package(home: Path, key: str, name: str) -> bool:
     return False
 
 
+def has_program(home: Path, key: str, name: str) -> bool:
+    """Whether the environment has a program of this name. Follows no link."""
+    programs = home / "envs" / key / "bin"
+    return not programs.is_symlink() and os.path.lexists(programs / name)
+
+
 def _folders(path: Path | str) -> list[os.DirEntry[str]]:
     """The subfolders of a folder, without links; none if it is a link itself."""
     if os.path.islink(path) or not os.path.isdir(path):

@@ -31,6 +31,7 @@ from greenroom.builds.rules import visible_config
 from greenroom.builds.steps.install import Installing
 from greenroom.builds.steps.node import Choosing
 from greenroom.builds.steps.part import Failed
+from greenroom.builds.steps.readiness import Telling
 from greenroom.builds.steps.store import Storing
 from greenroom.engine.contract import DynoSpec, Engine
 from greenroom.git.queries import archive
@@ -42,7 +43,7 @@ PATIENCE = 120.0
 """Seconds to retry after platform errors (an engine that restarts, a full disk) before a build counts as errored."""
 
 
-class Steps(Choosing, Installing, Storing):
+class Steps(Choosing, Installing, Telling, Storing):
     """One build from its commit to its slug."""
 
     def take(self) -> bool:
@@ -53,10 +54,17 @@ class Steps(Choosing, Installing, Storing):
             "hook": self.hook,
             "python": self.fetch,
             "install": self.install,
-            "compile": self.compile,
+            "compile": self.told_compile,
             "store": self.store,
         }
         return table[self.build.phase]()
+
+    def told_compile(self) -> bool:
+        """Say once what the app lacks, then build its tree."""
+        if not self.facts.get("told"):
+            self.tell_lacks()
+            return self.go("compile", told=True)
+        return self.compile()
 
     # -- prepare: the commit's files, the plan -------------------------------------------------------------------------
 
