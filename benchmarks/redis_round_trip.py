@@ -19,8 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from greenroom.addons.redis import rules
-from greenroom.addons.redis.drivers import program, servers
+from greenroom.addons.redis.drivers import servers
 from greenroom.addons.redis.drivers.servers import Server
+from greenroom.basics import redis_programs
 from greenroom.engine.contract import Limits
 from greenroom_cli.host import keys
 from tests import postgres
@@ -59,7 +60,7 @@ PASSWORD = "benchmark-0123456789"
 def bare_server(port: int, configuration: bytes, folder: Path) -> subprocess.Popen[bytes]:
     """The same program without a sandbox, on TCP."""
     text = configuration.decode().replace(f"port {rules.INSIDE}", f"port {port}").replace("dir /data", f"dir {folder}")
-    process = subprocess.Popen([program._found(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([redis_programs.server(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stdin
     process.stdin.write(text.encode())
     process.stdin.close()
@@ -122,7 +123,11 @@ def show(found: dict[str, dict[str, float]]) -> None:
             f"   connection {row['connect'] * 1e6:6.0f} us ({ratio['connect']:.2f})"
             f"   pipeline {1 / row['pipeline']:8.0f} per second ({ratio['pipeline']:.2f})"
         )
-    print(json.dumps({"server": program.version(), "cores": os.cpu_count(), "seconds": found}))
+    print(
+        json.dumps(
+            {"server": redis_programs.version(redis_programs.server()), "cores": os.cpu_count(), "seconds": found}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ PIP = {"requirements.txt": "six\n"}
 def tree(tmp_path):
     """A function that plans a tree: text or bytes are files, ``-> name`` is a symbolic link."""
 
-    def tree(files, root="", **policy):
+    def tree(files, root="", attached=None, **policy):
         path = tmp_path / "source.tar"
         with tarfile.open(path, "w") as archive:
             for name, content in files.items():
@@ -39,7 +39,7 @@ def tree(tmp_path):
         source = Source(path, root)
         try:
             plan.begin(source)
-            return plan.make(source, settings={"policy": policy}, interpreters=HOST)
+            return plan.make(source, settings={"policy": policy}, interpreters=HOST, attached=attached)
         finally:
             source.close()
 
@@ -343,15 +343,18 @@ def test_what_slugignore_leaves_out_is_seen_by_nothing(tree):
 
 @pytest.mark.rule("14.9")
 def test_add_ons_of_app_json_that_are_not_here_are_pointed_out(tree):
-    def warnings(addons):
+    def warnings(addons, **attached):
+        app_json = json.dumps({"addons": addons})
         return [
             text
-            for text in tree({**PIP, ".python-version": "3.12", "app.json": json.dumps({"addons": addons})}).warnings
+            for text in tree({**PIP, ".python-version": "3.12", "app.json": app_json}, attached=attached).warnings
             if "add-on" in text or "second" in text
         ]
 
     assert warnings(["heroku-postgresql:essential-0", {"plan": "heroku-postgresql", "as": "DATABASE"}]) == []
     assert "addons:create heroku-redis:mini" in warnings(["heroku-redis:mini"])[0]
+    assert warnings(["heroku-redis:mini", {"plan": "heroku-redis", "as": "CACHE"}], REDIS="redis", CACHE="redis") == []
+    assert "--as CACHE" in warnings([{"plan": "heroku-redis", "as": "CACHE"}], REDIS="redis")[0]
     assert "config:set KAFKA_URL=" in warnings(["heroku-kafka:basic-0"])[0]
     assert "config:set QUEUE_URL=" in warnings([{"plan": "cloudamqp:lemur", "as": "QUEUE"}])[0]
     assert (

@@ -82,6 +82,11 @@ def of_kind(app: App, kind: str) -> Addon | None:
     return own.filter(attachments__app=app, attachments__name=first).first() or own.order_by("created_at").first()
 
 
+def attached_to(app: App) -> dict[str, str]:
+    """The app's attachments: name -> kind of the add-on."""
+    return dict(attachments().filter(app=app).values_list("name", "addon__kind"))
+
+
 def seen_by(app: App) -> QuerySet[Addon]:
     """The add-ons that the app owns or has attached."""
     return Addon.objects.filter(Q(app=app) | Q(attachments__app=app)).distinct()

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from greenroom.basics import disk
+from greenroom.basics import disk, redis_programs
+from greenroom.basics.errors import GreenroomError
 from greenroom_cli.host import (
     components,
     engine_processes,
@@ -52,6 +53,7 @@ def examine(home: Path, install: Installation | None) -> list[Finding]:
         lambda: _caddy(),
         lambda: _postgres(install),
         lambda: _extensions(install),
+        _key_value_stores,
         lambda: _program("uv", (0, 5)),
         lambda: _disk(home),
         lambda: _storage(home),
@@ -194,6 +196,18 @@ def _extensions(install: Installation | None) -> Finding:
         return Finding("extensions", "ok", f"available: {', '.join(postgres_choice.USUAL)}")
     text = f"this PostgreSQL lacks {', '.join(lacking)}; apps that need one of them cannot migrate"
     return Finding("extensions", "warn", text, postgres_choice.remedy(lacking, bins, home_exists=install is not None))
+
+
+def _key_value_stores() -> Finding:
+    """Only apps with such an add-on need the server."""
+    try:
+        path = redis_programs.server()
+        version = redis_programs.version(path)
+    except GreenroomError as error:
+        return Finding("redis", "warn", error.message, error.hint)
+    level = "ok" if int(version.partition(".")[0] or 0) >= 7 else "warn"
+    remedy = "" if level == "ok" else f"set {redis_programs.SETTING} to Valkey, or to Redis 7 or newer"
+    return Finding("redis", level, f"server {version} ({path})", remedy)
 
 
 def _disk(home: Path) -> Finding:

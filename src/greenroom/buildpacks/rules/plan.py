@@ -71,11 +71,13 @@ def make(
     settings: dict[str, Any],
     interpreters: Sequence[Interpreter],
     cached: tuple[int, int] | None = None,
+    attached: Mapping[str, str] | None = None,
 ) -> Plan:
     """The plan of the app in ``source``: after ``begin``, or with the tree of bin/pre_compile. BuildError in Heroku's
     order.
 
-    cached: the 3.N of the app's last build, for an app without a version.
+    cached: the 3.N of the app's last build, for an app without a version. attached: the app's attachments: name ->
+    kind of the add-on.
     """
     slugignore = source.read(".slugignore") or b""
     names = source.root_names()
@@ -94,7 +96,7 @@ def make(
             *manager.warnings,
             *choice.warnings,
             *_negations(slugignore),
-            *_addons(described),
+            *_addons(described, attached or {}),
             *_never_given(described),
             *_ignored_values(described),
         ),
@@ -159,8 +161,8 @@ def _negations(slugignore: bytes) -> tuple[str, ...]:
     )
 
 
-def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
-    """The ``addons`` of app.json except those that each app has by default."""
+def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str, ...]:
+    """The ``addons`` of app.json except those that the app has, or that each app has by default."""
     found = []
     for entry in app_json.get("addons") or []:
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
@@ -172,6 +174,8 @@ def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
                 f"Warning: app.json requires the add-on {plan}, which is not available.\nSet its URL as a config var:"
                 f" greenroom config:set {key}=..."
             )
+        elif attached.get(name) == known.kind or (not name and known.kind in attached.values()):
+            continue
         elif not known.given:
             attachment = f" --as {name}" if name else ""
             found.append(

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import DatabaseError, DataError
 
+from greenroom.addons import queries as addons
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
 from greenroom.basics.text import printable
@@ -141,7 +142,11 @@ class Steps(Choosing, Installing, Telling, Storing):
         """Plan the build and choose its Python. Downloads a missing version first, if possible."""
         try:
             made = plan.make(
-                source, settings=settings, interpreters=interpreters.find(home=self.home), cached=self._last_python()
+                source,
+                settings=settings,
+                interpreters=interpreters.find(home=self.home),
+                cached=self._last_python(),
+                attached=addons.attached_to(self.build.app),
             )
         except NotHereError as error:
             if self._worth_fetching(error.wanted):
