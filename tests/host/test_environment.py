@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,9 @@ INSTALL = SimpleNamespace(api_port=5000, tls_port=5001, postgres="embedded", hos
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
+    for name in ("NODE_EXTRA_CA_CERTS", "GIT_CONFIG_COUNT"):
+        monkeypatch.delenv(name, raising=False)
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "admin.token").write_text("grm_x\n")
     (tmp_path / "keys" / "ca.pem").write_text("")
@@ -61,6 +64,37 @@ def test_the_heroku_cli_speaks_tls_so_that_no_fixed_host_gets_the_token_in_clear
         found = variables(place, INSTALL, host)
         assert found["HEROKU_HOST"] == f"https://{host}:5001"
         assert found["NODE_EXTRA_CA_CERTS"]
+
+
+def test_the_authorities_that_the_shell_trusts_stay_trusted(place, tmp_path, monkeypatch):
+    (place / "keys" / "ca.pem").write_text("OWN\n")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
+    assert variables(place, INSTALL)["NODE_EXTRA_CA_CERTS"] == str(place / "keys" / "ca.pem")
+    (tmp_path / "company.pem").write_text("COMPANY\n")
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(tmp_path / "company.pem"))
+    joined = variables(place, INSTALL)["NODE_EXTRA_CA_CERTS"]
+    assert Path(joined).read_text() == "COMPANY\nOWN\n"
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", joined)
+    assert variables(place, INSTALL)["NODE_EXTRA_CA_CERTS"] == joined, "in the same shell again"
+    assert Path(joined).read_text() == "COMPANY\nOWN\n"
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(tmp_path / "gone.pem"))
+    assert variables(place, INSTALL)["NODE_EXTRA_CA_CERTS"] == str(place / "keys" / "ca.pem")
+
+
+def test_git_trusts_the_installation_for_its_own_url_only(place, monkeypatch):
+    for name in ("GIT_CONFIG_COUNT", "GIT_SSL_CAINFO"):
+        monkeypatch.delenv(name, raising=False)
+    found = variables(place, INSTALL)
+    assert "GIT_SSL_CAINFO" not in found, "it would replace the authorities of every other server"
+    assert (found["GIT_CONFIG_COUNT"], found["GIT_CONFIG_KEY_0"]) == ("1", "http.https://localhost:5001/.sslCAInfo")
+    for name in ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0"):
+        monkeypatch.setenv(name, found[name])
+    assert variables(place, INSTALL)["GIT_CONFIG_COUNT"] == "1", "in the same shell again"
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    found = variables(place, INSTALL)
+    assert (found["GIT_CONFIG_COUNT"], found["GIT_CONFIG_KEY_1"]) == ("2", "http.https://localhost:5001/.sslCAInfo")
+    assert "GIT_CONFIG_KEY_0" not in found, "the shell's own settings stay"
 
 
 def test_hosts_that_are_reached_without_a_proxy_stay_so(place, monkeypatch):

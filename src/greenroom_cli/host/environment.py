@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from greenroom_cli.host import trust
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
@@ -44,8 +45,8 @@ def variables(
         "HEROKU_DATA_HOST": host,
         "HEROKU_LOGIN_HOST": url,
         "HEROKU_BUILDPACK_REGISTRY_URL": url,
-        "NODE_EXTRA_CA_CERTS": ca,
-        "GIT_SSL_CAINFO": ca,
+        "NODE_EXTRA_CA_CERTS": trust.node_authorities(ca),
+        **trust.git_settings(f"https://{host}:{install.tls_port}", ca),
         "DISABLE_TELEMETRY": "true",
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
