@@ -28,7 +28,7 @@ FIXTURES = {
     "contracts/kinds": {"run"},
     "engine": {"controlled", "machine", "neighbour", "own_machine", "root_machine"},
     "git": {"server", "web"},
-    "host": {"cluster", "foreign", "site", "sleeper", "small_disk"},
+    "host": {"cluster", "foreign", "host_server", "site", "sleeper", "small_disk"},
     "logs": {"router"},
     "router": {"router"},
     "sources": {"forge", "sshd"},

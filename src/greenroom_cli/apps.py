@@ -18,7 +18,9 @@ from greenroom_cli.errors import CliError
     "-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="The name of the git remote (default: greenroom)."
 )
 @click.option("--no-remote", is_flag=True, help="Do not add a git remote.")
-@click.option("--no-database", is_flag=True, help="Create no database; addons:create heroku-postgresql adds one later.")
+@click.option(
+    "--no-database", is_flag=True, help="Create no database; heroku addons:create heroku-postgresql adds one."
+)
 def create(cx: Context, name: str, no_remote: bool, no_database: bool, remote: str = git.REMOTE) -> int | None:
     """Create an app and add its git remote.
 

@@ -162,6 +162,17 @@ def test_the_test_environment_is_app_json_s_and_holds_no_config_var(play, alice)
     assert "NEEDED" not in env
 
 
+def test_tests_that_need_a_missing_extension_fail_with_its_name_and_the_way_out(play):
+    play.tests()
+    play.engine.print(play.test_id, b'django.db.utils.NotSupportedError: extension "pgcrypto" is not available\n')
+    play.engine.end(
+        play.test_id, {"outcome": "error", "detail": "the test command ended with exit code 1"}, exit_code=1
+    )
+    run = play.tests()
+    assert run.title.endswith(": this PostgreSQL does not have the extension pgcrypto")
+    assert "hint: this PostgreSQL does not have the extension pgcrypto; the operator gets" in play.text
+
+
 def test_tests_that_pass_are_one_line(play):
     play.tests()
     play.engine.leave(play.test_id, "plan.json", {"command": "make test"})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -49,6 +51,7 @@ def host(tmp_path, monkeypatch):
     return tmp_path / "host"
 
 
+@pytest.mark.neighbours
 def test_a_new_home_gets_the_hosts_server_if_that_has_more_of_the_usual_extensions(host, tmp_path):
     fake_server(host / "14", *postgres_choice.USUAL)
     assert homes.settle(tmp_path / "home", None, None, None).postgres_bin == "", "14 is too old"
@@ -58,6 +61,7 @@ def test_a_new_home_gets_the_hosts_server_if_that_has_more_of_the_usual_extensio
     assert homes.settle(tmp_path / "home", None, None, None).postgres_bin == str(bins)
 
 
+@pytest.mark.neighbours
 def test_a_home_keeps_its_server_whatever_is_installed_later(host, tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()
@@ -70,6 +74,7 @@ def test_a_home_keeps_its_server_whatever_is_installed_later(host, tmp_path, mon
     assert homes.settle(home, None, None, None).postgres_bin == "/opt/postgres/bin", "the named one is remembered"
 
 
+@pytest.mark.neighbours
 def test_a_server_of_another_version_than_the_data_is_refused_before_it_starts(host, tmp_path, monkeypatch):
     monkeypatch.setenv(postgres_choice.CHOICE, str(fake_server(host / "16")))
     postgres.check_version(tmp_path)
@@ -79,6 +84,7 @@ def test_a_server_of_another_version_than_the_data_is_refused_before_it_starts(h
         postgres.check_version(tmp_path)
 
 
+@pytest.mark.neighbours
 def test_doctor_names_the_missing_extensions_and_the_command_that_gets_them(host, tmp_path, monkeypatch):
     def said(install):
         found = next(row for row in doctor.examine(tmp_path / "home", install) if row.name == "extensions")
@@ -90,7 +96,9 @@ def test_doctor_names_the_missing_extensions_and_the_command_that_gets_them(host
     assert "operate.md" in said(homes.Installation())[2], "a home keeps its server"
     bins = fake_server(host / "16", *(name for name in postgres_choice.USUAL if name not in ("vector", "postgis")))
     monkeypatch.setenv(postgres_choice.CHOICE, str(bins))
-    assert said(homes.Installation())[2] == "apt-get install postgresql-16-postgis-3 postgresql-16-pgvector"
+    postgis, vector = said(homes.Installation())[2].split("; ")
+    assert postgis == "apt-get install postgresql-16-postgis-3"
+    assert vector.startswith("apt-get install postgresql-16-pgvector (Debian 13 or newer")
     monkeypatch.setenv(postgres_choice.CHOICE, str(fake_server(host / "17", *postgres_choice.USUAL)))
     assert said(homes.Installation())[0] == "ok"
 
@@ -100,20 +108,9 @@ def test_doctor_names_the_missing_extensions_and_the_command_that_gets_them(host
 
 @pytest.fixture
 def tenant(cluster):
-    """(home, port) of a cluster with a database ``shop`` like that of an app: the tenant may create in it, and owns
-    nothing.
-    """
-    home, port = cluster
-    with enter(port, "greenroom", "own") as platform:
-        platform.execute("CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'tenant'")
-        platform.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
-        platform.execute("CREATE DATABASE shop")
-        platform.execute("GRANT CONNECT, CREATE ON DATABASE shop TO tenant")
-        platform.execute("GRANT CONNECT ON DATABASE shop TO reader")
-        platform.execute("GRANT CONNECT ON DATABASE postgres TO tenant")
-    with enter(port, "greenroom", "own", "shop") as platform:
-        platform.execute("GRANT ALL ON SCHEMA public TO tenant")
-    return home, port
+    """(home, port) of a cluster with the database ``shop``."""
+    make_shop(cluster[1])
+    return cluster
 
 
 def has(port: int, name: str) -> bool:
@@ -134,6 +131,29 @@ def test_an_owner_creates_every_usual_extension_that_the_server_has_and_drops_it
         assert owner.execute("SELECT count(*) FROM pg_extension").fetchone() == (1,)
 
 
+def make_shop(port: int) -> None:
+    """A database ``shop`` like that of an app: the tenant may create in it, and owns nothing."""
+    with enter(port, "greenroom", "own") as platform:
+        platform.execute("CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'tenant'")
+        platform.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
+        platform.execute("CREATE DATABASE shop")
+        platform.execute("GRANT CONNECT, CREATE ON DATABASE shop TO tenant")
+        platform.execute("GRANT CONNECT ON DATABASE shop TO reader")
+        platform.execute("GRANT CONNECT ON DATABASE postgres TO tenant")
+    with enter(port, "greenroom", "own", "shop") as platform:
+        platform.execute("GRANT ALL ON SCHEMA public TO tenant")
+
+
+def copy(port: int, folder: Path) -> None:
+    """Dump ``shop`` and load it into ``restored``, as the tenant."""
+    env = {"PATH": "/usr/bin:/bin", "PGPASSWORD": TENANT}
+    bins, address = postgres.binaries(), ["-h", "127.0.0.1", "-p", str(port), "-U", TENANT]
+    subprocess.run([str(bins / "pg_dump"), *address, "-Fc", "-f", str(folder / "dump"), "shop"], env=env, check=True)
+    load = [str(bins / "pg_restore"), *address, "--exit-on-error", "-d", "restored", str(folder / "dump")]
+    loaded = subprocess.run(load, env=env, capture_output=True, text=True, check=False)
+    assert loaded.returncode == 0, loaded.stderr
+
+
 def needs_vector(port: int) -> None:
     if not has(port, "vector"):
         pytest.skip("this server has no pgvector")
@@ -151,13 +171,7 @@ def test_a_migration_a_test_database_and_a_restore_create_pgvector(tenant, tmp_p
     with enter(port, TENANT, TENANT, "test_shop") as tester:
         tester.execute("CREATE EXTENSION IF NOT EXISTS vector")
         tester.execute("CREATE DATABASE restored")
-    env = {"PATH": "/usr/bin:/bin", "PGPASSWORD": TENANT}
-    bins, address = postgres.binaries(), ["-h", "127.0.0.1", "-p", str(port), "-U", TENANT]
-    dump = [str(bins / "pg_dump"), *address, "-Fc", "-f", str(tmp_path / "dump"), "shop"]
-    subprocess.run(dump, env=env, check=True)
-    load = [str(bins / "pg_restore"), *address, "--exit-on-error", "-d", "restored", str(tmp_path / "dump")]
-    loaded = subprocess.run(load, env=env, capture_output=True, text=True, check=False)
-    assert loaded.returncode == 0, loaded.stderr
+    copy(port, tmp_path)
     with enter(port, TENANT, TENANT, "restored") as tester:
         assert tester.execute("SELECT v::text FROM t").fetchone() == ("[1,2,3]",)
 
@@ -241,12 +255,11 @@ def serving(home: Path, bins: Path, monkeypatch: pytest.MonkeyPatch):
         process.wait(20)
 
 
-@pytest.mark.skipif(not HOST_SERVERS, reason="the host has no PostgreSQL 15+: apt-get install postgresql")
-@pytest.mark.parametrize("bins", HOST_SERVERS, ids=lambda path: path.parent.name)
-def test_the_hosts_own_server_serves_a_home_and_has_pgcrypto_and_uuid_ossp(tmp_path_factory, monkeypatch, bins):
-    import shutil
-    import tempfile
-
+@pytest.fixture(params=HOST_SERVERS or [None], ids=lambda path: path.parent.name if path else "none")
+def host_server(request, monkeypatch):
+    """The port of each of the host's servers."""
+    if request.param is None:
+        pytest.skip("the host has no PostgreSQL 15+: apt-get install postgresql postgresql-contrib")
     home = Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
     home.chmod(0o755)
     for name in ("postgres", "keys", "run/postgres", "logs"):
@@ -255,14 +268,34 @@ def test_the_hosts_own_server_serves_a_home_and_has_pgcrypto_and_uuid_ossp(tmp_p
     (home / "keys" / "platform.password").write_text("own")
     monkeypatch.setattr(sys, "executable", os.path.realpath(sys.executable))
     monkeypatch.setattr(memory_limited, "__file__", shutil.copy(memory_limited.__file__, home / "memory_limited.py"))
-    try:
-        with serving(home, bins, monkeypatch) as port, enter(port, "greenroom", "own") as platform:
-            assert platform.execute("SELECT lower('ÄÖ')").fetchone() == ("äö",)
-            for name in ("pgcrypto", "uuid-ossp", "citext", "hstore"):
-                platform.execute(f'CREATE EXTENSION IF NOT EXISTS "{name}"')
-            assert platform.execute("SELECT length(crypt('a', gen_salt('bf')))").fetchone() == (60,)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with serving(home, request.param, monkeypatch) as port:
+        yield port
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def test_the_hosts_own_server_serves_a_home_and_has_pgcrypto_and_uuid_ossp(host_server):
+    make_shop(host_server)
+    with enter(host_server, TENANT, TENANT, "shop") as owner:
+        assert owner.execute("SELECT lower('ÄÖ')").fetchone() == ("äö",)
+        for name in ("pgcrypto", "uuid-ossp", "citext", "hstore"):
+            owner.execute(f'CREATE EXTENSION IF NOT EXISTS "{name}"')
+        assert owner.execute("SELECT length(crypt('a', gen_salt('bf')))").fetchone() == (60,)
+
+
+def test_the_rows_of_postgis_come_back_in_a_restore(host_server, tmp_path):
+    make_shop(host_server)
+    if not has(host_server, "postgis"):
+        pytest.skip("the host's PostgreSQL has no PostGIS: apt-get install postgresql-N-postgis-3")
+    with enter(host_server, TENANT, TENANT, "shop") as owner:
+        owner.execute("CREATE EXTENSION IF NOT EXISTS pgcrypto")
+        owner.execute("CREATE EXTENSION IF NOT EXISTS postgis")
+        owner.execute("INSERT INTO spatial_ref_sys VALUES (990001, 'mine', 1, '', '')")
+    with enter(host_server, TENANT, TENANT, "postgres") as owner:
+        owner.execute("CREATE DATABASE restored")
+    copy(host_server, tmp_path)
+    with enter(host_server, TENANT, TENANT, "restored") as owner:
+        row = owner.execute("SELECT auth_name FROM spatial_ref_sys WHERE srid = 990001").fetchone()
+        assert row == ("mine",)
 
 
 def test_the_remedy_for_a_migration_names_the_same_extensions():

@@ -24,6 +24,8 @@ USUAL = (
 """Extensions that Django projects on Heroku use."""
 PACKAGES = {"postgis": "postgresql-{major}-postgis-3", "vector": "postgresql-{major}-pgvector"}
 """Debian's packages of the extensions that are not in ``postgresql-contrib``."""
+ELSEWHERE = {"pgvector": " (Debian 13 or newer, or apt.postgresql.org)"}
+"""Where a package is, by its last word, if not every Debian has it."""
 HOST = Path("/usr/lib/postgresql")
 """Where Debian and Ubuntu install PostgreSQL: ``15/bin``."""
 OLDEST = 15
@@ -80,8 +82,8 @@ def remedy(lacking: list[str], bins: Path, *, home_exists: bool) -> str:
     """The commands that get the missing extensions."""
     if bins.parent.parent == HOST:
         major = bins.parent.name
-        packages = [PACKAGES[name].format(major=major) for name in lacking if name in PACKAGES]
-        return f"apt-get install {' '.join(packages or ['postgresql-contrib'])}"
+        packages = dict.fromkeys(PACKAGES.get(name, "postgresql-contrib").format(major=major) for name in lacking)
+        return "; ".join(f"apt-get install {name}{ELSEWHERE.get(name.rpartition('-')[2], '')}" for name in packages)
     if home_exists:
         return (
             "a home keeps the major version of its PostgreSQL: see 'Extensions' in docs/howto/operate.md;"

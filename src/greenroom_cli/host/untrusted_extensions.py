@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION pg_catalog.greenroom_extensions() RETURNS event_trigg
 DECLARE
     found text[];
     target oid;
+    filled oid;
     caller name := CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END;
 BEGIN
     IF current_setting('greenroom.extension', true) = 'being created'
@@ -50,10 +51,17 @@ BEGIN
             SELECT d.oid, 'pg_extension'::regclass, e.oid, 0, 'pg_authid'::regclass, e.extowner, 'o'
             FROM pg_extension e, pg_database d
             WHERE extname = lower(found[1]) AND datname = current_database();
+        FOR filled IN SELECT unnest(extconfig) FROM pg_extension WHERE extname = lower(found[1])
+        LOOP
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', filled::regclass, caller);
+        END LOOP;
     END LOOP;
 END $extensions$
 """
-"""The extension's objects belong to the superuser and the extension itself to the caller, as for trusted extensions."""
+"""The extension's objects belong to the superuser and the extension itself to the caller, as for trusted extensions.
+
+The caller may write the tables whose rows a dump contains (``spatial_ref_sys``): a restore loads them.
+"""
 TRIGGER = (
     "CREATE EVENT TRIGGER greenroom_extensions ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION') EXECUTE FUNCTION"
     " pg_catalog.greenroom_extensions()"

@@ -193,8 +193,9 @@ def remedy(output: str) -> str:
         )
     if reserved := RESERVED.search(text):
         return (
-            f"write it as CREATE EXTENSION IF NOT EXISTS {reserved[1]}, as the operations of Django and pgvector do:"
-            " Greenroom then creates it for the database's owner; on an external PostgreSQL, its superuser creates it"
+            f"only a superuser creates the extension {reserved[1]} without IF NOT EXISTS; write CREATE EXTENSION IF NOT"
+            f" EXISTS {reserved[1]}, as the operations of Django and pgvector do, and Greenroom creates it for the"
+            " database's owner; on an external PostgreSQL, its superuser creates it"
         )
     return ""
 

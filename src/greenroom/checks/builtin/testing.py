@@ -165,9 +165,15 @@ def outcome(*, run: CheckRun, state: DynoState, engine: Engine, deployed_sha: st
 
 
 def _with_remedy(found: Outcome, output: str) -> Outcome:
-    """The outcome with a hint, if the database server lacks a feature that the tests need."""
+    """The outcome with a hint, if the database server lacks a feature that the tests need. The hint begins with the
+    cause, which the titles show.
+    """
     hint = remedy(output) if found.conclusion in ("failure", "error") else ""
-    return replace(found, lines=(*found.lines, f" !     hint: {hint}")) if hint else found
+    if not hint:
+        return found
+    cause = hint.partition(";")[0]
+    brief = f"{found.brief or found.title}: {cause}"
+    return replace(found, title=f"{found.title}: {cause}", brief=brief, lines=(*found.lines, f" !     hint: {hint}"))
 
 
 def tests_of(app: App, sha: str) -> int:
