@@ -14,7 +14,7 @@ from greenroom.builds import actions
 from greenroom.builds.drivers import node_downloads, tools
 from greenroom.builds.queries import buildpacks
 from greenroom.slugs.queries import buildpack_parts, mounts
-from tests.builds.hosting import Workshop, printed
+from tests.builds.hosting import Workshop, overlay, printed
 from tests.builds.node_files import PYTHON_APP, app, package, skip_without_npm
 
 pytestmark = [pytest.mark.django_db(transaction=True), skip_without_npm]
@@ -191,6 +191,8 @@ def test_a_node_that_the_host_lacks_is_fetched_once_by_its_hash_and_dynos_run_on
     assert run(both, build, "node", "-p", "process.version + require('is-odd')(1)") == "v22.20.0true"
     assert run(both, build, "npm", "--version")
     assert run(both, build, "readlink", "-f", "/app/.heroku/node/bin/node") == "/greenroom/node/bin/node"
+    seen, env = overlay(both, build).mounts, runtime_env(config={}, process="test.1", parts=buildpack_parts(build.slug))
+    assert printed(both, seen, "node", "-p", "require('is-odd')(2)", env=env).strip() == "false", "in test runs too"
     both.built({**app(engines={"node": "22.x"}), "app.py": "again = 1\n"})
     assert "missing on this host" not in both.text
 
