@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,11 @@ from greenroom.buildpacks import inside
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import aptfile, buildpack_list
 from greenroom.buildpacks.rules.dyno_environment import build_env, runtime_env
+from greenroom.builds.drivers import apt_host, tools
 
 sys.path.insert(0, str(Path(inside.__file__).parent))
 import apt
+import common
 
 APT = buildpack_list.APT
 
@@ -84,6 +89,47 @@ def test_a_failed_apt_get_is_explained():
     assert "libnosuch" in apt.explain("E: Unable to locate package libnosuch", 100)[1]
     assert apt.explain("E: Failed to fetch http://x/y.deb", 100)[0] == "apt::download"
     assert "exit code 3" in apt.explain("strange", 3)[1]
+
+
+class Answer(io.BytesIO):
+    """The response to a download, from an address."""
+
+    def __init__(self, data: bytes, url: str) -> None:
+        super().__init__(data)
+        self.geturl = lambda: url
+
+
+@pytest.mark.parametrize(
+    ("url", "data", "words"),
+    [
+        ("https://example.com/a.deb", b"x" * 10, ""),
+        ("http://example.com/a.deb", b"x", "without https"),
+        ("https://example.com/a.deb", b"x" * 11, "larger than"),
+    ],
+)
+def test_a_deb_file_is_fetched_over_https_only_and_up_to_a_limit(monkeypatch, tmp_path, url, data, words):
+    monkeypatch.setattr(apt, "LARGEST", 10)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Answer(data, url))
+    if not words:
+        path = apt._fetch("https://example.com/a.deb", str(tmp_path / "a.deb"))
+        assert Path(path).read_bytes() == data
+        return
+    with pytest.raises(common.Failed) as error:
+        apt._fetch("https://example.com/a.deb", str(tmp_path / "a.deb"))
+    assert error.value.reason == "apt::download"
+    assert words in error.value.message
+
+
+@pytest.mark.skipif(not apt_host.available(), reason="apt-get is not here: ITS COPIES ARE NOT TESTED")
+def test_copies_of_the_hosts_package_lists_have_no_credentials_and_go_when_they_are_stale(tmp_path):
+    old = tmp_path / tools.FOLDER / "apt-0123456789abcdef"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    folder = tmp_path / tools.FOLDER / apt_host.folder(tmp_path)
+    assert (folder / "status").is_file()
+    assert not [path for path in folder.rglob("*") if "auth" in path.name]
+    assert not old.exists()
+    assert apt_host.folder(tmp_path) == folder.name
 
 
 def test_links_and_config_scripts_lead_to_the_unpacked_files_or_to_the_host(tmp_path):

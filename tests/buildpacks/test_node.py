@@ -60,6 +60,12 @@ def test_a_list_that_cannot_build_an_app_is_refused(urls, word):
     assert word in buildpack_list.problem(urls)
 
 
+def test_a_list_without_python_has_a_remedy_that_works():
+    hint = buildpack_list.remedy([NODE])
+    assert hint == "heroku buildpacks:set heroku/python, then heroku buildpacks:add --index 1 heroku/nodejs"
+    assert "bin/pre_compile" in buildpack_list.remedy(["heroku/ruby"])
+
+
 def test_each_form_of_a_name_is_known():
     assert not buildpack_list.problem(
         ["urn:buildpack:heroku/nodejs", "https://github.com/heroku/heroku-buildpack-python.git"]

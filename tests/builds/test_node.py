@@ -13,8 +13,13 @@ from greenroom.buildpacks.rules.dyno_environment import runtime_env
 from greenroom.builds import actions
 from greenroom.builds.drivers import node_downloads, tools
 from greenroom.builds.queries import buildpacks
+from greenroom.config_vars.actions import write
+from greenroom.dynos.models import Dyno
+from greenroom.dynos.queries import dyno_specs
+from greenroom.dynos.rules import StartOptions
+from greenroom.releases.actions import release
 from greenroom.slugs.queries import buildpack_parts, mounts
-from tests.builds.hosting import Workshop, printed
+from tests.builds.hosting import Workshop, overlay, printed
 from tests.builds.node_files import PYTHON_APP, app, package, skip_without_npm
 
 pytestmark = [pytest.mark.django_db(transaction=True), skip_without_npm]
@@ -184,13 +189,22 @@ def test_what_cannot_be_built_fails_with_a_remedy(both, files, reason, words):
     assert build.failure_hint
 
 
-def test_a_node_that_the_host_lacks_is_fetched_once_by_its_hash_and_dynos_run_on_it(both, monkeypatch):
+def test_a_node_that_the_host_lacks_is_fetched_once_by_its_hash_and_dynos_run_on_it(both, alice, monkeypatch):
     monkeypatch.setattr(node_hosts, "find", lambda: [])
+    config = write(app=both.app, home=both.home, values={}, actor=alice)
     build = both.built(app(engines={"node": "22.x"}))
     assert "-----> Installing Node.js 22.20.0, which is missing on this host" in both.text
     assert run(both, build, "node", "-p", "process.version + require('is-odd')(1)") == "v22.20.0true"
     assert run(both, build, "npm", "--version")
     assert run(both, build, "readlink", "-f", "/app/.heroku/node/bin/node") == "/greenroom/node/bin/node"
+    row = release(actor=alice, app=both.app, kind="deploy", description="x", slug=build.slug, config=config)
+    dyno = Dyno(app=both.app, release=row, kind="web", type="web", ordinal=1, command="node -v")
+    capacity = both.machine.engine.capacity()
+    spec = dyno_specs.spec(dyno=dyno, home=both.home, capacity=capacity, options=StartOptions())
+    assert "/app/.heroku/node/bin" in spec.env["PATH"].split(":")
+    assert "/greenroom/node" in [mount.target for mount in spec.mounts]
+    seen, env = overlay(both, build).mounts, runtime_env(config={}, process="test.1", parts=buildpack_parts(build.slug))
+    assert printed(both, seen, "node", "-p", "require('is-odd')(2)", env=env).strip() == "false", "in test runs too"
     both.built({**app(engines={"node": "22.x"}), "app.py": "again = 1\n"})
     assert "missing on this host" not in both.text
 

@@ -150,6 +150,18 @@ def test_tests_run_on_the_slug_with_a_database_of_their_own(play):
         connection.execute("DROP DATABASE test_of_the_tests")
 
 
+def test_tests_find_what_other_buildpacks_have_built(play):
+    assert play.tests()
+    assert "node" not in play.engine.specs[play.test_id].env["PATH"]
+    Slug.objects.filter(pk=play.slug.pk).update(manifest={"node": {"version": "22.20.0", "tool": ""}, "apt": ["jq"]})
+    play.slug.refresh_from_db()
+    play.engine.states.clear()
+    play.tests()
+    env = play.engine.specs[play.test_id].env
+    assert {"/app/.heroku/node/bin", "/app/node_modules/.bin", "/app/.apt/usr/bin"} <= set(env["PATH"].split(":"))
+    assert env["LD_LIBRARY_PATH"].startswith("/app/.heroku/python/lib:/app/.apt/")
+
+
 def test_the_test_environment_is_app_json_s_and_holds_no_config_var(play, alice):
     config_vars.change(actor=alice, app=play.app, home=play.home, updates={"STRIPE_KEY": "live", "PLAIN": "of the app"})
     play.tests()

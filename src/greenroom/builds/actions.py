@@ -119,7 +119,7 @@ def set_buildpacks(*, actor: Actor, app: App, urls: Sequence[str]) -> App:
     others than Greenroom's.
     """
     if text := buildpack_list.problem(urls):
-        raise UserError(text, hint=buildpack_list.INSTEAD)
+        raise UserError(text, hint=buildpack_list.remedy(urls))
     names = [buildpack_list.known(url) for url in urls]
     return change_settings(actor=actor, app=lock_app(app.pk), buildpacks=names)
 

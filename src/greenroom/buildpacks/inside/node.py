@@ -19,9 +19,22 @@ BIN = APP + "/.heroku/node/bin"
 """Links to the programs of Node.js, which lie in /usr or in a mount: Heroku's path, the same for both."""
 PROGRAMS = ("node", "npm", "npx")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+SEARCHED = ("CPATH", "LIBRARY_PATH", "LD_LIBRARY_PATH", "PKG_CONFIG_PATH")
+"""Folders of Aptfile's packages, for packages that are compiled."""
 OWN_VARS = ("NPM_CONFIG_", "YARN_", "PNPM_")
 """Prefixes of config vars that configure a package manager."""
-ALWAYS = ("NPM_TOKEN", "NODE_ENV", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "TMPDIR", "LANG", "HOME", "DYNO", "STACK")
+ALWAYS = (
+    "NPM_TOKEN",
+    "NODE_ENV",
+    "NODE_OPTIONS",
+    "NODE_EXTRA_CA_CERTS",
+    *SEARCHED,
+    "TMPDIR",
+    "LANG",
+    "HOME",
+    "DYNO",
+    "STACK",
+)
 QUIET = {
     "npm_config_audit": "false",
     "npm_config_fund": "false",

@@ -63,6 +63,13 @@ def problem(urls: Sequence[str]) -> str:
     return ""
 
 
+def remedy(urls: Sequence[str]) -> str:
+    """The hint for a list with a ``problem``."""
+    if urls and all(known(url) for url in urls) and PYTHON not in map(known, urls):
+        return f"heroku buildpacks:set {PYTHON}, then heroku buildpacks:add --index 1 {known(urls[0])}"
+    return INSTEAD
+
+
 def choose(own: Sequence[str] | None, app_json: bytes | None) -> Chosen:
     """The app's own list, else that of app.json, else heroku/python.
 
@@ -112,7 +119,8 @@ def unasked(names: Sequence[str], root_names: Iterable[str], hooks: Iterable[byt
     """
     there, scripts = set(root_names), [hook for hook in hooks if hook]
     return [
-        f"{file} is there, but only {' and '.join(names)} builds: heroku buildpacks:add --index 1 {buildpack}"
+        f"{file} is there, but only {' and '.join(names)} {'builds' if len(names) == 1 else 'build'}:"
+        f" heroku buildpacks:add --index 1 {buildpack}"
         for buildpack, file, programs in SIGNS
         if buildpack not in names and file in there and not any(programs.search(script) for script in scripts)
     ]

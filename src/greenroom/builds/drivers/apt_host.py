@@ -7,6 +7,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +29,8 @@ SETTING = re.compile(
 )
 """Settings of the operator's apt that matter to a download. Its proxy does not: a dyno has its own."""
 LARGEST = 50_000_000
+STALE = 2 * 24 * 3600
+"""Seconds after which an unused copy is removed; a build takes minutes."""
 
 
 def available() -> bool:
@@ -40,7 +44,17 @@ def folder(home: Path) -> str:
     total = hashlib.sha256()
     for name in sorted(found):
         total.update(b"%s\0%d\0%s" % (name.encode(), len(found[name]), found[name]))
-    return _placed(home, f"apt-{total.hexdigest()[:16]}", found)
+    name = _placed(home, f"apt-{total.hexdigest()[:16]}", found)
+    os.utime(home / tools.FOLDER / name)
+    _sweep(home, name)
+    return name
+
+
+def _sweep(home: Path, current: str) -> None:
+    """Remove copies that no build has used for days: the host's packages have changed since."""
+    for path in (home / tools.FOLDER).glob("apt-*"):
+        if path.name != current and time.time() - path.stat().st_mtime > STALE:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _placed(home: Path, name: str, found: dict[str, bytes]) -> str:
