@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,15 +79,13 @@ def make(
     cached: the 3.N of the app's last build, for an app without a version. attached: the app's attachments: name ->
     kind of the add-on.
     """
-    slugignore = source.read(".slugignore") or b""
     names = source.root_names()
     _no_python(source)
     policy = settings.get("policy") or {}
     manager = package_managers.choose(names, several=policy.get("package_managers", "error"))
     _no_venv(source)
     choice = _python(source, manager, interpreters, cached, policy)
-    procfile, app_json = source.read("Procfile"), source.read("app.json")
-    described = read_app_json(app_json) if app_json is not None else {}
+    described = _parsed(source, "app.json", read_app_json)
     return Plan(
         python=choice.interpreter,
         install=install_of(source, manager),
@@ -95,18 +93,24 @@ def make(
         warnings=(
             *manager.warnings,
             *choice.warnings,
-            *_negations(slugignore),
+            *_negations(source.read(".slugignore") or b""),
             *_addons(described, attached or {}),
             *_never_given(described),
             *_ignored_values(described),
         ),
-        process_types=read_procfile(procfile) if procfile is not None else {},
+        process_types=_parsed(source, "Procfile", read_procfile),
         app_json=described,
         settings=settings,
         post_compile=source.read("bin/post_compile") is not None,
         nltk="nltk.txt" in source,
         better=choice.better,
     )
+
+
+def _parsed(source: Source, name: str, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+    """The content of a file of the root directory; empty without the file."""
+    data = source.read(name)
+    return {} if data is None else parse(data)
 
 
 def _python(
