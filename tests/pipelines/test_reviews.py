@@ -20,7 +20,7 @@ from greenroom.git.actions import platform_pushes
 from greenroom.git.drivers import runner
 from greenroom.git.models import Push
 from greenroom.pipelines import actions, queries
-from greenroom.pipelines.actions import review_apps
+from greenroom.pipelines.actions import review_addons, review_apps
 from greenroom.pipelines.models import ReviewApp
 from tests.api.world import client_of
 from tests.git.test_tarball import archive, bring, entry
@@ -86,6 +86,32 @@ def test_it_has_the_buildpacks_that_a_user_chose_for_the_parent(alice, pipe, sho
     App.objects.filter(pk=shop.pk).update(buildpacks=["heroku/nodejs", "heroku/python"])
     review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={})
     assert again(driver).app.buildpacks == ["heroku/nodejs", "heroku/python"]
+
+
+def test_it_gets_the_add_ons_that_app_json_declares_once(alice, pipe, shop, home, tmp_path, branch, driver):
+    declared = b'{"addons": ["heroku-postgresql", "heroku-redis:premium-0", {"plan": "redis", "as": "cache"},'
+    declared += b' "cloudamqp:lemur", 7, {"plan": 8}]}'
+    sha = bring(shop, home, archive(tmp_path, entry("app.json", declared))).sha
+    platform_pushes.move_branch(app=shop, home=home, sha=sha, account=None, branch=BRANCH)
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    again(driver)
+    row = again(driver)
+    for _ in range(2):
+        review_addons.create_declared(actor=alice, app=row.app, parent=shop, head=sha, home=home)
+    found = {one.name: one.addon.plan for one in row.app.attachments.filter(addon__kind="redis")}
+    assert found == {"REDIS": "heroku-redis:premium-0", "CACHE": "heroku-redis:mini"}
+    values = config_vars.values(config_vars.latest(row.app), home)
+    assert values["CACHE_URL"].startswith("redis://:")
+
+
+def test_add_ons_of_the_environment_review_take_the_place_of_the_others(alice, pipe, shop, home, tmp_path, driver):
+    git.create_repository(app=shop, home=home)
+    declared = b'{"addons": ["heroku-redis"], "environments": {"review": {"addons": []}}}'
+    sha = bring(shop, home, archive(tmp_path, entry("app.json", declared))).sha
+    assert list(review_addons._declared(declared)) == []
+    for broken in (b"", b"[", b"[]", b'{"addons": 7}', b'{"environments": {"review": []}}'):
+        assert list(review_addons._declared(broken)) == []
+    assert sha
 
 
 def test_it_is_what_became_of_its_delivery(alice, pipe, home, branch, driver):

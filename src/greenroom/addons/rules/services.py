@@ -134,7 +134,8 @@ def plan_problem(service: Service, wanted: str) -> str:
     plans = [one.name for one in service.plans]
     if not plan or plan in plans:
         return ""
-    return f"Couldn't find the plan {plan[:60]!r} of {named}: the only one is {' and '.join(plans)}."
+    there = f"the only one is {plans[0]}" if len(plans) == 1 else f"the plans are {', '.join(plans)}"
+    return f"Couldn't find the plan {plan[:60]!r} of {named}: {there}."
 
 
 def remedies(app: str, own: Mapping[str, str]) -> dict[str, str]:

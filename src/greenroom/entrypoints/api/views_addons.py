@@ -153,9 +153,13 @@ def rename_addon(call: Call) -> dict[str, Any]:
     wanted = call.body.get("plan")
     plan = (wanted.get("name") if isinstance(wanted, dict) else wanted) or ""
     if plan and plan != row.plan:
+        service = queries.service_of(row)
+        if len(service.plans) == 1:
+            text, hint = f"{row.name} already has the only plan, {row.plan}.", "see its size limit with:"
+            raise UserError(text, hint=f"{hint} {service.size_command}")
         raise UserError(
-            f"{row.name} already has the only plan, {row.plan}.",
-            hint=f"see its size limit with: {queries.service_of(row).size_command}",
+            f"{row.name} keeps its plan, {row.plan}.",
+            hint=f"heroku addons:create {service.name}:PLAN -a {row.app.name}, then {service.promote}",
         )
     if plan and not call.text("name"):
         return shapes_data.addon(row)

@@ -43,7 +43,7 @@ from greenroom.git.drivers import repository
 from greenroom.git.models import Push
 from greenroom.git.rules import is_branch_name
 from greenroom.pipelines import queries, rules
-from greenroom.pipelines.actions import hand_down, lock
+from greenroom.pipelines.actions import hand_down, lock, review_addons
 from greenroom.pipelines.models import Coupling, Pipeline, ReviewApp, ReviewAppConfig
 
 log = logging.getLogger(__name__)
@@ -344,6 +344,7 @@ class Driver:
             }
             values = {key: value for key, value in values.items() if key not in {one.variable for one in given()}}
             deliveries.change_config(actor=actor, app=app, home=self.home, updates={**values})
+        review_addons.create_declared(actor=actor, app=app, parent=parent, head=head, home=self.home)
         platform_pushes.lend(source=parent, target=app, home=self.home, sha=head)
         platform_pushes.move_branch(app=app, home=self.home, sha=head, account=row.account, rewrite=True)
         wake()
