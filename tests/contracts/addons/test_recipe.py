@@ -143,6 +143,6 @@ def test_the_catalogue_and_the_texts_know_the_new_kind(alice, fresh):
     ]
     refused = send(client, "POST", "/apps/fresh/addons", {"plan": "blue-parrots"}).json()["message"]
     assert "heroku addons:create parrot-cage -a APP" in refused
-    assert app_json_notes({"addons": ["parrot-cage"]}) == (
+    assert app_json_notes({"addons": ["parrot-cage"]}, {}) == (
         "Warning: app.json requires the add-on parrot-cage.\nCreate it once: heroku addons:create parrot-cage",
     )
