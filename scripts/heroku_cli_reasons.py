@@ -17,10 +17,14 @@ PARTLY = {
     "addons:destroy": "by name, by attachment, or by service if the app has one of it",
     "addons:info": "by name, by attachment, or by service if the app has one of it",
     "addons:docs": "for services (`heroku-postgresql`): links to Heroku's page",
-    "buildpacks:add": "only `heroku/python`; others are refused, with the alternative",
-    "buildpacks:set": "only `heroku/python`; others are refused, with the alternative",
-    "buildpacks:remove": "afterwards the same one is detected",
-    "buildpacks:clear": "afterwards the same one is detected",
+    "buildpacks:add": (
+        "`heroku/python`, `heroku/nodejs` and `heroku-community/apt`; others are refused, with the alternative"
+    ),
+    "buildpacks:set": (
+        "`heroku/python`, `heroku/nodejs` and `heroku-community/apt`; others are refused, with the alternative"
+    ),
+    "buildpacks:remove": "`heroku/python` stays on the list",
+    "buildpacks:clear": "the next build takes those of app.json, else `heroku/python`",
     "certs:auto*": "certificates of the installation's own CA, renewed automatically; not of a public CA",
     "features:enable": (
         "nothing can be changed: features that are always on are accepted, others are refused with a reason"

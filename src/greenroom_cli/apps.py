@@ -18,14 +18,16 @@ from greenroom_cli.errors import CliError
     "-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="The name of the git remote (default: greenroom)."
 )
 @click.option("--no-remote", is_flag=True, help="Do not add a git remote.")
-def create(cx: Context, name: str, no_remote: bool, remote: str = git.REMOTE) -> int | None:
+@click.option("--no-database", is_flag=True, help="Create no database; addons:create heroku-postgresql adds one later.")
+def create(cx: Context, name: str, no_remote: bool, no_database: bool, remote: str = git.REMOTE) -> int | None:
     """Create an app and add its git remote.
 
     The app gets a git repository and a database. Without NAME a random name is chosen. Inside a git repository the
     remote `greenroom` is added, with this command as its credential helper: no token is written to .git/config.
     """
+    body = {**({"name": name} if name else {}), **({"database": False} if no_database else {})}
     with output.progress(f"Creating {output.app_mark(name) if name else 'app'}") as step:
-        row = cx.api.post("/apps", {"name": name} if name else {})
+        row = cx.api.post("/apps", body)
         step.end = "done" if name else f"done, {row['name']}"
     app = row["name"]
     if cx.as_json:

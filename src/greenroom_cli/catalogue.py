@@ -84,6 +84,10 @@ builds      builds:cache:purge   builds:cache_purge        purge the build cache
 builds      builds:vars          build_vars:list_vars      list the config vars that package installers can read
 builds      builds:vars:add      build_vars:add_vars       make config vars readable for package installers
 builds      builds:vars:remove   build_vars:remove_vars    hide config vars from package installers
+builds      buildpacks           buildpacks:buildpacks     list the buildpacks of an app
+builds      buildpacks:add       buildpacks:add            add a buildpack
+builds      buildpacks:remove    buildpacks:remove         remove a buildpack
+builds      buildpacks:clear     buildpacks:clear          clear the list of buildpacks
 builds      slugs:info           builds:slug_info          show the contents of a release's slug
 builds      slugs:sbom           builds:sbom               print the software bill of materials (SBOM) of a slug
 checks      checks               checks:checks             show the checks of a commit

@@ -221,6 +221,8 @@ def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:
         )
     if row.get("exit_reason") not in (None, "", "exit", "asked") and row.get("detail"):
         output.warn(f"{dyno['name']}: {row['detail']}")
+    elif code and (hint := str(row.get("detail") or "").partition("; hint: ")[2]):
+        output.hint(output.clean(hint))
     return 128 - code if code < 0 else code
 
 

@@ -126,7 +126,8 @@ def test_a_build_is_told_of_each_refusal_since_it_only_reads():
         ),
         ('ERROR:  extension "pgcrypto" is not available\nDETAIL: Could not open extension control file', "pgcrypto"),
         ('psycopg.errors.FeatureNotSupported: extension "uuid-ossp" is not available', "uuid-ossp"),
-        ('permission denied to create extension "vector"', ""),
+        ('permission denied to create extension "vector"\nHINT: Must be superuser', "EXTENSION IF NOT EXISTS vector"),
+        ('permission denied to create extension "file_fdw"', ""),
         ("OK", ""),
     ],
 )

@@ -136,6 +136,22 @@ def test_what_no_account_and_no_app_has_is_an_empty_list(alice, shop):
     assert mine.get("/apps/shop/buildpack-installations").json()[0]["buildpack"]["name"] == "heroku/python"
 
 
+def test_buildpacks_are_set_in_order_and_a_list_without_python_is_refused(alice, shop):
+    mine, path = client_with(made(alice)[1]), "/apps/shop/buildpack-installations"
+
+    def put(*urls: str):
+        body = {"updates": [{"buildpack": url} for url in urls]}
+        return mine.put(path, body, content_type="application/json")
+
+    assert put("heroku/nodejs", "urn:buildpack:heroku/python").status_code == 200
+    assert [row["buildpack"]["name"] for row in mine.get(path).json()] == ["heroku/nodejs", "heroku/python"]
+    for urls in (["heroku/nodejs"], ["heroku/ruby", "heroku/python"], ["heroku/python", "heroku/python"]):
+        answer = put(*urls)
+        assert (answer.status_code, bool(answer.json()["hint"])) == (422, True)
+    assert [row["ordinal"] for row in mine.get(path).json()] == [0, 1]
+    assert put().json() == mine.get(path).json() == []
+
+
 def test_a_process_type_that_does_not_run_cannot_be_restarted(alice, shop):
     answer = client_with(made(alice)[1]).delete("/apps/shop/formations/worker")
     assert answer.status_code == 404

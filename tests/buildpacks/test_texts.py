@@ -46,14 +46,14 @@ def test_the_first_line_says_where_the_version_was_found(request_, line, warned)
 @pytest.mark.parametrize(
     ("output", "word", "remedy"),
     [
-        ("error: [Errno 2] No such file or directory: 'gdal-config'", "GDAL", "wheels"),
-        ("src/module.c:12: fatal error: sqlite3.h: No such file or directory", "SQLite", "wheel"),
+        ("error: [Errno 2] No such file or directory: 'gdal-config'", "gdal-config", "wheels"),
+        ("src/module.c:12: fatal error: sqlite3.h: No such file or directory", "sqlite3.h", "wheel"),
         (
             "celery 5.0.5 has invalid metadata. Please use pip<24.1 if you need to use this version.",
             "celery before 5.2.1",
             "newer version",
         ),
-        ("Error: pg_config executable not found.", "psycopg2", "psycopg2-binary"),
+        ("Error: pg_config executable not found.", "pg_config", "psycopg2-binary"),
         ("error: something else\ncause: of it", "something else", "correct the requirements"),
     ],
 )

@@ -36,6 +36,7 @@ from tests.cli.rows import (
 )
 
 TOKEN = "grm_alice"
+BUILDPACKS = [{"ordinal": 0, "buildpack": {"url": "urn:buildpack:heroku/python", "name": "heroku/python"}}]
 
 
 @dataclass
@@ -224,6 +225,8 @@ def building(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/slugs/current", lambda request: slug()),
         ("GET", "A/slugs/current/sbom", lambda request: {"bomFormat": "CycloneDX", "components": []}),
         ("GET", "A/build-cache", cache),
+        ("GET", "A/buildpack-installations", BUILDPACKS),
+        ("PUT", "A/buildpack-installations", BUILDPACKS),
         ("GET", "A/build-vars", {"names": ["TOKEN"], "always": ["PIP_EXTRA_INDEX_URL"]}),
         ("PATCH", "A/build-vars", {"names": ["TOKEN"], "always": ["PIP_EXTRA_INDEX_URL"]}),
         ("DELETE", "A/build-cache", cache),

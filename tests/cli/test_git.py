@@ -103,6 +103,11 @@ def test_create_without_a_name_says_the_name_it_got(at_server, greenroom):
     assert at_server.asked("POST", "/apps")[0].body == {}
 
 
+def test_create_without_a_database_asks_for_none(at_server, greenroom):
+    assert greenroom("create", APP, "--no-database").exit_code == 0
+    assert at_server.asked("POST", "/apps")[0].body == {"name": APP, "database": False}
+
+
 def test_create_outside_a_checkout_or_without_remote_touches_no_git(at_server, greenroom, checkout, monkeypatch):
     greenroom("create", APP, "--no-remote")
     assert git("remote") == ""

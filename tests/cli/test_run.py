@@ -29,6 +29,16 @@ def test_output_that_did_not_come_whole_is_no_success(at_server, greenroom, monk
     assert f"hint: greenroom logs --dyno run.1 -a {APP}" in result.stderr
 
 
+def test_a_command_that_failed_of_a_missing_feature_ends_with_the_remedy(at_server, greenroom, monkeypatch):
+    monkeypatch.setattr(attach, "attach", lambda *_, **__: None)
+    detail = "exited with status 1; hint: this PostgreSQL does not have the extension pgcrypto"
+    ended = dyno("run.1", state="complete", exit_code=1, exit_reason="exit", detail=detail)
+    at_server.on("GET", f"/apps/{APP}/dynos/id-run.1", Reply(ended))
+    result = greenroom("run", "-a", APP, "python", "manage.py", "migrate")
+    assert result.exit_code == 1
+    assert result.stderr.rstrip().endswith("hint: this PostgreSQL does not have the extension pgcrypto")
+
+
 @pytest.fixture
 def slow_dyno(at_server, monkeypatch):
     """A dyno to which the client connects after some seconds."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.addons import queries as addons
+from greenroom.addons.actions import drop_doubles, make_doubles
 from greenroom.addons.postgres import actions as postgres
-from greenroom.deliveries.actions import app_lifecycle
+from greenroom.apps.models import App
+from greenroom.deliveries.actions import addon_lifecycle, app_lifecycle
 from greenroom.engine.contract import PLATFORM, DynoSpec
 from greenroom.engine.memory import MemoryEngine
 from tests.addons.conftest import same_server  # noqa: F401 -- fixtures
+from tests.api.world import client_of
 from tests.at_once import at_once
 
 pytestmark = pytest.mark.django_db
@@ -37,3 +41,31 @@ def test_an_app_that_web_and_worker_make_at_once_gets_one_database_and_one_relea
         f"Attach DATABASE ({addon.name})"
     ]
     postgres.deprovision(addon=addon)
+
+
+def test_an_app_that_wants_no_database_gets_none_until_somebody_adds_one(alice, home):
+    app = app_lifecycle.create(actor=alice, name="plain", home=home, bare=True)
+    app_lifecycle.finish(actor=alice, app=app, home=home)  # as the worker does for every app without a second release
+    assert (app.addons.count(), app.releases.count(), addons.nowhere(app)) == (0, 1, {})
+    assert (home / app.repo_folder).is_dir()
+    assert make_doubles(app=app, label="a test run") == ({}, ())
+    row = addon_lifecycle.create(kind="postgres", actor=alice, app=app, home=home, name="", wanted="", confirmed=False)
+    try:
+        assert list(app.addons.get().attachments.values_list("name", flat=True)) == ["DATABASE"]
+        assert list(addons.nowhere(app)) == ["DATABASE_URL"]
+        assert list(make_doubles(app=app, label="a test run")[0]) == ["DATABASE_URL"]
+    finally:
+        drop_doubles(label="a test run")
+        postgres.deprovision(addon=row)
+
+
+def test_the_api_makes_an_app_without_a_database_only_if_asked(alice, home, monkeypatch):
+    monkeypatch.setattr("greenroom.entrypoints.api.views_apps.HOME", home)
+    client = client_of(alice)
+    assert (
+        client.post("/apps", {"name": "plain", "database": False}, content_type="application/json").status_code == 201
+    )
+    assert client.post("/apps", {"name": "usual"}, content_type="application/json").status_code == 201
+    made = {app.name: list(app.addons.all()) for app in App.objects.filter(name__in=["plain", "usual"])}
+    assert [len(made["plain"]), len(made["usual"])] == [0, 1]
+    postgres.deprovision(addon=made["usual"][0])

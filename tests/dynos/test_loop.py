@@ -125,6 +125,18 @@ def test_a_dyno_that_failed_of_a_refused_schema_change_says_so_with_the_remedy(a
     assert "greenroom run -a shop python manage.py migrate" in said[1]
 
 
+def test_a_command_that_needs_an_extension_which_the_server_lacks_gets_the_remedy(alice, shop, home, engine):
+    row = one_off(shop, alice, home, state="up")
+    engine.start(DynoSpec(id=row.engine_id, kind="run", owner="x", uid=1, process=row.name, command=("x",)))
+    said = 'psycopg.errors.FeatureNotSupported: extension "uuid-ossp" is not available\n'
+    engine.end(row.engine_id, code=1, last_words=said)
+    loop.Loop(engine, home).turn()
+    row.refresh_from_db()
+    assert "; hint: this PostgreSQL does not have the extension uuid-ossp; the operator gets" in row.health_detail
+    lines = [line.text for line in logfile.read_last(str(home / shop.log_folder), 5)[0]]
+    assert any(line.startswith("hint: this PostgreSQL does not have") and "greenroom doctor" in line for line in lines)
+
+
 def one_off(app, actor, home, **columns):
     """A one-off dyno of a release with code, waiting to be started."""
     config = write(app=app, home=home, values={}, actor=actor)

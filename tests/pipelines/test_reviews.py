@@ -82,6 +82,12 @@ def test_it_gets_the_branches_commit_and_its_own_config_vars_alone(
     )
 
 
+def test_it_has_the_buildpacks_that_a_user_chose_for_the_parent(alice, pipe, shop, home, branch, driver):
+    App.objects.filter(pk=shop.pk).update(buildpacks=["heroku/nodejs", "heroku/python"])
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={})
+    assert again(driver).app.buildpacks == ["heroku/nodejs", "heroku/python"]
+
+
 def test_it_is_what_became_of_its_delivery(alice, pipe, home, branch, driver):
     review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)

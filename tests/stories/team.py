@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from greenroom.basics import postgres_programs
+
 SAMPLE = Path(__file__).parent.parent.parent / "samples" / "payslip"
 SECRET = "only-for-stories-0123456789-0123456789-0123456789"
 
@@ -76,6 +78,9 @@ class Installation:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         extra = {
             "GREENROOM_HOME": str(self.home),
+            "GREENROOM_POSTGRES_BIN": self.extra_env.get(
+                "GREENROOM_POSTGRES_BIN", str(postgres_programs.folder("postgres"))
+            ),
             "GREENROOM_ACCOUNT_RATE": "100000/6000",  # tests poll ten times a second
             "GREENROOM_WATCH_SECONDS": self.extra_env.get("GREENROOM_WATCH_SECONDS", "1"),
             "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}",

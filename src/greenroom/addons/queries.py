@@ -87,6 +87,13 @@ def seen_by(app: App) -> QuerySet[Addon]:
     return Addon.objects.filter(Q(app=app) | Q(attachments__app=app)).distinct()
 
 
+def nowhere(app: App) -> dict[str, str]:
+    """The config vars of the app's given add-ons for commands that need the names but no server."""
+    seen = set(seen_by(app).values_list("kind", flat=True))
+    kinds = [one for one in services.given() if one.kind in seen or not app.bare]
+    return {key: value for one in kinds for key, value in services.config_vars(one.attachment, one.nowhere).items()}
+
+
 def secret_of(addon: Addon, home: Path) -> dict[str, str]:
     """The add-on's secrets, decrypted."""
     key = open_data_key(DataKey.objects.get(app_id=addon.app_id), home)

@@ -11,7 +11,8 @@ from greenroom.accounts.models import Account
 
 class App(models.Model):
     """An app (a tenant). ``number`` gives its system uid and is never reused. ``settings``: the policy from
-    greenroom.toml.
+    greenroom.toml. ``bare``: created without the add-ons that new apps get. ``buildpacks``: names that a user has
+    chosen, in order; None if nobody has chosen.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -21,10 +22,11 @@ class App(models.Model):
     protected_branch = models.CharField(max_length=100, default="master")
     required_checks = models.JSONField(default=list)
     stack = models.CharField(max_length=30, default="greenroom-1")
-    buildpack = models.CharField(max_length=200, default="heroku/python")
+    buildpacks = models.JSONField(null=True, default=None)
     settings = models.JSONField(default=dict)
     acm = models.BooleanField(default=False)
     https = models.BooleanField(default=False)
+    bare = models.BooleanField(default=False)
     maintenance = models.BooleanField(default=False)
     deploy_paused = models.CharField(max_length=300, blank=True)
     deploy_paused_until = models.DateTimeField(null=True, blank=True)

@@ -65,6 +65,10 @@ SAME = (
     "pg:info",
     "apps",
     "apps:info",
+    "buildpacks",
+    "buildpacks:add",
+    "buildpacks:remove",
+    "buildpacks:clear",
     "create",
     "git:remote",
 )

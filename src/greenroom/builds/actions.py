@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, UserError
+from greenroom.buildpacks.rules import buildpack_list
 from greenroom.builds.drivers import cache_budget
 from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.rules import dyno_ids, visible_config
@@ -110,6 +111,17 @@ def change_visible(
         )
     app.settings = settings
     return visible_config.names(settings)
+
+
+@transaction.atomic
+def set_buildpacks(*, actor: Actor, app: App, urls: Sequence[str]) -> App:
+    """Set the app's buildpacks, by names or URLs in order; an empty list: detect them at each build. UserError for
+    others than Greenroom's.
+    """
+    if text := buildpack_list.problem(urls):
+        raise UserError(text, hint=buildpack_list.INSTEAD)
+    names = [buildpack_list.known(url) for url in urls]
+    return change_settings(actor=actor, app=lock_app(app.pk), buildpacks=names)
 
 
 def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildCache:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from greenroom.apps.models import App
+from greenroom.buildpacks.rules import buildpack_list
 from greenroom.builds.drivers import cache_budget
 from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.rules import dyno_ids
@@ -35,6 +36,14 @@ def running_dynos() -> set[str]:
 def generation(app: App) -> int:
     """How often users have purged the app's cache."""
     return BuildCache.objects.filter(app=app).values_list("generation", flat=True).first() or 0
+
+
+def buildpacks(app: App) -> list[str]:
+    """The app's buildpacks in order: those that a user chose, else those of its last successful build."""
+    if app.buildpacks is not None:
+        return list(app.buildpacks)
+    last = Build.objects.filter(app=app, status="succeeded").order_by("-created_at").first()
+    return list((last.facts.get("buildpacks") if last else None) or [buildpack_list.PYTHON])
 
 
 def cache_sizes(app: App, home: Path) -> CacheSizes:

@@ -14,6 +14,8 @@ from greenroom.slugs.models import Slug
 from greenroom.slugs.rules import cyclonedx
 
 ENV_TARGET = "/app/.heroku/python"
+NODE_TARGET = "/greenroom/node"
+"""Where dynos see a Node.js that Greenroom downloaded; links in the slug lead there."""
 
 
 def mounts(slug: Slug) -> tuple[Mount, ...]:
@@ -42,16 +44,27 @@ def _environment(slug: Slug) -> Mount:
 
 
 def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:
-    """The interpreter's folder at its own path, unless it is in /usr, which every dyno sees; and pipenv, if the app has
-    it at run time.
+    """The interpreter's folder at its own path, unless it is in /usr, which every dyno sees; Node.js and pipenv, if the
+    app has them at run time.
     """
     prefix, tool = (slug.manifest.get("interpreter") or {}).get("prefix", ""), slug.manifest.get("tool_key", "")
-    found = interpreter_mount(prefix)
+    found = (*interpreter_mount(prefix), *_node(slug))
     return (
         (*found, Mount(target=f"{ENV_TARGET}/pipenv", source=names.environment(tool)))
         if tool and _has_pipenv(slug)
         else found
     )
+
+
+def buildpack_parts(slug: Slug) -> frozenset[str]:
+    """The parts of the slug beside Python: ``node``, ``apt``."""
+    return frozenset(name for name in ("node", "apt") if slug.manifest.get(name))
+
+
+def _node(slug: Slug) -> tuple[Mount, ...]:
+    """The mount of a downloaded Node.js; none for that of the host, which is in /usr."""
+    tool = (slug.manifest.get("node") or {}).get("tool", "")
+    return (Mount(target=NODE_TARGET, source=names.tool(tool)),) if tool else ()
 
 
 def _has_pipenv(slug: Slug) -> bool:

@@ -25,6 +25,8 @@ from greenroom_cli.host.home import POSTGRES_USER, Installation
 PASSED = (
     "PIP_",
     "UV_",
+    "NPM_CONFIG_",
+    "npm_config_",
     "SSL_CERT_",
     "HTTP_PROXY",
     "HTTPS_PROXY",

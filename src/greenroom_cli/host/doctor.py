@@ -21,6 +21,7 @@ from greenroom_cli.host import (
     mount_namespace,
     ports,
     postgres,
+    postgres_choice,
     processes,
     status,
     storage,
@@ -49,7 +50,8 @@ def examine(home: Path, install: Installation | None) -> list[Finding]:
         _cgroups,
         lambda: _program("git", (2, 31)),
         lambda: _caddy(),
-        _postgres,
+        lambda: _postgres(install),
+        lambda: _extensions(install),
         lambda: _program("uv", (0, 5)),
         lambda: _disk(home),
         lambda: _storage(home),
@@ -170,15 +172,28 @@ def _caddy() -> Finding:
     )
 
 
-def _postgres() -> Finding:
+def _postgres(install: Installation | None) -> Finding:
+    postgres_choice.use(install.postgres_bin if install else postgres_choice.best())
     found = _version([str(postgres.binaries() / "postgres"), "--version"])
     level = "ok" if found >= (15,) else "fail"
     return Finding(
         "postgres",
         level,
-        f"PostgreSQL {'.'.join(map(str, found[:2]))}",
+        f"PostgreSQL {'.'.join(map(str, found[:2]))} ({postgres.binaries()})",
         "" if level == "ok" else "Greenroom needs PostgreSQL 15 or newer",
     )
+
+
+def _extensions(install: Installation | None) -> Finding:
+    """The usual extensions that apps cannot create on the server of this home, or of a new one."""
+    if install and install.postgres != "embedded":
+        return Finding("extensions", "ok", "those of the external PostgreSQL")
+    bins = postgres.binaries()
+    lacking = postgres_choice.missing(bins)
+    if not lacking:
+        return Finding("extensions", "ok", f"available: {', '.join(postgres_choice.USUAL)}")
+    text = f"this PostgreSQL lacks {', '.join(lacking)}; apps that need one of them cannot migrate"
+    return Finding("extensions", "warn", text, postgres_choice.remedy(lacking, bins, home_exists=install is not None))
 
 
 def _disk(home: Path) -> Finding:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.basics import atomic
-from greenroom_cli.host import engine_processes
+from greenroom_cli.host import engine_processes, postgres_choice
 from greenroom_cli.host.errors import HostError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Installation:
     proxy_port: int = 0
     host: str = "localhost"
     engine: str = "local"
+    postgres_bin: str = ""
 
 
 def home_of(option: str | None) -> Path:
@@ -129,7 +130,22 @@ def settle(
     wanted = "external" if os.environ.get("DATABASE_URL") else "embedded"
     if stored and stored.postgres != wanted:
         raise HostError(*_OTHER_DATABASE[stored.postgres])
-    return replace(install, postgres=wanted, engine=os.environ.get("GREENROOM_ENGINE", "") or "local")
+    return replace(
+        install,
+        postgres=wanted,
+        engine=os.environ.get("GREENROOM_ENGINE", "") or "local",
+        postgres_bin=_postgres_bin(stored, wanted),
+    )
+
+
+def _postgres_bin(stored: Installation | None, kind: str) -> str:
+    """The folder of PostgreSQL's programs, empty for the embedded ones: GREENROOM_POSTGRES_BIN, else that of the last
+    ``up``, else the best for a new home. A home keeps its server, since another version cannot read its data.
+    """
+    asked = os.environ.get(postgres_choice.CHOICE, "")
+    if asked or kind != "embedded":
+        return asked
+    return stored.postgres_bin if stored else postgres_choice.best()
 
 
 def _host_name(text: str) -> str:

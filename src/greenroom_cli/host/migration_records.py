@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-VERSION = 2
+from greenroom_cli.host import untrusted_extensions
+
+VERSION = 3
 NO_LARGE_OBJECTS = (
     "REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(int), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid,"
     " bytea) FROM PUBLIC"
@@ -56,7 +58,7 @@ STATEMENTS = (
 
 
 def put_into(connection: Any) -> None:
-    """Create the trigger in the connection's database, unless it exists. Needs a superuser connection with pg_catalog
+    """Create the triggers in the connection's database, unless they exist. Needs a superuser connection with pg_catalog
     as search_path.
     """
     with connection.transaction():
@@ -66,10 +68,11 @@ def put_into(connection: Any) -> None:
         ).fetchone():
             for statement in STATEMENTS[1:]:
                 connection.execute(statement)
+        untrusted_extensions.put_into(connection)
 
 
 def everywhere(home: Path, connect: Callable[[str], Any]) -> None:
-    """Create the trigger in template1 and in all existing databases of apps, once per home. ``connect``: opens a
+    """Create the triggers in template1 and in all existing databases of apps, once per home. ``connect``: opens a
     superuser connection to a database.
     """
     marker = home / "postgres" / f"guard.{VERSION}"

@@ -49,6 +49,8 @@ SETTINGS = {
     "autovacuum_work_mem": "16MB",
 }
 """``max_worker_processes`` is 0, because the memory of parallel workers would exceed the limit per process."""
+BUILTIN_LOCALE = 17
+"""First major version whose own C.UTF-8 does not depend on the host's C library."""
 SINCE = {"reserved_connections": 16}
 """setting -> first major version that supports it."""
 HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
@@ -78,14 +80,38 @@ def argv(home: Path, port: int) -> tuple[str, ...]:
 
 def major(home: Path) -> int:
     """The major version of the cluster, or of the binaries before the cluster exists."""
+    return _of_cluster(home) or _of_binaries()
+
+
+def _of_cluster(home: Path) -> int:
     try:
         return int((home / "postgres" / "data" / "PG_VERSION").read_text())
     except (OSError, ValueError):
-        result = subprocess.run(
-            [str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=False
+        return 0
+
+
+def _of_binaries() -> int:
+    try:
+        argv = [str(binaries() / "postgres"), "--version"]
+        result = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        raise HostError(
+            f"There is no PostgreSQL server in {binaries()}.",
+            "set GREENROOM_POSTGRES_BIN to the bin folder of another one, or install it again",
+        ) from None
+    found = re.search(r"\) (\d+)", result.stdout)
+    return int(found[1]) if found else 0
+
+
+def check_version(home: Path) -> None:
+    """HostError if the programs are of another major version than the home's data."""
+    data = _of_cluster(home)
+    if data and (found := _of_binaries()) != data:
+        raise HostError(
+            f"The data in {home}/postgres is of PostgreSQL {data}, and {binaries()} is PostgreSQL {found}.",
+            f"set GREENROOM_POSTGRES_BIN to the bin folder of a PostgreSQL {data}; for another version, create a new"
+            " installation with another --home",
         )
-        found = re.search(r"\) (\d+)", result.stdout)
-        return int(found[1]) if found else 0
 
 
 def most_connections() -> str:
@@ -137,10 +163,8 @@ def prepare(home: Path, user: tuple[int, int] | None) -> None:
             "postgres",
             "--auth=scram-sha-256",
             f"--pwfile={password}",
-            "-E",
-            "UTF8",
-            "--locale-provider=builtin",
-            "--locale=C.UTF-8",
+            *("-E", "UTF8", "--locale=C.UTF-8"),
+            *(("--locale-provider=builtin",) if _of_binaries() >= BUILTIN_LOCALE else ()),
         ]
         env = {"PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C", "HOME": str(home)}
         options = {"env": env, "cwd": home, "capture_output": True, "text": True, "check": False}

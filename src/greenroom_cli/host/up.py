@@ -20,6 +20,8 @@ from greenroom_cli.host import (
     locks,
     mount_namespace,
     ports,
+    postgres,
+    postgres_choice,
     processes,
     unlisted_processes,
     users,
@@ -39,6 +41,7 @@ HOST = "host"
 
 def up(home: Path, install: Installation, *, detached: bool) -> None:
     """Start everything. Returns when all components are up (detached) or have been stopped (foreground). HostError."""
+    postgres_choice.use(install.postgres_bin)
     check(home, install)
     if install.mode == "root":
         uid, gid = users.ensure()
@@ -70,6 +73,8 @@ def check(home: Path, install: Installation) -> None:
     if running:
         raise HostError(f"Greenroom is already up in {home} (pid {running.pid}).", f"greenroom status --home {home}")
     _check_disk(home)
+    if install.postgres == "embedded":
+        postgres.check_version(home)
     ports.check(home, install)
 
 

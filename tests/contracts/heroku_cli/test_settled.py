@@ -34,13 +34,19 @@ def test_features_tell_what_is_on_and_refuse_what_cannot_be(app):
     assert app.name in app("run --no-tty -- sh -c 'echo $HEROKU_APP_NAME'")
 
 
-def test_the_one_buildpack_is_set_and_others_are_refused_with_what_to_use_instead(app):
+def test_buildpacks_are_set_and_others_are_refused_with_what_to_use_instead(app):
+    app("buildpacks:add --index 1 heroku/nodejs")
+    assert [row["buildpack"]["name"] for row in app.get("/buildpack-installations")] == [
+        "heroku/nodejs",
+        "heroku/python",
+    ]
+    app("buildpacks:remove heroku/nodejs")
     app("buildpacks:clear")
     assert app.get("/buildpack-installations") == []
     app("buildpacks:add heroku/python")
     assert app.get("/buildpack-installations")[0]["buildpack"]["name"] == "heroku/python"
     app("buildpacks:set https://github.com/heroku/heroku-buildpack-python.git")
-    for line in ("buildpacks:add heroku/nodejs", "buildpacks:set https://github.com/someone/their-buildpack"):
+    for line in ("buildpacks:add heroku/ruby", "buildpacks:set https://github.com/someone/their-buildpack"):
         assert "bin/pre_compile" in plain(app(line, code=2))
     app("buildpacks:remove heroku/python")
     app("buildpacks:set heroku/python")

@@ -151,7 +151,7 @@ def make_doubles(*, app: App, label: str) -> tuple[dict[str, str], tuple[Forward
     forwards: list[Forward] = []
     seen = set(queries.seen_by(app).values_list("kind", flat=True))
     for kind in registry.kinds():
-        if kind.doubles and (kind.service.given or kind.service.kind in seen):
+        if kind.doubles and ((kind.service.given and not app.bare) or kind.service.kind in seen):
             made = kind.doubles.make(app=app, label=label)
             values |= services.config_vars(kind.service.attachment, made.values)
             forwards += made.forwards

@@ -170,11 +170,15 @@ def refusal(words: str, app: str, *, build: bool = False) -> tuple[str, str]:
 
 NO_TLS = re.compile(r"server does not support SSL, but SSL was required")
 """Only an external server without TLS causes it: dynos reach the embedded one through forwards, which speak TLS."""
+UNTRUSTED = ("vector", "postgis")
+"""Extensions of superusers that ``greenroom_cli.host.untrusted_extensions`` lets owners create."""
+RESERVED = re.compile(rf"permission denied to create extension \"({'|'.join(UNTRUSTED)})\"")
 NO_EXTENSION = re.compile(r"extension \"([\w-]{1,63})\" is not available")
 
 
 def remedy(output: str) -> str:
-    """The remedy if a program's output reports a missing server feature: TLS or an extension. Else empty."""
+    """The remedy if a program's output reports a missing server feature: TLS or an extension. Else
+    empty."""
     text = output[-LOOKED_AT:]
     if NO_TLS.search(text):
         return (
@@ -182,13 +186,17 @@ def remedy(output: str) -> str:
             " installation has none; the operator can switch it on there (ssl = on), or the settings can ask for it"
             ' without requiring it: ssl_require=False, or options={"sslmode": "prefer"}, in DATABASES'
         )
-    missing = NO_EXTENSION.search(text)
-    if missing is None:
-        return ""
-    return (
-        f"this PostgreSQL does not have the extension {missing[1]}; the operator can run Greenroom on a PostgreSQL that"
-        " has it: GREENROOM_POSTGRES_BIN or DATABASE_URL of `greenroom up`"
-    )
+    if missing := NO_EXTENSION.search(text):
+        return (
+            f"this PostgreSQL does not have the extension {missing[1]}; the operator gets the command that installs it"
+            " from `greenroom doctor`, and docs/howto/operate.md (Extensions) says what an existing installation needs"
+        )
+    if reserved := RESERVED.search(text):
+        return (
+            f"write it as CREATE EXTENSION IF NOT EXISTS {reserved[1]}, as the operations of Django and pgvector do:"
+            " Greenroom then creates it for the database's owner; on an external PostgreSQL, its superuser creates it"
+        )
+    return ""
 
 
 def _refusal(output: str, app: str, build: bool) -> Refusal | None:

@@ -128,12 +128,6 @@ def config_vars(attachment: str, values: Mapping[str, str]) -> dict[str, str]:
     return {f"{attachment}{suffix}": value for suffix, value in values.items()}
 
 
-def nowhere() -> dict[str, str]:
-    """The config vars of a new app's add-ons for commands that need the names but no server."""
-    found = (config_vars(one.attachment, one.nowhere) for one in given())
-    return {key: value for values in found for key, value in values.items()}
-
-
 def plan_problem(service: Service, wanted: str) -> str:
     """The error for an unknown ``service:plan``; empty if it exists or no plan is named."""
     named, _, plan = wanted.partition(":")

@@ -31,6 +31,7 @@ from greenroom.checks.builtin.results import left_json, why_ended
 from greenroom.dynos.queries import dyno_specs
 from greenroom.engine.contract import DynoSpec, DynoState, Engine
 from greenroom.releases.models import Release
+from greenroom.slugs.queries import buildpack_parts
 
 BUDGET = 900.0
 """Timeout of the whole rehearsal, in seconds."""
@@ -231,7 +232,8 @@ class Run:
             settings=environment.seen(release.app, self.home),
             folder=self.home / release.slug.folder,
         )
-        env = runtime_env(config=config, process="test.1", port=0, memory_mb=order.limits.memory_mb, facts={})
+        memory_mb, parts = order.limits.memory_mb, buildpack_parts(release.slug)
+        env = runtime_env(config=config, process="test.1", memory_mb=memory_mb, parts=parts)
         state = self._through(replace(order, env=env))
         found = left_json(self.engine, order.id, "tests.json") or {
             "state": "unknown",

@@ -48,7 +48,7 @@ NAMES_ALONE = 1_000_000
 
 
 @transaction.atomic
-def create(*, actor: Actor, name: str | None = None) -> App:
+def create(*, actor: Actor, name: str | None = None, bare: bool = False) -> App:
     """Create an app owned by the actor. UserError for an invalid name, ConflictError for a taken name or when the
     account has reached its app limit.
     """
@@ -60,7 +60,7 @@ def create(*, actor: Actor, name: str | None = None) -> App:
         App.objects.aggregate(top=Max("number"))["top"] or 0,
         AppTombstone.objects.filter(number__lt=NAMES_ALONE).aggregate(top=Max("number"))["top"] or 0,
     )
-    app = App.objects.create(number=number, name=name, owner=owner, required_checks=["tests", "scan"])
+    app = App.objects.create(number=number, name=name, owner=owner, bare=bare, required_checks=["tests", "scan"])
     audit(actor=actor, action="app.create", app=app)
     return app
 
@@ -182,10 +182,10 @@ def _destroy(actor: Actor, app: App) -> None:
 
 @transaction.atomic
 def change_settings(*, actor: Actor, app: App, **changes: Any) -> App:
-    """Set columns of the app: maintenance, required_checks, deploy_paused, deploy_paused_until, settings, buildpack.
+    """Set columns of the app: maintenance, required_checks, deploy_paused, deploy_paused_until, settings, buildpacks.
     UserError for any other.
     """
-    allowed = {"maintenance", "required_checks", "deploy_paused", "deploy_paused_until", "settings", "buildpack"}
+    allowed = {"maintenance", "required_checks", "deploy_paused", "deploy_paused_until", "settings", "buildpacks"}
     unknown = set(changes) - allowed
     if unknown:
         raise UserError(

@@ -11,10 +11,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import apt
 import bytecode
 import common
 import explain
 import hooks
+import node
 
 APP = "/app"
 TAR = "/usr/bin/tar"
@@ -173,7 +175,7 @@ def readable(folder):
 
 
 def work(job, timer):
-    """Run one job: {root, ignored, phase, writable, hooks, names}.
+    """Run one job: {root, ignored, phase, writable, hooks, names, node, apt}.
 
     ``phase`` pre: unpack, run pre_compile, and return the tree; else the whole build.
     """
@@ -181,7 +183,9 @@ def work(job, timer):
         unpack(job)
     hooks.prepare(job)
     try:
-        result = _pre(timer) if job["phase"] == "pre" else _all(job, timer)
+        if job.get("apt"):
+            apt.provide(job, timer)
+        result = _pre(job, timer) if job["phase"] == "pre" else _all(job, timer)
     except common.Failed:
         hooks.drop(job)
         raise
@@ -189,7 +193,9 @@ def work(job, timer):
     return result
 
 
-def _pre(timer):
+def _pre(job, timer):
+    if job.get("node"):
+        node.work(job, timer)
     hooks.run("pre_compile", timer)
     readable(APP)
     subprocess.run([TAR, "-cf", common.OUT + "/source.tar", "-C", APP, "."], check=True)
@@ -197,10 +203,16 @@ def _pre(timer):
 
 
 def _all(job, timer):
-    workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=(common.ENV,), workers=1)
+    order = (job.get("node") or {}).get("order")
+    if order == "before":
+        node.work(job, timer)
+    skip = (common.ENV, os.path.join(APP, "node_modules"), apt.TREE)
+    workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=skip, workers=1)
     nltk(timer)
     done = collectstatic(job, timer)
     hooks.run("post_compile", timer)
+    if order == "after":
+        node.work(job, timer)
     bytecode.wait(workers)
     if job["writable"]:
         bytecode.wait(bytecode.compile_all(os.path.join(common.ENV, "lib"), bytecode.UNCHECKED, known=False))

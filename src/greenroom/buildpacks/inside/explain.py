@@ -4,24 +4,14 @@ only.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import compilers
 
 INSTALL = (
-    (
-        "gdal-config",
-        "GDAL is missing: a package needs its C library to be built.",
-        "use a package that ships GDAL in its wheels",
-    ),
-    (
-        "sqlite3.h",
-        "The header sqlite3.h is missing: a package is being built against SQLite.",
-        "use a version that has a wheel",
-    ),
-    (
-        "pg_config",
-        "pg_config is missing: psycopg2 is being built from source.",
-        "use psycopg2-binary, or psycopg[binary]",
-    ),
     (
         "No module named 'pkg_resources'",
         "A package's build needs a setuptools that still has pkg_resources.",
@@ -31,11 +21,6 @@ INSTALL = (
         "Please use pip<24.1",
         "A package has metadata that installers no longer read (celery before 5.2.1 is one).",
         "use a newer version of the package",
-    ),
-    (
-        "Python.h",
-        "The header Python.h is missing: a package is being built from source.",
-        "use a version that has a wheel",
     ),
     (
         "is incompatible with the project's Python requirement",
@@ -185,6 +170,8 @@ SKIP = "greenroom config:set DISABLE_COLLECTSTATIC=1 if the app has no static fi
 
 def installer(text, code):
     """(message, hint) for uv's output."""
+    if missing := compilers.explain(text):
+        return missing
     for mark, message, hint in INSTALL:
         if mark in text:
             return message, hint
@@ -212,6 +199,8 @@ def locked(tool, text, code):
     for mark, message, hint in LOCKED:
         if mark in flat:
             return message, hint
+    if missing := compilers.explain(text):
+        return missing
     for mark, message, hint in INSTALL:
         if mark in text:
             return message, hint

@@ -15,6 +15,7 @@ import sys
 import tarfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import apt
 import bytecode
 import common
 import explain
@@ -74,6 +75,7 @@ def environment(job):
         NO_COLOR="1",
         SOURCE_DATE_EPOCH="315532800",
     )
+    env.update(apt.variables(job, env["PATH"]))
     if job["manager"] == "pip" or job.get("shared"):
         env["UV_NO_CONFIG"] = "1"  # pip does not read [tool.uv] of a pyproject.toml
     return env
@@ -375,6 +377,8 @@ def work(job, timer):
 def install_own(job, timer):
     """Install in the app's sandbox from its own files, and with its tree if it is needed."""
     folder = "/app" if job["local"] else WORK
+    if job.get("apt"):
+        apt.provide(job, timer)
     if job["local"]:
         with timer("unpack"):
             copy_tree() if job.get("tree") else unpack_sources(job)

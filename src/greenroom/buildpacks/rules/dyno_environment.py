@@ -6,15 +6,24 @@ same dyno.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+from collections.abc import Collection, Mapping
 
 ENV_PLACE = "/app/.heroku/python"
 ENV_BIN = f"{ENV_PLACE}/bin"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+NODE_BIN = "/app/.heroku/node/bin"
+MODULES_BIN = "/app/node_modules/.bin"
+"""Programs of Node.js, and those of the app's packages: on the PATH of apps that heroku/nodejs has built."""
+NODE, APT = "node", "apt"
+"""Parts of an app beside Python: Node.js with its packages, and the Debian packages of Aptfile."""
+APT_TREE = "/app/.apt"
+APT_USR = f"{APT_TREE}/usr"
+TRIPLETS = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
+HEADERS = ("postgresql", "mariadb", "libxml2")
+"""Folders of headers that their packages' own config program would name, also below another root."""
 BLOCKED = frozenset({"PYTHONHOME", "LD_PRELOAD", "LD_AUDIT"})
 """Config vars that would prevent the interpreter's start; removed from every dyno's environment."""
-JOINED = {"PATH": (ENV_BIN, SYSTEM_PATH), "LD_LIBRARY_PATH": (f"{ENV_PLACE}/lib", "")}
-"""Directory lists: (prepended to the app's own config var as on Heroku, appended to it)."""
 BUILD_BLOCKED = frozenset(
     {"PATH", "CPATH", "CPPATH", "LD_PRELOAD", "LIBRARY_PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LD_AUDIT"}
 )
@@ -50,10 +59,30 @@ def command_argv(command: str) -> tuple[str, ...]:
     return ("bash", "-c", PROFILE, "bash", command)
 
 
-def base_env(*, process: str, memory_mb: int = 512) -> dict[str, str]:
+def search_path(parts: Collection[str]) -> tuple[str, str]:
+    """The directories of PATH before and after those of the app. parts: NODE, APT."""
+    first = [ENV_BIN, *([NODE_BIN] if NODE in parts else []), *([f"{APT_USR}/bin"] if APT in parts else [])]
+    return ":".join(first), f"{SYSTEM_PATH}:{MODULES_BIN}" if NODE in parts else SYSTEM_PATH
+
+
+def apt_folders() -> dict[str, str]:
+    """The directory lists of the packages of Aptfile, as heroku-community/apt sets them."""
+    triplet = TRIPLETS.get(platform.machine(), f"{platform.machine()}-linux-gnu")
+    libraries = [f"{APT_USR}/lib/{triplet}", f"{APT_USR}/lib", f"{APT_TREE}/lib/{triplet}"]
+    include = [f"{APT_USR}/include", f"{APT_USR}/include/{triplet}", *(f"{APT_USR}/include/{name}" for name in HEADERS)]
+    pkgconfig = [f"{libraries[0]}/pkgconfig", f"{libraries[1]}/pkgconfig", f"{APT_USR}/share/pkgconfig"]
+    return {
+        "LD_LIBRARY_PATH": ":".join(libraries),
+        "LIBRARY_PATH": ":".join(libraries),
+        "CPATH": ":".join(include),
+        "PKG_CONFIG_PATH": ":".join(pkgconfig),
+    }
+
+
+def base_env(*, process: str, memory_mb: int = 512, parts: Collection[str] = ()) -> dict[str, str]:
     """Variables of every dyno, which the app cannot override."""
     return {
-        "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
+        "PATH": ":".join(search_path(parts)),
         "HOME": "/app",
         "DYNO": process,
         "DYNO_RAM": str(memory_mb),
@@ -84,6 +113,7 @@ def runtime_env(
     cores: int = 8,
     facts: Mapping[str, str] | None = None,
     manager: str = "",
+    parts: Collection[str] = (),
 ) -> dict[str, str]:
     """The whole environment of a dyno.
 
@@ -92,38 +122,47 @@ def runtime_env(
     port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: the dyno's real limits, see
     ``host.capacity``.
     manager: the app's package manager; pipenv stays in the app and must find its environment.
+    parts: NODE, APT: those that the app has.
     """
     own = {key: value for key, value in config.items() if key not in BLOCKED}
-    env = defaults(memory_mb=memory_mb, cores=cores) | (PIPENV if manager == "pipenv" else {}) | own
+    env = defaults(memory_mb=memory_mb, cores=cores) | (PIPENV if manager == "pipenv" else {})
+    env |= ({"NODE_ENV": "production"} if NODE in parts else {}) | own
     if "WEB_CONCURRENCY" not in own:
         env["WEB_CONCURRENCY_SET_BY"] = "heroku/python"
-    env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb) | joined(config)
+    env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb, parts=parts)
+    env |= joined(config, parts)
     env.pop("PORT", None)
     if port:
         env["PORT"] = str(port)
     return env
 
 
-def joined(config: Mapping[str, str]) -> dict[str, str]:
-    """PATH and LD_LIBRARY_PATH with the app's own directories after those of its Python; LD_LIBRARY_PATH only if the
-    app sets it.
+def joined(config: Mapping[str, str], parts: Collection[str] = ()) -> dict[str, str]:
+    """Directory lists with the app's own directories after those of its Python and of Aptfile. LD_LIBRARY_PATH only if
+    the app sets it or has an Aptfile.
     """
+    apt = apt_folders() if APT in parts else {}
+    libraries = {"LD_LIBRARY_PATH": f"{ENV_PLACE}/lib"}
+    table = {key: (f"{libraries.get(key, '')}:{apt.get(key, '')}", "") for key in (*libraries, *apt)}
     found = {}
-    for key, (first, last) in JOINED.items():
-        if config.get(key):
-            folders = [*first.split(":"), *config[key].split(":"), *last.split(":")]
+    for key, (first, last) in {**table, "PATH": search_path(parts)}.items():
+        if config.get(key) or key in apt:
+            folders = [*first.split(":"), *config.get(key, "").split(":"), *last.split(":")]
             found[key] = ":".join(dict.fromkeys(folder for folder in folders if folder and folder != "$PATH"))
     return found
 
 
-def build_env(*, config: Mapping[str, str], commit: str, request_id: str = "") -> dict[str, str]:
+def build_env(
+    *, config: Mapping[str, str], commit: str, request_id: str = "", parts: Collection[str] = ()
+) -> dict[str, str]:
     """The environment of hooks and collectstatic: config vars without Heroku's blocklist, over the build's own.
 
-    request_id: the build's id.
+    request_id: the build's id. parts: NODE, APT: those that the app has.
     """
     env = {"LANG": "C.UTF-8"} | {key: value for key, value in config.items() if key not in BUILD_BLOCKED}
+    env |= apt_folders() if APT in parts else {}
     return env | {
-        "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
+        "PATH": ":".join(search_path(parts)),
         "HOME": "/app",
         "PYTHONUNBUFFERED": "1",
         "DYNO": "build.1",

@@ -25,7 +25,12 @@ EVERY = 3600.0
 PREFIX = "janitor-"
 COMMANDS = {
     "uv": ("/greenroom/uv", "cache", "clean", "--quiet"),
-    "rest": ("/usr/bin/rm", "-rf", "--", *(f"{CACHE}/{name}" for name in ("pyc", "pipenv", "poetry", "hooks"))),
+    "rest": (
+        "/usr/bin/rm",
+        "-rf",
+        "--",
+        *(f"{CACHE}/{name}" for name in ("pyc", "pipenv", "poetry", "hooks", "node", "apt")),
+    ),
     "old": ("/usr/bin/find", CACHE, "-mindepth", "1", "-delete"),
 }
 """uv locks its cache, so a concurrent installation waits; the other tools tolerate missing files."""

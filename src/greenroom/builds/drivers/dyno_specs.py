@@ -221,18 +221,18 @@ def compile_spec(
     config: Mapping[str, str],
     request_id: str = "",
     writable: bool = False,
+    parts: Collection[str] = (),
     more: tuple[Mount, ...] = (),
 ) -> DynoSpec:
     """The dyno spec that turns the commit's tar into the slug's tree, in its scratch folder ``app``. It has the config
     vars, as on Heroku, except for database credentials: a build may read the live data but cannot change it.
 
-    env: name of the environment, empty for none. writable: keep changes to it in the scratch folder ``env``. With
-    hooks (``job["hooks"]``), the app's own cache is mounted as their CACHE_DIR.
+    env: name of the environment, empty for none. writable: keep changes to it in the scratch folder ``env``.
     """
     config = addons.environment(config, app=app, home=home, access=BUILD)
-    seen = build_env(config=config, commit=commit, request_id=request_id)
+    seen = build_env(config=config, commit=commit, request_id=request_id, parts=parts)
     names = sorted(key for key, value in config.items() if seen.get(key) == value)
-    cache = (app_cache_mount(app),) if job.get("hooks") else ()
+    cache = (app_cache_mount(app),) if any(job.get(key) for key in ("hooks", "node", "apt")) else ()
     return DynoSpec(
         id=dyno_id,
         kind="build",

@@ -95,7 +95,7 @@ def _install(home: Path, version: str, eager: bool) -> str:
         return f"uv could not be run: {error.strerror}"
     if done.timed_out:
         return f"it did not finish within {SECONDS:.0f} s"
-    return "" if done.code == 0 else _reason(done.err.decode("utf-8", "replace"))
+    return "" if done.code == 0 else reason(done.err.decode("utf-8", "replace"))
 
 
 def _environment(home: Path, eager: bool) -> dict[str, str]:
@@ -119,7 +119,7 @@ def _environment(home: Path, eager: bool) -> dict[str, str]:
     }
 
 
-def _reason(text: str) -> str:
+def reason(text: str) -> str:
     """The first and last line of uv's error, without the repeated URL."""
     lines = [line.strip().removeprefix("error: ").removeprefix("cause: ") for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("error sending request", "Downloading ", "Downloaded "))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import shutil
 from collections.abc import Callable
 from functools import lru_cache
@@ -35,6 +36,8 @@ INDEX_SETTINGS = {
     "UV_HTTP_TIMEOUT": ("UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
 }
 """uv's setting -> the operator's environment variables for it; the first one set wins."""
+CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NPM_CONFIG_CAFILE")
+NPM_SECRET = re.compile(r"_auth(?:token)?\Z|_password\Z", re.IGNORECASE)
 
 
 def script_mount(home: Path) -> Mount:
@@ -72,9 +75,25 @@ def index_settings() -> dict[str, str]:
     return found
 
 
+def npm_settings() -> dict[str, str]:
+    """The operator's settings of npm from the worker's environment. Omits folders and files, since no sandbox can
+    access them.
+    """
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key.upper().startswith("NPM_CONFIG_") and value and not value.startswith(("/", "file:", ".", "~"))
+    }
+
+
+def npm_secrets() -> tuple[str, ...]:
+    """Tokens and passwords in ``npm_settings``, to be masked everywhere."""
+    return tuple(value for key, value in npm_settings().items() if NPM_SECRET.search(key))
+
+
 def certificate_mounts(home: Path) -> tuple[tuple[Mount, ...], dict[str, str]]:
     """The operator's certificate authorities for the index, if set: the mount, and uv's variable."""
-    for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"):
+    for name in CERTIFICATE_SETTINGS:
         path = Path(os.environ.get(name) or "/nonexistent")
         if path.is_file():
             facts = path.stat()

@@ -29,6 +29,7 @@ from greenroom.builds.models import Build
 from greenroom.builds.queries import generation
 from greenroom.builds.rules import visible_config
 from greenroom.builds.steps.install import Installing
+from greenroom.builds.steps.node import Choosing
 from greenroom.builds.steps.part import Failed
 from greenroom.builds.steps.store import Storing
 from greenroom.engine.contract import DynoSpec, Engine
@@ -41,13 +42,14 @@ PATIENCE = 120.0
 """Seconds to retry after platform errors (an engine that restarts, a full disk) before a build counts as errored."""
 
 
-class Steps(Installing, Storing):
+class Steps(Choosing, Installing, Storing):
     """One build from its commit to its slug."""
 
     def take(self) -> bool:
         """Execute the step of the current phase. True: continue with the next one; False: wait for the next call."""
         table = {
             "prepare": self.prepare,
+            "node": self.node,
             "hook": self.hook,
             "python": self.fetch,
             "install": self.install,
@@ -70,21 +72,46 @@ class Steps(Installing, Storing):
         whole = Source(path)
         settings = plan.settings_of(whole)
         whole.close()
-        self.say("-----> Building on the Greenroom-1 stack\n-----> Using buildpack: heroku/python")
+        self.say("-----> Building on the Greenroom-1 stack")
         return self._begun(tar, settings)
 
     def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
-        """With bin/pre_compile, run the hook first, under any Python; the plan uses the tree that it leaves."""
+        """Choose the buildpacks and Node.js; if that must be downloaded, wait for it."""
         self.facts["generation"] = generation(self.build.app)
         self.facts["listed"] = list(visible_config.names(self.build.app.settings))
         source = Source(self.home / tar, settings["root"])
         try:
+            self.choose_buildpacks(source)
             left_out = plan.begin(source)
             self.say("-----> Python app detected")
-            if not plan.has_pre_compile(source):
-                return self._plan(source, tar, settings["root"], settings, left_out)
+            self.tell_unasked(source)
+            self.choose_apt(source)
+            self.choose_node(source)
+            if self.node_is_here():
+                return self._hook_or_plan(source, tar, settings, left_out)
         finally:
             source.close()
+        node = self.facts["node"]
+        self.say(f"-----> Installing Node.js {node['version']}, which is missing on this host")
+        node = {**node, "since": clock.now().timestamp(), "told": 0}
+        return self.go("node", source=tar, root=settings["root"], settings=settings, ignored=list(left_out), node=node)
+
+    def node(self) -> bool:
+        """Wait for Node.js, then plan the build."""
+        if not self.await_node():
+            return False
+        source = Source(self.home / self.facts["source"], self.facts["root"])
+        try:
+            source.leave_out(self.facts["ignored"])
+            settings, left_out = self.facts["settings"], tuple(self.facts["ignored"])
+            return self._hook_or_plan(source, self.facts["source"], settings, left_out)
+        finally:
+            source.close()
+
+    def _hook_or_plan(self, source: Source, tar: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
+        """With bin/pre_compile, run the hook first, under any Python; the plan uses the tree that it leaves."""
+        if not plan.has_pre_compile(source):
+            return self._plan(source, tar, settings["root"], settings, left_out)
         return self.go(
             "hook",
             source=tar,
@@ -199,6 +226,8 @@ class Steps(Installing, Storing):
 
         if self.watch("pre", order) is None:
             return False
+        if self.node_job("pre"):
+            self.facts["node_done"] = True
         tar = f"sources/{self.build.id.hex}.tar"
         if not (self.home / tar).exists():
             with self.engine.tree(self.current("pre"), "out") as left:

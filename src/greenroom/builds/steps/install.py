@@ -5,6 +5,7 @@ in the app's own sandbox.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from typing import Any
 
@@ -118,7 +119,7 @@ class Installing(Part):
             self._seeds(),
             environments.lock_digest(lock) if lock else install["digest"],
         ]
-        parts += [self.tool_key(), self.facts["vars"], self.build.commit if install["tree"] else ""]
+        parts += [self.tool_key(), self.facts["vars"], self.build.commit if install["tree"] else "", *self._apt()]
         return plan.environment_key(
             self.python, *parts, *self._generation(), *sorted(self.facts.get("repositories", {}).values())
         )
@@ -133,7 +134,11 @@ class Installing(Part):
             self.facts.get("vars") or self._vars(),
             *([self.build.id.hex] if self.facts["install"]["moving"] else []),
         ]
-        return hashlib.sha256("\0".join([*parts, *self._generation()]).encode()).hexdigest()
+        return hashlib.sha256("\0".join([*parts, *self._generation(), *self._apt()]).encode()).hexdigest()
+
+    def _apt(self) -> list[str]:
+        """The packages of Aptfile, with which a package is built from source; empty without an Aptfile."""
+        return [json.dumps(self.facts["apt"], sort_keys=True)] if self.facts.get("apt") else []
 
     def _generation(self) -> list[str]:
         """The cache generation, which separates the build from those before the last purge; empty if there was none."""
@@ -280,10 +285,10 @@ class Installing(Part):
                 app=self.build.app,
                 python=self.python,
                 home=self.home,
-                job=self._job(no_build=False),
+                job={**self._job(no_build=False), "apt": self.apt_job()},
                 source=self.source_name() if self.facts["install"]["local"] else "",
                 index=self._index(),
-                more=self.tool_mounts(),
+                more=(*self.tool_mounts(), *self.apt_mounts(tree=not self.facts["install"]["local"])),
             ),
         )
         if found is None:

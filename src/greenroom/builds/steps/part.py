@@ -9,9 +9,10 @@ from typing import Any
 
 from greenroom.buildpacks.rules import pins, plan
 from greenroom.buildpacks.rules.dependency_files import TOOLS
+from greenroom.buildpacks.rules.dyno_environment import APT, APT_TREE, NODE, apt_folders
 from greenroom.buildpacks.rules.python_versions import Interpreter
 from greenroom.builds.actions import conclude, note_step
-from greenroom.builds.drivers import dyno_output, dyno_specs, environments, leftovers, tools
+from greenroom.builds.drivers import apt_host, dyno_output, dyno_specs, environments, leftovers, node_downloads, tools
 from greenroom.builds.models import Build
 from greenroom.builds.rules import (
     MAX_LOST,
@@ -119,7 +120,8 @@ class Part:
         known = (
             *visible_config.hidden(self.config, self.listed),
             *dyno_specs.passwords(self.config),
-            *secret_words(tools.index_settings().values()),
+            *secret_words([*tools.index_settings().values(), *tools.npm_settings().values()]),
+            *tools.npm_secrets(),
         )
         return masked(text, known)
 
@@ -128,6 +130,7 @@ class Part:
         return dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
 
     def _compile_spec(self, name: str, job: dict[str, Any], env: str, *, hooks: bool) -> DynoSpec:
+        job["node"], job["apt"] = self.node_job(job["phase"]), self.apt_job()
         if hooks:
             job["hooks"] = {"build": self.build.id.hex, "generation": self.facts.get("generation", 0)}
         return dyno_specs.compile_spec(
@@ -142,8 +145,50 @@ class Part:
             config=self.config,
             request_id=str(self.build.id),
             writable=job["writable"],
-            more=self.tool_mounts(run_time=True) if env else (),
+            parts=self.parts,
+            more=(*(self.tool_mounts(run_time=True) if env else ()), *self.node_mounts(), *self.apt_mounts()),
         )
+
+    def node_job(self, phase: str) -> dict[str, Any] | None:
+        """What the dyno of this phase (pre, all) does of heroku/nodejs; None if it does nothing of it."""
+        node = self.facts.get("node")
+        if not node or (phase == "pre" and node["order"] != "before") or self.facts.get("node_done"):
+            return None
+        settings = tools.npm_settings() | ({"NODE_EXTRA_CA_CERTS": tools.CERTIFICATES} if self._certificates() else {})
+        more = {"generation": self.facts.get("generation", 0), "build": self.build.id.hex, "settings": settings}
+        return {**node, **more, "listed": [name for name in self.listed if name in self.config]}
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """What the app has beside Python: NODE, APT."""
+        return frozenset(name for name in (NODE, APT) if self.facts.get(name))
+
+    def apt_job(self) -> dict[str, Any] | None:
+        """What a dyno does of heroku-community/apt; None if the app has no Aptfile."""
+        apt = self.facts.get("apt")
+        if not apt:
+            return None
+        variables = apt_folders() | {"PATH": f"{APT_TREE}/usr/bin"}
+        more = {"generation": self.facts.get("generation", 0), "build": self.build.id.hex, "variables": variables}
+        return {**apt, **more}
+
+    def apt_mounts(self, *, tree: bool = False) -> tuple[Mount, ...]:
+        """The mount of the host's package sources. tree: and a folder for the packages, for a dyno without /app."""
+        apt = self.facts.get("apt")
+        if not apt:
+            return ()
+        own = (Mount(target=APT_TREE, source=names.scratch("apt"), mode="rw"),) if tree else ()
+        return (*own, apt_host.mount(apt["host"]))
+
+    def node_mounts(self) -> tuple[Mount, ...]:
+        """The mounts of heroku/nodejs: a downloaded Node.js, and the operator's certificates."""
+        node = self.facts.get("node")
+        if not node:
+            return ()
+        return (*((node_downloads.mount(node["folder"]),) if node["folder"] else ()), *self._certificates())
+
+    def _certificates(self) -> tuple[Mount, ...]:
+        return tools.certificate_mounts(self.home)[0]
 
     def source_name(self) -> str:
         """The engine's name of the tar that the build reads."""

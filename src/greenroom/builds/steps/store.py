@@ -141,7 +141,14 @@ class Storing(Part):
             "tool_key": self.tool_key(),
             "layers": self.facts["layers"],
             "root": self.facts["root"],
+            **self._others(),
         }
+
+    def _others(self) -> dict[str, Any]:
+        """Node.js and the Debian packages of the slug, as far as other buildpacks have built it."""
+        node, apt = self.facts.get("node"), self.facts.get("apt")
+        found: dict[str, Any] = {"node": {"version": node["version"], "tool": node["folder"]}} if node else {}
+        return found | ({"apt": [*apt["packages"], *apt["debs"]]} if apt else {})
 
     def _packages(self) -> dict[str, dict[str, Any]]:
         install = self.facts["install"]

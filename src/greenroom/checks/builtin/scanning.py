@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from greenroom.addons.rules.services import nowhere
+from greenroom.addons.queries import nowhere
 from greenroom.apps.models import App
 from greenroom.basics.text import printable
 from greenroom.buildpacks.errors import BuildError
@@ -25,6 +25,7 @@ from greenroom.engine import names
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.git.queries import archive, resolve, show
 from greenroom.slugs.models import Slug
+from greenroom.slugs.queries import buildpack_parts
 
 TIMEOUT = 5 * 60.0
 MEMORY_MB, SCANNERS_MB = 1024, 2048
@@ -172,7 +173,7 @@ def models_spec(
     config = environment.of_tests(
         app_json=slug.app_json,
         is_django=True,
-        addons=nowhere(),
+        addons=nowhere(run.app),
         marks={"CI": "true"},
         settings=environment.seen(run.app, home),
         folder=home / slug.folder,
@@ -185,7 +186,7 @@ def models_spec(
         uid=run.app.number,
         process="scan.2",
         command=(interpreter, "-I", tools.RUNNER, "models", tools.OUT),
-        env=runtime_env(config=config, process="scan.2", port=0, memory_mb=MEMORY_MB, facts={}),
+        env=runtime_env(config=config, process="scan.2", port=0, memory_mb=MEMORY_MB, parts=buildpack_parts(slug)),
         mounts=(*mounts, *old, *extra, tools.runner_mount(home), tools.squawk_mount(home), tools.out_mount()),
         egress=False,
         limits=Limits(memory_mb=MEMORY_MB, timeout=TIMEOUT),

@@ -25,6 +25,7 @@ from greenroom.config_vars.drivers.sealed_maps import for_tests
 from greenroom.engine.contract import Capacity, DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.git.models import Push
 from greenroom.slugs.models import Slug
+from greenroom.slugs.queries import buildpack_parts
 
 SILENCE, TOTAL = 10 * 60.0, 50 * 60.0
 MEMORY_MB, PIDS = 2048, 1024
@@ -61,7 +62,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
         uid=run.app.number,
         process="test.1",
         command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
-        env=runtime_env(config=config, process="test.1", port=0, **capacity.of(MEMORY_MB), facts={}),
+        env=runtime_env(config=config, process="test.1", **capacity.of(MEMORY_MB), parts=buildpack_parts(slug)),
         mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
         forwards=forwards,
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),

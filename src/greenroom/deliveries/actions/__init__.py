@@ -294,9 +294,9 @@ def _end_pause(due: QuerySet[App], app: App, home: Path) -> bool:
 
 
 @transaction.atomic
-def create_app(*, actor: Actor, name: str | None, home: Path) -> App:
+def create_app(*, actor: Actor, name: str | None, home: Path, bare: bool = False) -> App:
     """Create an app with its first release: v1 ``Initial release``, without code."""
-    app = apps.create(actor=actor, name=name)
+    app = apps.create(actor=actor, name=name, bare=bare)
     config = config_vars.write(app=app, home=home, values={}, actor=actor)
     releases.release(actor=actor, app=app, kind="initial", description="Initial release", slug=None, config=config)
     wake()

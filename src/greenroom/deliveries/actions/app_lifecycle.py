@@ -25,13 +25,15 @@ from greenroom.releases.models import Release
 from greenroom.router.drivers import switch
 
 
-def create(*, actor: Actor, name: str | None, home: Path) -> App:
-    """Create an app that accepts pushes: v1 without code, v2 with its database attached."""
+def create(*, actor: Actor, name: str | None, home: Path, bare: bool = False) -> App:
+    """Create an app that accepts pushes: v1 without code, v2 with its database attached. bare: v1 alone."""
     owner = Account.objects.get(pk=actor.account)
-    for service in given():
+    for service in () if bare else given():
         registry.kind(service.kind).refuse_if_full(owner)
-    app = actions.create_app(actor=actor, name=name, home=home)
+    app = actions.create_app(actor=actor, name=name, home=home, bare=bare)
     finish(actor=actor, app=app, home=home)
+    if bare:
+        _say_created(actor, app, home)
     return app
 
 
@@ -46,9 +48,13 @@ def finish(*, actor: Actor, app: App, home: Path) -> None:
         if not App.objects.filter(pk=app.pk).exists():
             raise unknown(app.name)
         git.create_repository(app=app, home=home)
-        made = [_give(actor, app, service, home) for service in given()]
+        made = [_give(actor, app, service, home) for service in given()] if not app.bare else []
     if any(made):
-        say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
+        _say_created(actor, app, home)
+
+
+def _say_created(actor: Actor, app: App, home: Path) -> None:
+    say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
 
 
 def _give(actor: Actor, app: App, service: Service, home: Path) -> Release | None:

@@ -352,10 +352,17 @@ def end(*, dyno: Dyno, seen: DynoState | None, home: Path | None = None) -> None
     )
 
 
+HINT = "; hint: "
+"""Before the remedy in the detail of an ended dyno; ``greenroom run`` prints what follows."""
+
+
 def _refused(dyno: Dyno, said: str, home: Path) -> str:
-    """Return the statement that the database refused to a failed formation dyno, and log it with the remedy. Empty if
-    there is none.
+    """Return the statement that the database refused to a failed formation dyno, or the remedy for a feature that the
+    database does not have, and log it. Empty if there is none.
     """
+    if lacking := diagnosis.remedy(said):
+        say(app=dyno.app, home=home, process=dyno.name, text=f"hint: {lacking}")
+        return f"{HINT}{lacking}"
     found = diagnosis.refusal(said, dyno.app.name) if dyno.kind in ("web", "worker") else None
     if not found:
         return ""

@@ -16,7 +16,7 @@ from greenroom.engine.contract import Capacity, DynoSpec, Kind, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.queries.release_commands import facts
 from greenroom.slugs.models import Slug
-from greenroom.slugs.queries import mounts
+from greenroom.slugs.queries import buildpack_parts, mounts
 
 PORT = 5000
 ONE_OFF_SECONDS = 24 * 3600.0
@@ -38,6 +38,7 @@ def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: Mapping[st
         port=PORT if dyno.kind == "web" else 0,
         **capacity.of(SIZES[dyno.size]),
         manager=slug.manifest.get("package_manager", ""),
+        parts=buildpack_parts(slug),
         facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(dyno.id)},
     )
 

@@ -231,7 +231,7 @@ def build(row: Build, output_url: str) -> dict[str, Any]:
         "source_blob": {"url": "", "version": row.commit, "checksum": None, "version_description": None},
         "slug": {"id": str(row.slug_id)} if row.slug_id else None,
         "stack": STACK["name"],
-        "buildpacks": [{"url": "heroku/python"}],
+        "buildpacks": [{"url": name} for name in row.facts.get("buildpacks") or ["heroku/python"]],
         "release": None,
         "output_stream_url": output_url,
         "failure": failure if row.failure_reason else None,

@@ -55,9 +55,13 @@ def own_apps(call: Call) -> Listing:
 
 @route("POST", "/apps", "account:write", takes="app.create", returns="201 app")
 def create_app(call: Call) -> Reply:
-    """Create an app with its repository, log, database and first releases: {name, region, stack}."""
+    """Create an app with its repository, log, database and first releases: {name, region, stack}.
+
+    {database: false} creates it without a database; ``POST /apps/APP/addons`` adds one later.
+    """
     _refuse_places(call)
-    app = app_lifecycle.create(actor=call.actor, name=call.text("name") or None, home=HOME)
+    bare = call.body.get("database") is False
+    app = app_lifecycle.create(actor=call.actor, name=call.text("name") or None, home=HOME, bare=bare)
     return Reply(shapes.app(app, sdk=_sdk(call)), 201)
 
 

@@ -1,24 +1,20 @@
-"""The API of Heroku settings that are fixed here: features, buildpacks, the buildpack registry. Each refusal names the
-alternative.
-"""
+"""The API of features, which are fixed here, of buildpacks and of their registry. A refusal names the alternative."""
 
 from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from greenroom.apps.actions import change_settings
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.buildpacks.rules.buildpack_list import APT, INSTEAD, NODE, PYTHON
+from greenroom.builds import actions as builds
+from greenroom.builds import queries as build_queries
 from greenroom.entrypoints.api import heroku_only
 from greenroom.entrypoints.api.routing import Call, route
 
-PYTHON = "heroku/python"
-PYTHON_URLS = re.compile(
-    r"(urn:buildpack:)?heroku/python\Z|https://(www\.)?github\.com/heroku/heroku-buildpack-python(\.git)?(#.*)?\Z"
-    r"|https://.*/heroku/python\.tgz\Z"
-)
 FEATURES: dict[str, tuple[bool, str, str, str]] = {
     "preboot": (True, "general", "New web dynos answer before old ones stop; on for every app.", ""),
     "runtime-dyno-metadata": (
@@ -54,10 +50,6 @@ FEATURES: dict[str, tuple[bool, str, str, str]] = {
 }
 """name -> (enabled, Heroku's state, description, alternative to the other setting)."""
 NAMESPACE = uuid.UUID("6d1f4a64-6a0d-4c52-9f39-2f3d3b8f5a10")
-INSTEAD = (
-    "only heroku/python is supported; replace other buildpacks by bin/pre_compile and bin/post_compile"
-    " (docs/reference/app-files.md)."
-)
 
 
 def _feature(call: Call, name: str) -> dict[str, Any]:
@@ -122,14 +114,17 @@ def account_feature(call: Call) -> None:
     )
 
 
-def _buildpacks(name: str) -> list[dict[str, Any]]:
-    return [{"ordinal": 0, "buildpack": {"url": f"urn:buildpack:{name}", "name": name}}] if name else []
+def _installed(names: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"ordinal": ordinal, "buildpack": {"url": f"urn:buildpack:{name}", "name": name}}
+        for ordinal, name in enumerate(names)
+    ]
 
 
 @route("GET", "/apps/{app}/buildpack-installations", "view", returns="[buildpack-installation]")
 def buildpacks(call: Call) -> list[dict[str, Any]]:
-    """List the configured buildpacks; empty after `buildpacks:clear`, with the same detected buildpack."""
-    return _buildpacks(call.app.buildpack)
+    """List the buildpacks in order; empty after `buildpacks:clear`, when they are detected at each build."""
+    return _installed(build_queries.buildpacks(call.app))
 
 
 @route(
@@ -140,32 +135,36 @@ def buildpacks(call: Call) -> list[dict[str, Any]]:
     returns="[buildpack-installation]",
 )
 def set_buildpacks(call: Call) -> list[dict[str, Any]]:
-    """Set the buildpacks: {updates: [{buildpack}]}, heroku/python once, or empty."""
+    """Set the buildpacks: {updates: [{buildpack}]}, heroku/python with others of Greenroom, or empty."""
     updates = call.body.get("updates")
     if not isinstance(updates, list) or not all(
         isinstance(row, dict) and isinstance(row.get("buildpack"), str) for row in updates
     ):
         raise UserError("updates must be a list of {buildpack: name or URL}.")
-    others = [row["buildpack"] for row in updates if not PYTHON_URLS.match(row["buildpack"])]
-    if others:
-        raise UserError(f"The buildpack {others[0][:200]} cannot be used.", hint=INSTEAD)
-    if len(updates) > 1:
-        raise UserError(f"{PYTHON} must be given exactly once.", hint=f"heroku buildpacks -a {call.app.name}")
-    app = change_settings(actor=call.actor, app=call.app, buildpack=PYTHON if updates else "")
-    return _buildpacks(app.buildpack)
+    app = builds.set_buildpacks(actor=call.actor, app=call.app, urls=[row["buildpack"] for row in updates])
+    return _installed(build_queries.buildpacks(app))
 
 
-def _registered() -> dict[str, Any]:
+DESCRIPTIONS = {
+    PYTHON: "Python, as Heroku builds it",
+    NODE: "Node.js, as Heroku builds it, beside heroku/python",
+    APT: "Debian packages of Aptfile, for heroku/python",
+}
+PAGES = {PYTHON: "buildpack-conformance", NODE: "nodejs", APT: "aptfile"}
+
+
+def _registered(buildpack: str) -> dict[str, Any]:
+    namespace, _, name = buildpack.partition("/")
     return {
-        "id": str(uuid.uuid5(NAMESPACE, PYTHON)),
-        "namespace": "heroku",
-        "name": "python",
-        "description": "Python, as Heroku builds it",
+        "id": str(uuid.uuid5(NAMESPACE, buildpack)),
+        "namespace": namespace,
+        "name": name,
+        "description": DESCRIPTIONS.get(buildpack, "not here"),
         "official": True,
-        "support": {"method": "website", "website": "docs/reference/buildpack-conformance.md"},
+        "support": {"method": "website", "website": _page(buildpack)},
         "category": "languages",
         "source": {"type": "builtin", "owner": "greenroom", "repo": "greenroom"},
-        "blob_url": f"urn:buildpack:{PYTHON}",
+        "blob_url": f"urn:buildpack:{buildpack}",
         "logo": None,
         "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-01-01T00:00:00Z",
@@ -173,6 +172,10 @@ def _registered() -> dict[str, Any]:
         "license": None,
         "checksum": None,
     }
+
+
+def _page(buildpack: str) -> str:
+    return f"docs/reference/{PAGES.get(buildpack, PAGES[PYTHON])}.md"
 
 
 @route(
@@ -183,26 +186,29 @@ def _registered() -> dict[str, Any]:
     returns="[registry-buildpack]",
 )
 def registry(call: Call) -> list[dict[str, Any]]:
-    """List the buildpack registry's single entry, if it matches the filters."""
+    """List the buildpacks of the registry that match the filters."""
     given = {name: [word for word in call.request.GET.getlist(f"in[{name}][]")] for name in ("namespace", "name")}
     like = call.query("like[description]").replace("%", "").lower()
-    row = _registered()
-    fits = all(not words or row[name] in words for name, words in given.items()) and like in row["description"].lower()
-    return [row] if fits else []
+    return [
+        row
+        for row in (_registered(name) for name in DESCRIPTIONS)
+        if all(not words or row[name] in words for name, words in given.items()) and like in row["description"].lower()
+    ]
 
 
 @route("GET", "/buildpacks/{name}/revisions", "public", wide="name", returns="[registry-revision]")
 def registry_versions(call: Call) -> list[dict[str, Any]]:
-    """List the versions of the registry's single entry."""
-    if call.params["name"] != PYTHON:
-        raise NotFoundError(f"Couldn't find buildpack {call.params['name'][:80]}.", hint=INSTEAD, resource="buildpack")
-    return [{**_registered(), "version": "v1", "status": "published", "error": None}]
+    """List the versions of a buildpack of the registry: one."""
+    name = call.params["name"]
+    if name not in DESCRIPTIONS:
+        raise NotFoundError(f"Couldn't find buildpack {name[:80]}.", hint=INSTEAD, resource="buildpack")
+    return [{**_registered(name), "version": "v1", "status": "published", "error": None}]
 
 
 @route("GET", "/buildpacks/{name}/readme", "public", wide="name", returns="registry-readme")
 def registry_readme(call: Call) -> dict[str, str]:
     """A link to the documentation of the buildpack."""
-    return {"content": "Its behaviour is described in docs/reference/buildpack-conformance.md."}
+    return {"content": f"Its behaviour is described in {_page(call.params['name'])}."}
 
 
 @route("GET", "/buildpacks/{name}", "public", wide="name", returns="registry-buildpack")
@@ -212,14 +218,6 @@ def registry_entry(call: Call) -> dict[str, Any]:
     Every well-formed name is found, so that the app refuses it later with the reason.
     """
     name = call.params["name"]
-    if name == PYTHON:
-        return _registered()
     if not re.fullmatch(r"[\w-]+/[\w-]+", name):
         raise NotFoundError(f"{name[:80]} is not a valid buildpack name.", hint=INSTEAD, resource="buildpack")
-    return {
-        **_registered(),
-        "namespace": name.partition("/")[0],
-        "name": name.partition("/")[2],
-        "description": "not here",
-        "blob_url": f"urn:buildpack:{name}",
-    }
+    return _registered(name)

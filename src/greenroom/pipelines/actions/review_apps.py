@@ -293,7 +293,12 @@ class Driver:
                 row.state = _locked(row).state
                 if row.state == "deleting":
                     return
-                app = deliveries.create_app(actor=actor_of(account), name=row.app_name, home=self.home)
+                app = deliveries.create_app(
+                    actor=actor_of(account),
+                    name=row.app_name,
+                    home=self.home,
+                    bare=bool(row.parent and row.parent.bare),
+                )
                 Coupling.objects.create(pipeline=row.pipeline, app=app, stage="review")
                 self._admit(row, app, account)
                 hand_down(
@@ -305,9 +310,11 @@ class Driver:
             self._write(row, state="errored", message=str(error))
 
     def _admit(self, row: ReviewApp, app: App, account: Account) -> None:
-        """Copy the parent's collaborators and roles to the review app."""
+        """Copy the parent's collaborators, roles and list of buildpacks to the review app."""
         if row.parent is None:
             return
+        if row.parent.buildpacks is not None:
+            apps.change_settings(actor=PLATFORM, app=app, buildpacks=row.parent.buildpacks)
         people = [(entry.account, entry.role) for entry in row.parent.collaborators.select_related("account")]
         for person, role in [*people, (row.parent.owner, "operator")]:
             if person.pk != account.pk:

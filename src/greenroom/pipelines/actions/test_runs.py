@@ -19,7 +19,7 @@ from django.db.models import Exists, F, Max, OuterRef, QuerySet
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
-from greenroom.addons.rules.services import nowhere
+from greenroom.addons.queries import nowhere
 from greenroom.apps.actions import lock_apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
@@ -209,7 +209,7 @@ class Driver:
         declared = app_json if isinstance(app_json, dict) else {}
         given = {"SECRET_KEY": row.id.hex, **for_tests(row.app, self.home)}
         return environment.of_tests(
-            app_json=declared, is_django=False, addons=nowhere(), marks={"CI": "true"}, given=given
+            app_json=declared, is_django=False, addons=nowhere(row.app), marks={"CI": "true"}, given=given
         )
 
     def _test(self, row: TestRun) -> None:

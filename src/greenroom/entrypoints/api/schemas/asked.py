@@ -31,7 +31,11 @@ declare(
 )
 declare("authorization.update", "A new description.", {"description": "name"})
 declare("key.create", "A public key in OpenSSH format.", {"public_key": "name"})
-declare("app.create", "A new app. The default name is random.", {"?name": "text?", "?region": "any", "?stack": "any"})
+declare(
+    "app.create",
+    "A new app. The default name is random. database: false for an app without one.",
+    {"?name": "text?", "?region": "any", "?stack": "any", "?database": "boolean"},
+)
 declare(
     "app.update",
     "Settings to change. Omitted keys keep their value.",

@@ -74,7 +74,9 @@ declare(
 )
 declare("app-feature.update", "The new state. Only the current state is accepted.", {"enabled": "boolean"})
 declare(
-    "buildpack-installation.update", "Only heroku/python, at most once.", {"updates": "[#buildpack-installation.one]"}
+    "buildpack-installation.update",
+    "The buildpacks in order: heroku/python with others of Greenroom, or none.",
+    {"updates": "[#buildpack-installation.one]"},
 )
 declare("buildpack-installation.one", "A buildpack by name or URL.", {"buildpack": "text"})
 ENTRY = {
