@@ -61,18 +61,20 @@ class Copy:
         for path, text in changes.files.items():
             self.write(path, text)
         for path, text in changes.append.items():
-            old = self._text(path) if (self.folder / path).is_file() else ""
-            self.write(path, old + ("" if not old or old.endswith("\n") else "\n") + text)
+            self.write(path, text, add=True)
         for path in changes.remove:
             self.git("rm", "-q", "-r", "--", path)
         self._add((*changes.files, *changes.append))
         self.commit("Prepare for deployment")
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str, add: bool = False) -> None:
+        """Write a file, or add to its end."""
         target = self.folder / path
         if not target.resolve().is_relative_to(self.folder.resolve()):
             raise TryError(f"{path} is outside the project")
         target.parent.mkdir(parents=True, exist_ok=True)
+        old = self._text(path) if add and target.is_file() else ""
+        text = old + ("" if not old or old.endswith("\n") else "\n") + text
         target.write_text(text if text.endswith("\n") else text + "\n")
 
     def _add(self, paths: Iterable[str]) -> None:

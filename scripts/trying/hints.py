@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from trying.changes import RANDOM
 
-HINT = re.compile(r"^(?:remote:)?[\s!▸]*hint: (?P<text>.+?)\s*$")
+HINT = re.compile(r"^(?:remote:)?\s*!\s+hint: (?P<text>.+?)\s*$")
 VAR = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 PLACEHOLDER = re.compile(r"\.\.\.|[<>$*]|^$")
-END = re.compile(r"\s*(?:&&|;|\()\s*")
+OR = re.compile(r"[;,]?\s+or:?\s+")
+END = re.compile(r"\s*(?:&&|;|, and |, then:? )\s*|\s+\(")
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,24 @@ def _pin(words: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _echo(words: Sequence[str]) -> list[tuple[str, ...]]:
-    if len(words) != 3 or words[1] != ">" or words[2].startswith(("/", "..", ".git/")):
+    if len(words) != 3 or words[1] not in (">", ">>") or words[2].startswith(("/", "..", ".git/")):
         return []
-    return [(words[2], words[0])]
+    return [(words[2], words[0], words[1])]
+
+
+def _buildpack(words: Sequence[str]) -> list[tuple[str, ...]]:
+    index = ""
+    if list(words[:1]) == ["--index"] and len(words) > 2 and words[1].isdecimal():
+        index, words = words[1], words[2:]
+    return [(*row, *([index] if index else [])) for row in _one_name(words)]
 
 
 RULES: list[tuple[tuple[str, ...], str, Callable[[Sequence[str]], list[tuple[str, ...]]]]] = [
     (("greenroom", "config:set"), "config", _config),
     (("heroku", "config:set"), "config", _config),
     (("heroku", "addons:create"), "addon", _one_name),
-    (("heroku", "buildpacks:add"), "buildpack", _one_name),
+    (("heroku", "buildpacks:add"), "buildpack", _buildpack),
+    (("greenroom", "buildpacks:add"), "buildpack", _buildpack),
     (("git",), "git", _git),
     (("uv",), "write", _pin),
     (("echo",), "write", _echo),
@@ -74,22 +83,28 @@ RULES: list[tuple[tuple[str, ...], str, Callable[[Sequence[str]], list[tuple[str
 
 
 def actions(hint: str) -> list[Action]:
-    """The actions of one hint; empty unless each command that the hint starts with is safe."""
-    found: list[Action] = []
-    for part in END.split(hint):
+    """The actions of a hint: of the first alternative that begins with a safe command. A sequence ends at the first
+    part that is no safe command.
+    """
+    for alternative in OR.split(hint):
+        found = [Action(kind, words, hint) for kind, words in _sequence(alternative)]
+        if found:
+            return found
+    return []
+
+
+def _sequence(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for part in END.split(text):
         try:
             words = shlex.split(part)
         except ValueError:
             break
-        taken = [
-            (kind, row)
-            for start, kind, read in RULES
-            if tuple(words[: len(start)]) == start
-            for row in read(words[len(start) :])
-        ]
+        rules = [rule for rule in RULES if tuple(words[: len(rule[0])]) == rule[0]]
+        taken = [(kind, row) for start, kind, read in rules for row in read(words[len(start) :])]
         if not taken:
             break
-        found += [Action(kind, row, hint) for kind, row in taken]
+        found += taken
     return found
 
 

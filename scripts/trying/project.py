@@ -91,6 +91,12 @@ class Project:
         if status != 200:
             raise TryError(f"buildpacks: {row.get('message', status)}")
 
+    def _add_buildpack(self, name: str, index: str = "") -> None:
+        _, rows = self.place.api("GET", f"/apps/{self.name}/buildpack-installations")
+        names = [row["buildpack"]["name"] for row in rows] or ["heroku/python"]
+        names.insert(int(index) - 1 if index else len(names), name)
+        self._buildpacks(names)
+
     def _push(self) -> None:
         """Push and read the outcome from the API."""
         say(f"{self.name}: push")
@@ -146,11 +152,12 @@ class Project:
         if action.kind == "addon":
             self._addon(action.words[0])
         elif action.kind == "buildpack":
-            self._buildpacks([action.words[0]])
+            self._add_buildpack(*action.words)
         elif action.kind == "git":
             self.copy.git(*action.words)
         elif action.kind == "write":
-            self.copy.write(*action.words)
+            path, text, *how = action.words
+            self.copy.write(path, text, add=how == [">>"])
         return ""
 
     def _manage(self, *words: str, env: dict[str, str] | None = None) -> Ended:

@@ -90,12 +90,13 @@ def outcome(delivery: Mapping[str, Any] | None) -> str:
 
 
 def first_wrong(delivery: Mapping[str, Any] | None, output: str) -> str:
-    """One line: the reason of the delivery, and the first error in the output if it is more precise."""
+    """One line: the reason of the delivery, and the error behind it: the one that Greenroom shows, else the last."""
     reason = one_line(str((delivery or {}).get("reason") or ""))
-    lines = [line.removeprefix("remote:") for line in output.splitlines()]
-    error = next((match[1].strip() for line in lines if (match := WRONG.match(line))), "")
-    if error and one_line(error, 60).rstrip("…") not in reason:
-        return f"{reason}: {one_line(error)}" if reason else one_line(error)
+    lines = [line.removeprefix("remote:").strip() for line in output.splitlines()]
+    errors = [(line.startswith("!"), match[1].strip()) for line in lines if (match := WRONG.match(line))]
+    shown = [text for chosen, text in errors if chosen][:1] or [text for _, text in errors][-1:]
+    if shown and one_line(shown[0], 60).rstrip("…") not in reason:
+        return f"{reason.rstrip('.')}: {one_line(shown[0])}" if reason else one_line(shown[0])
     return reason or one_line("\n".join(line for line in lines if "!" in line))
 
 
