@@ -35,7 +35,7 @@ class Copy:
         argv = ["git", "-c", "safe.directory=*", *words]
         ended = call(argv, cwd=cwd or self.folder, env=self.place.env, limit=300)
         if ended.code:
-            raise TryError(f"git {words[0]}: {report.one_line(ended.output)}")
+            raise TryError(f"git {words[0]}: {report.complaint(ended.output)}")
         return ended.output
 
     @property

@@ -65,14 +65,16 @@ class Project:
 
     def _must(self, ended: Ended) -> str:
         if ended.code:
-            raise TryError(report.one_line(ended.output) or f"exit code {ended.code}")
+            raise TryError(report.complaint(ended.output) or f"exit code {ended.code}")
         return ended.output
 
     def _config(self, pairs: list[str], wait: bool = False) -> str:
+        """Set config vars. With ``wait``, a release that does not start is no error: its delivery says so."""
         words = ["config:set", "-a", self.name, "--stdin", *([] if wait else ["--no-wait"])]
         if not pairs:
             return ""
-        return self.place.run(*words, stdin="".join(f"{pair}\n" for pair in pairs), limit=RUN_SECONDS).output
+        ended = self.place.run(*words, stdin="".join(f"{pair}\n" for pair in pairs), limit=RUN_SECONDS)
+        return ended.output if wait else self._must(ended)
 
     def _addon(self, plan: str) -> None:
         status, row = self.place.api("POST", f"/apps/{self.name}/addons", {"plan": plan})
@@ -111,8 +113,8 @@ class Project:
         self.result.outcome = report.outcome(delivery)
         self.result.hints = hints.printed(output)
         if self.result.outcome not in ("live", "held"):
-            self.result.wrong = self.result.wrong or report.first_wrong(delivery, output)
-        say(f"{self.name}: {self.result.outcome} after {self.result.seconds:.0f} s {self.result.wrong}")
+            self.result.found_wrong(report.first_wrong(delivery, output))
+        say(f"{self.name}: {self.result.outcome} after {self.result.seconds:.0f} s {self.result.last_wrong}")
 
     def _newest(self, sha: str = "") -> dict[str, Any] | None:
         return next(iter(self.place.deliveries(self.name, sha)), None)

@@ -44,6 +44,7 @@ class Result:
     sign_in: str = "-"
     migrate: str = "-"
     wrong: str = ""
+    last_wrong: str = ""
     hints: list[str] = field(default_factory=list)
     output: str = ""
 
@@ -52,8 +53,9 @@ class Result:
         return self.outcome == self.expected
 
     def found_wrong(self, text: str) -> None:
-        """Record the first wrong thing; later ones are consequences."""
+        """Record the first wrong thing, and the last one: what remained after the hints."""
         self.wrong = self.wrong or one_line(text)
+        self.last_wrong = one_line(text)
 
 
 def one_line(text: str, width: int = 160) -> str:
@@ -61,6 +63,13 @@ def one_line(text: str, width: int = 160) -> str:
     lines = [line.strip(" !\t") for line in text.splitlines()]
     line = next((line for line in lines if line), "")
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def complaint(output: str) -> str:
+    """The error message of a failed ``greenroom`` or ``git`` command, on one line."""
+    lines = output.splitlines()
+    marked = [line.strip().removeprefix("▸") for line in lines if line.strip().startswith(("▸", "fatal:", "error:"))]
+    return one_line("\n".join(marked)) or one_line(output)
 
 
 def needs(files: Mapping[str, str]) -> list[str]:
@@ -108,10 +117,13 @@ def row(result: Result) -> list[str]:
         shown = f"{result.first_outcome}, then {result.outcome}"
     if not result.as_expected:
         shown += f" (expected {result.expected})"
+    wrong = result.wrong
+    if wrong and result.last_wrong != wrong:
+        wrong += f"; then: {result.last_wrong}"
     seconds = "-" if result.seconds is None else f"{result.seconds:.0f}"
     return [
         result.project, ", ".join(result.needs) or "-", ", ".join(changed) or "nothing", seconds, shown, result.page,
-        result.static, result.sign_in, result.migrate, result.wrong or "-",
+        result.static, result.sign_in, result.migrate, wrong or "-",
     ]  # fmt: skip
 
 

@@ -152,11 +152,21 @@ def test_an_error_that_the_reason_contains_is_not_repeated():
     assert report.first_wrong(delivery, BUILD_FAILED) == delivery["reason"]
 
 
-def test_later_wrong_things_do_not_replace_the_first():
+def test_the_first_wrong_thing_is_kept_and_the_last_one_is_added():
     result = report.Result("shop")
     result.found_wrong("first page: 500")
     result.found_wrong("sign-in: no form")
     assert result.wrong == "first page: 500"
+    assert report.row(result)[-1] == "first page: 500; then: sign-in: no form"
+
+
+def test_the_error_of_a_command_is_the_marked_line():
+    assert (
+        report.complaint("Setting X... !\n ▸    Config var X is reserved.\nhint: use Y\n")
+        == "Config var X is reserved."
+    )
+    assert report.complaint("Cloning...\nfatal: no such repository\n") == "fatal: no such repository"
+    assert report.complaint("something else\n") == "something else"
 
 
 def test_needs_are_read_from_the_files_at_the_root():
