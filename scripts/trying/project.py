@@ -114,7 +114,8 @@ class Project:
         self.result.hints = hints.printed(output)
         if self.result.outcome not in ("live", "held"):
             self.result.found_wrong(report.first_wrong(delivery, output))
-        say(f"{self.name}: {self.result.outcome} after {self.result.seconds:.0f} s {self.result.last_wrong}")
+            say(f"{self.name}: {self.result.last_wrong}")
+        say(f"{self.name}: {self.result.outcome} after {self.result.seconds:.0f} s")
 
     def _newest(self, sha: str = "") -> dict[str, Any] | None:
         return next(iter(self.place.deliveries(self.name, sha)), None)
@@ -132,8 +133,9 @@ class Project:
             return
         before, started = self._newest() or {}, time.monotonic()
         sha, output = self.copy.sha, ""
+        for text in dict.fromkeys(action.text for action in actions):
+            say(f"{self.name}: hint: {text}")
         for action in actions:
-            say(f"{self.name}: hint: {action.text}")
             self.result.followed.append(f"{action.kind} {' '.join(action.words)}".replace("=random", "=..."))
             output += self._carry_out(action)
         self.copy.commit("Follow the hint")
