@@ -127,7 +127,9 @@ class Project:
         return self.place.wait(lambda: self._newest(sha), lambda row: row["state"] in ENDED, seconds)
 
     def _follow(self) -> None:
-        """Carry out the printed hints once. A new commit is pushed; a config var or add-on makes a delivery itself."""
+        """Carry out the printed hints once. A new commit is pushed; a config var may release the pushed code
+        by itself, in a new delivery or in the refused one; if it does not, the commit is pushed again.
+        """
         actions = hints.choose(self.result.hints)
         if not actions:
             return
@@ -143,7 +145,7 @@ class Project:
             self._push()
             return
         newest = self._newest() or {}
-        if newest.get("id") == before.get("id"):
+        if (newest.get("id"), newest.get("state")) == (before.get("id"), before.get("state")):
             self.copy.git("commit", "-q", "--allow-empty", "-m", "Try again")
             self._push()
             return
