@@ -81,7 +81,7 @@ def installation(args: argparse.Namespace) -> Iterator[tuple[Installation, Path]
 
 
 def attempt_all(args: argparse.Namespace) -> list[report.Result]:
-    """Try one project after the other. The JSON file is written after each, so that an interruption loses nothing."""
+    """Try one project after the other and print the table. The JSON file is written after each, so that an interruption loses nothing."""
     wanted = projects(args.folder.resolve(), args.only)
     results: list[report.Result] = []
     with installation(args) as (place, work):
@@ -92,6 +92,7 @@ def attempt_all(args: argparse.Namespace) -> list[report.Result]:
                 args.json.write_text(json.dumps(report.as_json(results), indent=2) + "\n")
             if not args.keep:
                 place.run("destroy", project.name, "--confirm", project.name, limit=180)
+        print(report.table(results), flush=True)  # before the home is removed, which may take minutes
     return results
 
 
@@ -103,7 +104,6 @@ def main() -> int:
     except (TryError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 2
-    print(report.table(results))
     return 0 if all(result.as_expected for result in results) else 1
 
 
