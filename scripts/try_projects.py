@@ -81,7 +81,9 @@ def installation(args: argparse.Namespace) -> Iterator[tuple[Installation, Path]
 
 
 def attempt_all(args: argparse.Namespace) -> list[report.Result]:
-    """Try one project after the other and print the table. The JSON file is written after each, so that an interruption loses nothing."""
+    """Try one project after the other and print the table. The JSON file is written after each, so that an
+    interruption loses nothing.
+    """
     wanted = projects(args.folder.resolve(), args.only)
     results: list[report.Result] = []
     with installation(args) as (place, work):
