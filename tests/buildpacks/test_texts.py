@@ -83,6 +83,7 @@ def test_known_causes_of_a_failed_installation_are_explained(output, word, remed
             "STATIC_ROOT",
             "STATIC_ROOT = ",
         ),
+        ("ModuleNotFoundError: No module named 'cgi'", "A module is missing", "echo 3.12 > .python-version"),
         ("ModuleNotFoundError: No module named 'redis'", "A module is missing", "requirements"),
         ("django.db.utils.OperationalError: connection refused", "access the database", "not at import"),
         ("something odd", "something odd", "DISABLE_COLLECTSTATIC=1"),

@@ -29,6 +29,12 @@ def seen(failure, output="", **words):
         (R10, "Listening at: http://0.0.0.0:8000 (4)", {}, CODE),
         (R10, "", {}, CODE),
         (A500, "", {"about": {"page": {"error": "ProgrammingError: x", "schema": True}}}, SCHEMA),
+        (
+            EXITED,
+            TRACE + "ModuleNotFoundError: No module named 'maf_shop'",
+            {"about": {"page": {"error": "ProgrammingError: x", "schema": True}}},
+            CODE,
+        ),
         (A500, "", {"about": {"page": {"error": "ValueError: Missing staticfiles manifest entry for 'a.css'"}}}, CODE),
         (A500, "", {"about": {"page": {"status": 200}}}, CODE),
         (
@@ -90,6 +96,13 @@ def test_the_schema_is_the_cause_only_by_evidence(failure, output, words, cause)
             {"command": "gunicorn shop.wsgi"},
             "add django-cors-headers to requirements.txt",
         ),
+        (
+            EXITED,
+            TRACE + "ModuleNotFoundError: No module named 'cgi'",
+            {"command": "gunicorn shop.wsgi"},
+            "echo 3.12 > .python-version && git add .python-version",
+        ),
+        (EXITED, TRACE + "ModuleNotFoundError: No module named 'distutils.util'", {}, "Python 3.11 was the last one"),
         (
             EXITED,
             TRACE + "django.core.exceptions.ImproperlyConfigured: Error loading psycopg2 or psycopg module",

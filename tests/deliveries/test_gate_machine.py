@@ -280,9 +280,11 @@ def test_the_rules_keep_both_promises_over_thousands_of_steps():
 
 
 def test_the_machine_sees_a_gate_that_is_left_open(monkeypatch):
-    """Tests the test: with a verdict that accepts any conclusion as a pass, the first machine fails."""
+    """Tests the test: with a verdict that accepts any conclusion as a pass, the first machine fails. It ends with the
+    first failure; the events depend on the modules that are loaded, from which Hypothesis takes constants.
+    """
     monkeypatch.setattr(
         gate, "state_of", lambda run, allow_neutral=False: "green" if run and run.conclusion else "pending"
     )
     with pytest.raises(AssertionError):
-        play(Memory, steps=6_000, length=60)
+        play(Memory, steps=300_000, length=60)

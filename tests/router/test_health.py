@@ -129,7 +129,21 @@ def test_a_redirect_of_scheme_host_or_slash_is_judged_by_its_end(app, goal, end,
         return end
 
     start = "/home" if "home" in goal else "/"
+    healthy = healthy or (start == "/" and end.startswith("404"))
     assert ask(app(answer), start, known=["shop.example.com"]).healthy is healthy
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "404 Not Found", "405 Method Not Allowed"])
+def test_an_api_without_a_page_is_healthy_unless_the_team_named_the_page(app, status):
+    assert ask(app(lambda *_: status)).healthy
+    answer = ask(app(lambda *_: status), "/healthz")
+    assert not answer.healthy
+    assert "health_path in greenroom.toml" in answer.text
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "410 Gone", "429 Too Many Requests", "503 Service Unavailable"])
+def test_other_errors_are_no_answer_of_a_release_that_works(app, status):
+    assert not ask(app(lambda *_: status)).healthy
 
 
 @pytest.mark.parametrize(("end", "healthy"), [(OK, True), ("403 Forbidden", True), (BROKEN, False)])

@@ -109,10 +109,17 @@ class Installation:
     def run(
         self, *words: object, stdin: str = "", cwd: Path | None = None, check: bool = True, timeout: float = 180
     ) -> subprocess.CompletedProcess:
-        """The real ``greenroom`` command."""
+        """The real ``greenroom`` command, by default in no git repository: ``create`` would change its remotes."""
         argv = [str(self.greenroom), *map(str, words)]
         result = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, env=self.env, cwd=cwd, timeout=timeout, check=False
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self.env,
+            cwd=cwd or self.home.parent,
+            timeout=timeout,
+            check=False,
         )
         if check and result.returncode:
             raise AssertionError(

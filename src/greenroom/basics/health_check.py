@@ -30,6 +30,11 @@ NOT_TRUSTED = (
 NOT_ALLOWED = "a Django app answers 400 (DisallowedHost) for host names that are not in ALLOWED_HOSTS: add {host}"
 
 
+NO_PAGE = "set health_path in greenroom.toml to a page that answers 200 without a sign-in"
+PAGELESS = (401, 403, 404, 405)
+"""Answers of an app that works and has no public page: healthy at ``/``, which the team may not have chosen."""
+
+
 class Answer:
     """healthy; detail: one line on what came; remedy: what to change, '' when that is not known."""
 
@@ -41,8 +46,8 @@ def question(connect: Connect, host: str, path: str, seconds: float, known: Sequ
     """Ask by HTTPS, as far as the app can tell, follow redirects within the app, and judge the end.
 
     connect: seconds -> a connected socket.   known: the app's other host names.   seconds: for all of it.
-    2xx is healthy, 4xx and 5xx are not. A redirect to another site is healthy, and one to another page that ends below
-    500: it may need a sign-in.
+    2xx is healthy, 4xx and 5xx are not, except PAGELESS at ``/``. A redirect to another site is healthy, and one to
+    another page that ends below 500: it may need a sign-in.
     """
     own = {name for one in (host, *known) for name in _with_www(one)}
     url, until = f"https://{host}{path}", time.monotonic() + seconds
@@ -56,7 +61,7 @@ def question(connect: Connect, host: str, path: str, seconds: float, known: Sequ
         told += f" answered {status}"
         goal = _goal(url, location) if 300 <= status < 400 else ""
         if not goal or _host(goal) not in own:
-            return _judged(status, told, _host(url), moved)
+            return _judged(status, told, _host(url), moved or (path == "/" and status in PAGELESS))
         if goal in visited or len(visited) >= HOPS:
             looped = f"{told} and redirects in a circle to {goal}"
             return (
@@ -79,7 +84,8 @@ def sends_to_https(connect: Connect, host: str, path: str, seconds: float) -> bo
 
 def _judged(status: int, told: str, host: str, moved: bool) -> Answer:
     if status >= 500 or (status >= 400 and not moved):
-        return Answer(False, told, NOT_ALLOWED.format(host=host) if status == 400 else "")
+        remedy = NOT_ALLOWED.format(host=host) if status == 400 else NO_PAGE if status in PAGELESS else ""
+        return Answer(False, told, remedy)
     return Answer(True, told)
 
 

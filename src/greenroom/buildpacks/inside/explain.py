@@ -10,6 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import compilers
+import removed_modules
 
 INSTALL = (
     (
@@ -247,6 +248,8 @@ def collectstatic(manage, text):
         )
     if REFERENCE.search(text) or NAMED_BY.search(text):
         return (reason, message + " " + reference(text)[0], reference(text)[1])
+    if removed := removed_modules.remedy(text):
+        return reason, message + " A module is missing.\n" + last[:500], removed
     for mark, why, hint in STATIC:
         if mark in text:
             return reason, message + " " + why + "\n" + last[:500], hint

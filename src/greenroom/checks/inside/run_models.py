@@ -18,6 +18,12 @@ CHECKS = "SystemCheckError"
 NEEDS_DEFAULT = 3
 """Django's exit code if a new migration needs an answer from a user."""
 
+CONSISTENCY = "check_consistent_history"
+"""Django before 3.2 reads the applied migrations here, and fails without a database; later ones only warn."""
+NOT_COMPARED = (
+    "models were not compared with their migrations: Django before 3.2 needs the database for it, and the scan has none"
+)
+
 OPERATION = re.compile(r"\s*[-+~]\s+\S")
 APP = re.compile(r"Migrations for '([^']+)'")
 SETTINGS = re.compile(
@@ -32,7 +38,7 @@ def judge(code: int, text: str) -> tuple[str, str]:
     """``success``, ``failure`` (the output names changes or conflicts, or the settings do not load) or ``error``. Exit
     code 1 alone may mean a crash.
     """
-    if code == 0:
+    if code == 0 or needs_database(text):
         return "success", ""
     if code == 1 and CHANGES in text:
         return "failure", "models have changed without a migration"
@@ -47,6 +53,13 @@ def judge(code: int, text: str) -> tuple[str, str]:
         module = os.environ.get("DJANGO_SETTINGS_MODULE")
         return "failure", f"the app does not load with {module or 'the settings that manage.py names'}: {last}"
     return "error", f"`manage.py makemigrations --check` ended with exit code {code}: {last}"
+
+
+def needs_database(text: str) -> bool:
+    """Whether an old Django failed only because the scan has no database."""
+    last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    tail = text[text.rfind("Traceback (most recent call last)") :]
+    return CONSISTENCY in tail and ("OperationalError" in tail or "Connection refused" in last)
 
 
 def changes(text: str) -> list[str]:
@@ -87,6 +100,8 @@ def run_all(options: dict[str, Any], out: str) -> dict[str, Any]:
     outcome, detail = judge(step.code, text)
     drift = changes(text) if outcome == "failure" else []
     notes = [_foreign(apps["foreign"])] if apps.get("foreign") else []
+    if step.code and outcome == "success":
+        notes.append(NOT_COMPARED)
     if outcome == "failure" and operations(drift) and operations(drift) <= operations(options.get("known") or []):
         outcome, detail = "success", ""
         notes.append(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from greenroom.addons.rules import diagnosis
+from greenroom.buildpacks.inside import removed_modules
 from greenroom.config_vars.rules import reserved
 
 SHOWN = 15
@@ -88,10 +89,12 @@ def _cause(seen: Seen, text: str, page: Mapping[str, Any]) -> str:
 
     Otherwise the rehearsal decides, then the page check.
     """
-    if BY_SCHEMA.search(text) or page.get("schema") or diagnosis.refusal(text):
+    if BY_SCHEMA.search(text) or diagnosis.refusal(text):
         return SCHEMA
     if not re.search(r"answered \d|no answer", seen.failure):
-        return CODE
+        return CODE  # it never answered, so what the radar's page says of the schema is not its cause
+    if page.get("schema"):
+        return SCHEMA
     cells = seen.cells or {}
     before, after = (str((cells.get(name) or {}).get("state")) for name in ("new_old", "new_new"))
     if after == "fails":
@@ -161,6 +164,10 @@ def _wrong_module(seen: Seen, text: str) -> str:
             f"the Procfile starts `{named}`, the settings name `{right}`: web: {seen.command.replace(named, right, 1)}"
         )
     return f"the Procfile starts `{named}`, which does not exist: use the module of WSGI_APPLICATION in the settings"
+
+
+def _removed_module(seen: Seen, text: str) -> str:
+    return removed_modules.remedy(text)
 
 
 def _no_module(seen: Seen, text: str) -> str:
@@ -236,6 +243,7 @@ REMEDIES: tuple[Callable[[Seen, str], str], ...] = (
     _no_driver,
     _no_such_server,
     _wrong_module,
+    _removed_module,
     _no_module,
     _no_variable,
     _static,
