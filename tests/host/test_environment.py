@@ -78,6 +78,10 @@ def test_the_authorities_that_the_shell_trusts_stay_trusted(place, tmp_path, mon
     monkeypatch.setenv("NODE_EXTRA_CA_CERTS", joined)
     assert variables(place, INSTALL)["NODE_EXTRA_CA_CERTS"] == joined, "in the same shell again"
     assert Path(joined).read_text() == "COMPANY\nOWN\n"
+    (place / "keys" / "ca.pem").write_text("OTHER\n")
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(tmp_path / "company.pem"))
+    assert variables(place, INSTALL)["NODE_EXTRA_CA_CERTS"] != joined, "another installation changes nothing in a shell"
+    assert Path(joined).read_text() == "COMPANY\nOWN\n"
     monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(tmp_path / "gone.pem"))
     assert variables(place, INSTALL)["NODE_EXTRA_CA_CERTS"] == str(place / "keys" / "ca.pem")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -15,7 +16,8 @@ NODE = "NODE_EXTRA_CA_CERTS"
 def node_authorities(ca: str) -> str:
     """The file for node: the installation's authority, joined with those of the shell's own file, if it names one.
 
-    The joined file lies in the user's cache folder. Without a readable file it is the authority alone.
+    The joined file lies in the user's cache folder, named by its content: another installation has another file.
+    Without a readable file it is the authority alone.
     """
     known = os.environ.get(NODE, "")
     if known in ("", ca):
@@ -24,9 +26,10 @@ def node_authorities(ca: str) -> str:
         before, own = _read(known), _read(ca)
         if own.strip() in before:
             return known
-        joined = _cache() / "node-authorities.pem"
+        text = before.rstrip() + b"\n" + own
+        joined = _cache() / f"authorities-{hashlib.sha256(text).hexdigest()[:16]}.pem"
         joined.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(joined, before.rstrip() + b"\n" + own)
+        atomic.write(joined, text)
     except OSError:
         return ca
     return str(joined)
