@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,11 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psycopg
 
+from benchmarks import ways
+from benchmarks.ways import BARE, TLS
 from greenroom.engine.contract import Forward, Limits
 from greenroom_cli.host import keys
 from tests import postgres
 from tests.engine import database_client
-from tests.engine.machine import IS_ROOT, PYTHON, Machine
+from tests.engine.machine import IS_ROOT, Machine
 
 CLIENT = """
 import json, statistics, sys, time
@@ -47,7 +48,6 @@ with psycopg.connect({url!r}, autocommit=True) as c:
     clock(ask, 200)
     print(json.dumps(dict(select=clock(ask, {times}), large=clock(large, 5), connect=clock(connect, 20))))
 """
-BARE, PLAIN, TLS = "bare process", "dyno, plain", "dyno, TLS"
 
 
 @contextmanager
@@ -75,26 +75,20 @@ def server(home: Path, port: int) -> Iterator[None]:
         subprocess.run(["rm", "-rf", str(own)], check=True)
 
 
-def measure(machine: Machine, site: Path, port: int, times: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(machine: Machine, site: Path, port: int, times: int, rounds: int) -> ways.Figures:
     """Way -> the medians of its rounds, in seconds."""
     mount = (database_client.mount(machine),)
     forwards = (Forward(port=port, service="service:database"),)
-    found: dict[str, list[dict[str, float]]] = {BARE: [], PLAIN: [], TLS: []}
-    for _ in range(rounds):
-        for way, rows in found.items():
-            url = f"postgres://postgres@127.0.0.1:{port}/postgres?sslmode={'require' if way == TLS else 'disable'}"
-            folder = str(site) if way == BARE else database_client.FOLDER
-            code = CLIENT.format(folder=folder, url=url, encrypted=way == TLS, times=times)
-            if way == BARE:
-                text = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout
-            else:
-                text = machine.printed(
-                    python=code, forwards=forwards, mounts=mount, limits=Limits(memory_mb=512, grace=5)
-                )
-            rows.append(json.loads(text))
-    return {
-        way: {name: statistics.median(row[name] for row in rows) for name in rows[0]} for way, rows in found.items()
-    }
+
+    def code_of(way: str) -> str:
+        url = f"postgres://postgres@127.0.0.1:{port}/postgres?sslmode={'require' if way == TLS else 'disable'}"
+        folder = str(site) if way == BARE else database_client.FOLDER
+        return CLIENT.format(folder=folder, url=url, encrypted=way == TLS, times=times)
+
+    def in_dyno(code: str) -> str:
+        return machine.printed(python=code, forwards=forwards, mounts=mount, limits=Limits(memory_mb=512, grace=5))
+
+    return ways.compare(code_of, in_dyno, rounds)
 
 
 def main() -> int:
@@ -120,10 +114,9 @@ def main() -> int:
     return 0
 
 
-def show(found: dict[str, dict[str, float]]) -> None:
+def show(found: ways.Figures) -> None:
     """Print the table, then the JSON line."""
-    for way, row in found.items():
-        ratio = {name: value / found[BARE][name] for name, value in row.items()}
+    for way, row, ratio in ways.rows(found):
         print(
             f"{way:<14} SELECT 1 {row['select'] * 1e6:6.0f} us ({ratio['select']:.2f})"
             f"   connection {row['connect'] * 1e3:6.2f} ms ({ratio['connect']:.2f})"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import ways
+from benchmarks.ways import BARE, TLS
 from greenroom.addons.redis import rules
 from greenroom.addons.redis.drivers import servers
 from greenroom.addons.redis.drivers.servers import Server
@@ -25,7 +26,7 @@ from greenroom.basics import redis_programs
 from greenroom.engine.contract import Limits
 from greenroom_cli.host import keys
 from tests import postgres
-from tests.engine.machine import ALICE, IS_ROOT, PYTHON, Machine
+from tests.engine.machine import ALICE, IS_ROOT, Machine
 
 CLIENT = """
 import json, socket, ssl, statistics, time
@@ -53,7 +54,6 @@ many = b'PING\\r\\n' * 50
 print(json.dumps(dict(ping=clock(ping, {times}), connect=clock(lambda: dial().close(), 20),
     pipeline=clock(lambda: ask(s, many, 350), 200) / 50)))
 """
-BARE, PLAIN, TLS = "bare process", "dyno, plain", "dyno, TLS"
 PASSWORD = "benchmark-0123456789"
 
 
@@ -68,22 +68,18 @@ def bare_server(port: int, configuration: bytes, folder: Path) -> subprocess.Pop
     return process
 
 
-def measure(machine: Machine, server: Server, port: int, times: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(machine: Machine, server: Server, port: int, times: int, rounds: int) -> ways.Figures:
     """Way -> the medians of its rounds, in seconds."""
     forwards = (servers.forward(server.key, server.port),)
-    found: dict[str, list[dict[str, float]]] = {BARE: [], PLAIN: [], TLS: []}
-    for _ in range(rounds):
-        for way, rows in found.items():
-            place = port if way == BARE else server.port
-            code = CLIENT.format(port=place, tls=way == TLS, password=PASSWORD, times=times)
-            if way == BARE:
-                text = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout
-            else:
-                text = machine.printed(python=code, forwards=forwards, limits=Limits(memory_mb=512, grace=5))
-            rows.append(json.loads(text))
-    return {
-        way: {name: statistics.median(row[name] for row in rows) for name in rows[0]} for way, rows in found.items()
-    }
+
+    def code_of(way: str) -> str:
+        place = port if way == BARE else server.port
+        return CLIENT.format(port=place, tls=way == TLS, password=PASSWORD, times=times)
+
+    def in_dyno(code: str) -> str:
+        return machine.printed(python=code, forwards=forwards, limits=Limits(memory_mb=512, grace=5))
+
+    return ways.compare(code_of, in_dyno, rounds)
 
 
 def main() -> int:
@@ -114,10 +110,9 @@ def main() -> int:
     return 0
 
 
-def show(found: dict[str, dict[str, float]]) -> None:
+def show(found: ways.Figures) -> None:
     """Print the table, then the JSON line."""
-    for way, row in found.items():
-        ratio = {name: value / found[BARE][name] for name, value in row.items()}
+    for way, row, ratio in ways.rows(found):
         print(
             f"{way:<14} PING {row['ping'] * 1e6:6.0f} us ({ratio['ping']:.2f})"
             f"   connection {row['connect'] * 1e6:6.0f} us ({ratio['connect']:.2f})"

@@ -1,4 +1,4 @@
-"""What a browser finds on the site of an app: the first page, a static file, the admin's sign-in."""
+"""Looks at the site of an app as a browser does: the first page, a static file, the admin's sign-in."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def complaint(output: str) -> str:
 
 
 def needs(files: Mapping[str, str]) -> list[str]:
-    """What a project needs, by its files at the root: name -> text."""
+    """The needs of a project, by its files at the root: name -> text."""
     packages = "\n".join(
         line for name in ("requirements.txt", "Pipfile", "pyproject.toml") for line in _lines(files.get(name, ""))
     )

@@ -1,4 +1,4 @@
-"""What an Aptfile may contain, where its packages are found, and what a failed apt-get means."""
+"""Allowed entries of an Aptfile, the places of its packages, and the explanation of a failed apt-get."""
 
 from __future__ import annotations
 

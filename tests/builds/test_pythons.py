@@ -30,7 +30,7 @@ def mirror(tmp_path_factory):
 def bare(monkeypatch, mirror):
     """A host without Python. Its operator has a mirror."""
     monkeypatch.setattr(interpreters, "_candidates", lambda: [])
-    monkeypatch.setattr(python_downloads, "_failed", {})
+    monkeypatch.setattr(python_downloads._downloads, "failed", {})
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", mirror.url)
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", mirror.index)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -111,8 +111,8 @@ def test_of_two_builds_that_wait_for_the_same_version_both_see_it_end(tmp_path, 
     shared, asked = Shared(), []
     shared.seen, shared.asked = False, (tmp_path, "3.12")
     shared.set_result(why)
-    monkeypatch.setattr(python_downloads._pool, "submit", lambda *order: asked.append(order) or shared)
+    monkeypatch.setattr(python_downloads._downloads.pool, "submit", lambda *order: asked.append(order) or shared)
     assert python_downloads.fetch(tmp_path, "3.12", eager=True)
     assert python_downloads.why_not(tmp_path, "3.12") == why
     assert len(asked) == 1
-    assert (tmp_path, "3.12") not in python_downloads._fetches
+    assert (tmp_path, "3.12") not in python_downloads._downloads.running

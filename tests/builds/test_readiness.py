@@ -1,4 +1,4 @@
-"""What an app lacks is said in the push after the installation and before it fails."""
+"""The push names what an app lacks after the installation and before the failure."""
 
 from __future__ import annotations
 

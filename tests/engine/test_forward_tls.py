@@ -282,8 +282,8 @@ print('done'); time.sleep(2)
     state = machine.start(PYTHON, "-u", "-c", parrots + code, forwards=PARROTS, output=True)
     machine.until(state.id, lambda _: "done" in machine.output(state.id))
     shim = machine.shim(state.id)
-    open_sockets = lambda: sum("socket:" in os.readlink(path) for path in Path(f"/proc/{shim}/fd").iterdir())  # noqa: E731
-    machine.until(state.id, lambda _: open_sockets() < 10)
+    folder = Path(f"/proc/{shim}/fd")
+    machine.until(state.id, lambda _: sum("socket:" in os.readlink(path) for path in folder.iterdir()) < 10)
     assert (machine.folder(state.id) / "shim.err").read_text() == ""
     machine.engine.forget(state.id)
 

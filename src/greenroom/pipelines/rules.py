@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from greenroom.apps.rules import RANK
 
@@ -20,6 +22,15 @@ ENDED_TEST = {
     "skipped": "cancelled",
     "stale": "cancelled",
 }
+
+
+def app_json(data: bytes | None) -> dict[str, Any]:
+    """The object in an app.json; empty for none and for a faulty one, whose error the build reports."""
+    try:
+        found = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def name_problem(name: str) -> str:

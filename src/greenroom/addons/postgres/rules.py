@@ -177,8 +177,7 @@ NO_EXTENSION = re.compile(r"extension \"([\w-]{1,63})\" is not available")
 
 
 def remedy(output: str) -> str:
-    """The remedy if a program's output reports a missing server feature: TLS or an extension. Else
-    empty."""
+    """The remedy if a program's output reports a missing server feature: TLS or an extension. Else empty."""
     text = output[-LOOKED_AT:]
     if NO_TLS.search(text):
         return (

@@ -10,7 +10,6 @@ from pathlib import Path
 from greenroom.addons.drivers.engines import engine
 from greenroom.addons.models import Addon
 from greenroom.addons.redis import actions, queries
-from greenroom.addons.redis.drivers import servers
 from greenroom.apps.queries import is_gone
 from greenroom.basics import clock
 from greenroom.basics.guard import Guard
@@ -44,8 +43,7 @@ class Loop:
         return False
 
     def _look_at(self, addon: Addon) -> None:
-        number = int(addon.data.get("starts", 1))
-        state = engine(self.home).describe(servers.dyno_id(queries.key_of(addon), number))
+        state = engine(self.home).describe(queries.dyno_of(addon))
         if state is None or state.ended:
             if clock.monotonic() >= self.due.get(addon.pk, 0.0):
                 self._restart(addon, state is not None)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import valkey
+
 from greenroom.addons.models import Addon
 from greenroom.addons.queries import secret_of
 from greenroom.addons.redis import rules
-from greenroom.addons.redis.drivers import clients
+from greenroom.addons.redis.drivers import clients, servers
 from greenroom.addons.redis.drivers.servers import Server
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
@@ -18,6 +21,21 @@ from greenroom.basics.errors import PlatformError
 def key_of(addon: Addon) -> str:
     """The key of the server: name of its service and its volume, and beginning of its dynos' ids."""
     return f"redis-{addon.pk.hex}"
+
+
+def start_of(addon: Addon) -> int:
+    """The number of the server's present start, from 1."""
+    return int(addon.data.get("starts", 1))
+
+
+def dyno_of(addon: Addon) -> str:
+    """The engine's id of the present server."""
+    return servers.dyno_id(key_of(addon), start_of(addon))
+
+
+def connection(addon: Addon, home: Path) -> AbstractContextManager[valkey.Valkey]:
+    """A connection to the store as the platform. PlatformError if its server does not answer."""
+    return clients.connect(home, key_of(addon), secret_of(addon, home)["platform"])
 
 
 def settings_of(addon: Addon) -> dict[str, Any]:
@@ -43,7 +61,7 @@ def server_of(addon: Addon, home: Path) -> Server:
     )
     return Server(
         key=key_of(addon),
-        number=int(addon.data.get("starts", 1)),
+        number=start_of(addon),
         owner=addon.app_id.hex,
         uid=addon.app.number,
         port=int(addon.data["port"]),
@@ -74,12 +92,12 @@ def info(addon: Addon, home: Path) -> dict[str, Any]:
         "limit_bytes": it.data_mb * 1_000_000,
         "connection_limit": it.connections,
         "persistent": it.kept,
-        "restarts": int(addon.data.get("starts", 1)) - 1,
+        "restarts": start_of(addon) - 1,
         **settings_of(addon),
     }
     empty = dict.fromkeys(("version", "connections", "used_bytes", "keys", "evicted_keys", "expired_keys"))
     try:
-        with clients.connect(home, key_of(addon), secret_of(addon, home)["platform"]) as client:
+        with connection(addon, home) as client:
             return {**found, "answers": True, **clients.facts(client)}
     except PlatformError:
         return {**found, "answers": False, **empty}

@@ -141,7 +141,7 @@ def configuration(*, plan: str, settings: Mapping[str, Any], passwords: Sequence
 
     passwords: of the app, the current one first; platform: the password of the platform's user.
     """
-    it, own = size(plan), DEFAULTS | {name: settings[name] for name in DEFAULTS if name in settings}
+    it, own = size(plan), {**DEFAULTS, **settings}
     lines = [
         f"port {INSIDE}",
         "bind 127.0.0.1",

@@ -138,6 +138,12 @@ def plan_problem(service: Service, wanted: str) -> str:
     return f"Couldn't find the plan {plan[:60]!r} of {named}: {there}."
 
 
+def plan_of(service: Service, wanted: str) -> str:
+    """The plan of ``service:plan`` with the service's canonical name, for any alias; else the default plan."""
+    plan = wanted.partition(":")[2]
+    return f"{service.name}:{plan}" if plan else service.plan
+
+
 def remedies(app: str, own: Mapping[str, str]) -> dict[str, str]:
     """The command that restores each main config var of a given service. own: the app's add-on for each service's
     kind.

@@ -56,8 +56,8 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """What is known before the app's tree is built. packages: whether a distribution is installed; programs: whether
-    the environment has a program. hooked: a hook may still install some.
+    """The facts before the app's tree is built. package: whether a distribution is installed; program: whether the
+    environment has a program. hooked: a hook may still install some.
     """
 
     files: tuple[str, ...]

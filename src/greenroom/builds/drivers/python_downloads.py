@@ -8,23 +8,19 @@ a temporary folder and renames it, under a lock.
 from __future__ import annotations
 
 import os
-import threading
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from greenroom.basics import processes
 from greenroom.buildpacks.drivers.interpreters import FOLDER
+from greenroom.builds.drivers import downloads
+from greenroom.builds.drivers.downloads import Downloads
 
 SETTING = "GREENROOM_PYTHON_DOWNLOADS"
 """Name of the worker's environment variable; ``never`` restricts builds to the host's interpreters."""
 SECONDS = 300.0
-PATIENCE = 0.3
-"""Seconds that one call may wait for the end of the download."""
-AGAIN = 3600.0
 PASSED = (
     "UV_PYTHON_INSTALL_MIRROR",
     "UV_PYTHON_DOWNLOADS_JSON_URL",
@@ -41,46 +37,25 @@ PASSED = (
     "all_proxy",
     "no_proxy",
 )
-_lock = threading.Lock()
-"""Guards ``_fetches`` and ``_failed``: threads of deliveries and test runs may wait for the same version."""
-_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="python")
-_fetches: dict[tuple[Path, str], Future[str]] = {}
-_failed: dict[tuple[Path, str], tuple[float, str]] = {}
+_downloads = Downloads(ThreadPoolExecutor(max_workers=1, thread_name_prefix="python"))
 
 
 def allowed() -> bool:
     """Whether interpreters may be downloaded."""
-    return os.environ.get(SETTING, "").lower() not in ("never", "0", "false", "no")
+    return downloads.allowed(SETTING)
 
 
 def why_not(home: Path, version: str) -> str:
     """Why the download of this version failed within the last hour; empty if it was not tried or may be retried."""
-    moment, why = _failed.get((home, version), (0.0, ""))
-    return why if time.monotonic() - moment < AGAIN else ""
+    return _downloads.why_not(home, version)
 
 
 def fetch(home: Path, version: str, *, eager: bool) -> bool:
-    """Start downloading ``3.N`` or ``3.N.N`` unless a download is in progress. True if it has ended; see ``why_not``
-    for its error. May start again after a crash.
+    """Start downloading ``3.N`` or ``3.N.N``, see ``Downloads.fetch``.
 
     eager: the build cannot continue without it, so it tolerates a slow network.
     """
-    key = (home, version)
-    with _lock:
-        future = _fetches.get(key) or _pool.submit(_install, home, version, eager)
-        _fetches[key] = future
-    try:
-        why = future.result(timeout=PATIENCE)
-    except StillRunning:
-        return False
-    with _lock:
-        if _fetches.get(key) is future:  # the first waiting thread removes it; another download may be running
-            del _fetches[key]
-            if why:
-                _failed[key] = (time.monotonic(), why)
-            else:
-                _failed.pop(key, None)
-    return True
+    return _downloads.fetch(home, version, lambda: _install(home, version, eager))
 
 
 def _install(home: Path, version: str, eager: bool) -> str:

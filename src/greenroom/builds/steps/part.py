@@ -150,7 +150,7 @@ class Part:
         )
 
     def node_job(self, phase: str) -> dict[str, Any] | None:
-        """What the dyno of this phase (pre, all) does of heroku/nodejs; None if it does nothing of it."""
+        """The job of heroku/nodejs for the dyno of this phase (pre, all); None if it has none."""
         node = self.facts.get("node")
         if not node or (phase == "pre" and node["order"] != "before") or self.facts.get("node_done"):
             return None
@@ -160,11 +160,11 @@ class Part:
 
     @property
     def parts(self) -> frozenset[str]:
-        """What the app has beside Python: NODE, APT."""
+        """The parts of the app beside Python: NODE, APT."""
         return frozenset(name for name in (NODE, APT) if self.facts.get(name))
 
     def apt_job(self) -> dict[str, Any] | None:
-        """What a dyno does of heroku-community/apt; None if the app has no Aptfile."""
+        """The job of heroku-community/apt for a dyno; None if the app has no Aptfile."""
         apt = self.facts.get("apt")
         if not apt:
             return None

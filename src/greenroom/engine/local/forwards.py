@@ -39,9 +39,9 @@ def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
     forwards = order["forwards"]
     outward = bool(order["egress"]) or any(target.startswith(TCP) for _, target in forwards)
     connector = egress.Connector(loop, order["opened"]) if outward else None  # its threads stay in the host's network
-    order["outside"] = _listen_outside(order["host_port"])
+    order["outside"] = _listen_outside(order.get("host_port", 0))  # a supervisor of an earlier version sends none
     netns.enter_network()
-    pem = order.get("certificate", b"")  # a supervisor of an earlier version sends none
+    pem = order.get("certificate", b"")
     certificate = order["tls"] = forward_tls.Certificate(pem) if pem and (forwards or order["outside"]) else None
     kept: list[object] = []
     if connector and order["egress"]:
@@ -98,7 +98,7 @@ def _open_way_in(shim: KeptDyno, host: str) -> bool:
     family = AF_INET6 if ":" in host else AF_INET
     sock = socket(AF_UNIX, SOCK_STREAM, 0)
     try:
-        mode = SERVICE_MODE if shim.order["shared"] else SOCKET_MODE
+        mode = SERVICE_MODE if shim.order.get("shared") else SOCKET_MODE
         unixsock.place(sock, path, mode, 4096)  # type: ignore[arg-type]
     except OSError as error:
         sock.close()

@@ -102,7 +102,7 @@ def create_addon(call: Call) -> Reply:
         app=call.app,
         home=HOME,
         kind=service.kind,
-        plan=_plan_of(service, name),
+        plan=services.plan_of(service, name),
         name=call.text("name"),
         wanted=_text(label),
         confirmed=_confirmed(call, call.app),
@@ -125,12 +125,6 @@ def _service_of(name: str) -> Service:
             resource="plan",
         )
     return service
-
-
-def _plan_of(service: Service, name: str) -> str:
-    """The plan with the service's canonical name, for any alias."""
-    plan = name.partition(":")[2]
-    return f"{service.name}:{plan}" if plan else service.plan
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from greenroom.addons.rules import services
 from greenroom.apps.models import App
 from greenroom.deliveries.actions import addon_lifecycle
 from greenroom.git import queries as git
+from greenroom.pipelines import rules
 
 
 def create_declared(*, actor: Actor, app: App, parent: App, head: str, home: Path) -> None:
@@ -37,17 +37,16 @@ def _declared(data: bytes) -> Iterator[tuple[services.Service, str, str]]:
             continue
         service = services.named(wanted.partition(":")[0])
         if service is not None:
-            known = not services.plan_problem(service, wanted) and ":" in wanted
-            plan = f"{service.name}:{wanted.partition(':')[2]}" if known else service.plan
+            plan = service.plan if services.plan_problem(service, wanted) else services.plan_of(service, wanted)
             yield service, plan, (name or "").upper()
 
 
 def _entries(data: bytes) -> list[Any]:
     """``environments.review.addons``, else ``addons``."""
+    whole = rules.app_json(data)
     try:
-        whole = json.loads(data or b"{}")
         review = (whole.get("environments") or {}).get("review") or {}
         found = review["addons"] if "addons" in review else whole.get("addons")
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (AttributeError, TypeError):
         return []
     return found if isinstance(found, list) else []

@@ -7,7 +7,6 @@ changes.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
@@ -353,9 +352,8 @@ class Driver:
     def _declared(self, parent: App, head: str) -> dict[str, str]:
         """``environments.review.env`` of the branch's app.json. The build reports errors in that file."""
         try:
-            found = json.loads(git.show(parent, self.home, head, "app.json") or b"{}")
-            entries = found["environments"]["review"]["env"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            entries = rules.app_json(git.show(parent, self.home, head, "app.json"))["environments"]["review"]["env"]
+        except (KeyError, TypeError):
             return {}
         values = config_rules.first_values(entries, set(), ids.new_secret) if isinstance(entries, dict) else {}
         return {

@@ -6,7 +6,6 @@ gate never uses the run as that commit's tests. Rows are written before side eff
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -202,11 +201,7 @@ class Driver:
 
     def _environment(self, row: TestRun) -> dict[str, str]:
         """The build's environment: that of the tests without a database, never the app's config vars."""
-        try:
-            app_json = json.loads(git.show(row.app, self.home, row.sha, "app.json") or b"{}")
-        except (ValueError, RecursionError):
-            app_json = {}  # the build reports the error
-        declared = app_json if isinstance(app_json, dict) else {}
+        declared = rules.app_json(git.show(row.app, self.home, row.sha, "app.json"))
         given = {"SECRET_KEY": row.id.hex, **for_tests(row.app, self.home)}
         return environment.of_tests(
             app_json=declared, is_django=False, addons=nowhere(row.app), marks={"CI": "true"}, given=given

@@ -55,8 +55,7 @@ def start(*, addon: Addon, home: Path) -> None:
 
 def is_ready(*, addon: Addon, home: Path) -> bool:
     """Whether the server accepts connections; waits for a moment. PlatformError if it has ended."""
-    dyno = servers.dyno_id(queries.key_of(addon), int(addon.data.get("starts", 1)))
-    return servers.listens(engine(home), dyno, seconds=servers.START_SECONDS)
+    return servers.listens(engine(home), queries.dyno_of(addon), seconds=servers.START_SECONDS)
 
 
 def restart(*, addon: Addon, home: Path) -> None:
@@ -65,7 +64,7 @@ def restart(*, addon: Addon, home: Path) -> None:
         row = Addon.objects.select_for_update().select_related("app").get(pk=addon.pk)
         if row.state == "deprovisioning" or row.data.get("starts") != addon.data.get("starts"):
             return
-        row.data["starts"] = int(row.data.get("starts", 1)) + 1
+        row.data["starts"] = queries.start_of(row) + 1
         row.save(update_fields=["data"])
     start(addon=row, home=home)
     engine(home).forget(servers.dyno_id(queries.key_of(row), row.data["starts"] - 1))
@@ -73,7 +72,7 @@ def restart(*, addon: Addon, home: Path) -> None:
 
 def remove(*, addon: Addon, home: Path) -> None:
     """End the server and remove its data."""
-    key, last = queries.key_of(addon), int(addon.data.get("starts", 1))
+    key, last = queries.key_of(addon), queries.start_of(addon)
     volume = names.volume(addon.app_id.hex, key)
     servers.remove(engine(home), key=key, numbers=range(max(1, last - 1), last + 1), volume=volume)
 
@@ -86,14 +85,14 @@ def change(*, actor: Actor, addon: Addon, changes: Mapping[str, object], home: P
         row.data.update(wanted)
         row.save(update_fields=["data", "updated_at"])
         audit(actor=actor, action="addon.change", app=addon.app, detail={"addon": addon.name, **wanted})
-    with clients.connect(home, queries.key_of(row), secret_of(row, home)["platform"]) as client:
+    with queries.connection(row, home) as client:
         clients.apply(client, wanted)
     return queries.settings_of(row)
 
 
 def reset_stats(*, addon: Addon, home: Path) -> None:
     """Reset the counters of the running server. PlatformError if it does not answer."""
-    with clients.connect(home, queries.key_of(addon), secret_of(addon, home)["platform"]) as client:
+    with queries.connection(addon, home) as client:
         client.config_resetstat()
 
 
@@ -112,7 +111,7 @@ def new_password(*, actor: Actor, addon: Addon, home: Path) -> Addon:
 
 def apply_passwords(*, addon: Addon, home: Path) -> None:
     """Set the valid passwords in the running server. PlatformError if it does not answer."""
-    with clients.connect(home, queries.key_of(addon), secret_of(addon, home)["platform"]) as client:
+    with queries.connection(addon, home) as client:
         clients.set_passwords(client, queries.passwords_of(addon, home))
 
 
