@@ -11,7 +11,8 @@ import pytest
 from greenroom.engine import artefacts
 from greenroom.engine.contract import PLATFORM, DynoSpec, Forward, Limits, Mount
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import plan, protocol
+from greenroom.engine.local import forwards, plan, protocol
+from greenroom.engine.local.loop import Loop
 from greenroom.engine.local.plan import Place
 
 A, IN, OUT = "a" * 64, "b" * 64, "c" * 64
@@ -379,3 +380,10 @@ def test_a_wrong_type_on_the_wire_is_refused(field: str, value: object) -> None:
 def test_a_request_that_is_too_long_is_refused_by_the_client() -> None:
     with pytest.raises(EngineError, match="at most"):
         protocol.encode(protocol.spec_to_wire(dataclasses.replace(_spec(), stdin=b"x" * 8_000_000)))
+
+
+def test_a_shim_accepts_the_order_of_a_supervisor_that_runs_the_code_before_an_upgrade(monkeypatch):
+    monkeypatch.setattr(forwards.netns, "enter_network", lambda: None)
+    order = {"forwards": [], "egress": 0, "opened": []}
+    assert forwards.open_all(Loop(), order) == []
+    assert (order["outside"], order["tls"]) == (None, None)
