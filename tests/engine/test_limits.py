@@ -20,6 +20,18 @@ def test_a_dyno_that_takes_too_much_memory_is_killed_and_the_log_says_so(machine
     assert any("Error R15 (Memory quota vastly exceeded)" in line for line in machine.log(process=state.process))
 
 
+def test_a_dyno_above_its_quota_continues_and_the_log_says_so(machine: Machine) -> None:
+    """As on Heroku: R14 from 100 % of the quota on, R15 at the limit, which is 200 % of it for an app's dynos."""
+    script = "import time\nkept = bytearray(40_000_000)\ntime.sleep(5.5)\nprint('done')"
+    state = machine.run(python=script, limits={"memory_mb": 128, "quota_mb": 32})
+    assert (state.exit_code, state.reason) == (0, "exit")
+    lines = machine.log(process=state.process)
+    assert len([line for line in lines if "Error R14 (Memory quota exceeded)" in line]) == 1, lines
+    percent = next(float(found[1]) for line in lines if (found := re.search(r"mem=\d+M\(([\d.]+)%\)", line)))
+    assert 100 < percent < 400
+    assert not any("R15" in line for line in lines)
+
+
 def test_a_neighbour_feels_nothing_of_it(root_machine: Machine) -> None:
     neighbour = root_machine.start("/bin/sleep", "60", limits={"memory_mb": 64})
     assert root_machine.run(python=GROW, limits={"memory_mb": 64}).reason == "oom"

@@ -17,7 +17,7 @@ SIZES: dict[str, int] = {
     "performance-m": 2560,
     "performance-l": 14336,
 }
-"""Dyno size -> memory in MB, with Heroku's names."""
+"""Dyno size -> memory quota in MB, with Heroku's names."""
 
 MAX_QUANTITY = 100
 MAX_WEB = 12

@@ -63,11 +63,20 @@ class Forward:
     service: str
 
 
+VASTLY = 2
+"""An app's dyno may use this many times its memory quota, as on Heroku: R14 above 100 %, R15 and its end at 200 %."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits of the whole process tree: memory in MB, pids, cpu in cores; time limits in seconds, 0 = none."""
+    """Limits of the whole process tree: memory in MB, pids, cpu in cores; time limits in seconds, 0 = none.
+
+    The tree ends when it needs more than ``memory_mb`` (R15). Above ``quota_mb`` it continues, and its log repeats R14.
+    0: the same as ``memory_mb``.
+    """
 
     memory_mb: int = 512
+    quota_mb: int = 0
     pids: int = 256
     cpu: float = 0.0
     timeout: float = 0.0

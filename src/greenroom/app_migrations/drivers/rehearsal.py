@@ -232,7 +232,7 @@ class Run:
             settings=environment.seen(release.app, self.home),
             folder=self.home / release.slug.folder,
         )
-        memory_mb, parts = order.limits.memory_mb, buildpack_parts(release.slug)
+        memory_mb, parts = order.limits.quota_mb or order.limits.memory_mb, buildpack_parts(release.slug)
         env = runtime_env(config=config, process="test.1", memory_mb=memory_mb, parts=parts)
         state = self._through(replace(order, env=env))
         found = left_json(self.engine, order.id, "tests.json") or {

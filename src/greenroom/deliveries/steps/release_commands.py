@@ -20,7 +20,7 @@ from greenroom.deliveries import actions
 from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import schema_refusals
-from greenroom.engine.contract import DynoState, Engine
+from greenroom.engine.contract import VASTLY, DynoState, Engine
 from greenroom.releases import actions as releases
 from greenroom.releases.models import Release
 from greenroom.releases.queries import release_commands
@@ -87,7 +87,7 @@ class Commands:
             phase=seen.phase,
             exit_code=seen.exit_code,
             reason=seen.reason,
-            memory_mb=release_commands.MEMORY_MB,
+            memory_mb=VASTLY * release_commands.MEMORY_MB,
             kind=command.kind,
         )
 

@@ -12,7 +12,7 @@ from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_en
 from greenroom.config_vars.queries import values
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.rules import SIZES, StartOptions
-from greenroom.engine.contract import Capacity, DynoSpec, Kind, Limits
+from greenroom.engine.contract import VASTLY, Capacity, DynoSpec, Kind, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.queries.release_commands import facts
 from greenroom.slugs.models import Slug
@@ -65,7 +65,8 @@ def spec(*, dyno: Dyno, home: Path, capacity: Capacity, options: StartOptions) -
         socket=dyno.endpoint,
         forwards=addons.forwards(dyno.app),
         limits=Limits(
-            memory_mb=SIZES[dyno.size],
+            memory_mb=VASTLY * SIZES[dyno.size],
+            quota_mb=SIZES[dyno.size],
             timeout=0.0 if kind in ("web", "worker") else ONE_OFF_SECONDS,
         ),
         log=dyno.app.log_folder,

@@ -108,7 +108,7 @@ def _limits(value: object) -> Limits:
     for name, number in it.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 10_000_000:
             raise ValueError(f"limits: {name} must be a number from 0 to 10,000,000")
-        made[name] = int(number) if name in ("memory_mb", "pids") else float(number)
+        made[name] = int(number) if name in ("memory_mb", "quota_mb", "pids") else float(number)
     return Limits(**made)
 
 

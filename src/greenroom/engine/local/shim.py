@@ -66,7 +66,7 @@ class Shim:
         self._groups = tuple(
             [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave")
         )
-        self._oom = os.open(order["oom"], os.O_RDONLY | os.O_CLOEXEC) if order["oom"] else -1
+        self._memory = memory_quota.open_files(order["oom"])
         launch.limit(0 if order["enter"] else self.limits["pids"])
         os.umask(0o022)
         if order["uid"] >= 0:
@@ -110,7 +110,7 @@ class Shim:
         self.tree.watch(self._running, self._over)
         self.loop.add(self._pipes.output, IN, self._output_ready)
         self.heard = monotonic()
-        self.deadlines, self._quota = deadlines.Deadlines(self), memory_quota.Quota(self, self._oom)
+        self.deadlines, self._quota = deadlines.Deadlines(self), memory_quota.Quota(self, self._memory)
         self.state.change(started_at=time.time())
         return self._pipes.input
 

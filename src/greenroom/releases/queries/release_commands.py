@@ -16,7 +16,7 @@ from greenroom.basics import clock
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand, migrates, release_commands
 from greenroom.config_vars.queries import values
-from greenroom.engine.contract import Capacity, DynoSpec, Limits
+from greenroom.engine.contract import VASTLY, Capacity, DynoSpec, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.rules import COMMAND_SECONDS
 from greenroom.slugs.models import Slug
@@ -75,7 +75,7 @@ def spec(
         ),
         mounts=mounts(slug),
         forwards=addons.forwards(release.app),
-        limits=Limits(memory_mb=memory_mb, timeout=COMMAND_SECONDS),
+        limits=Limits(memory_mb=VASTLY * memory_mb, quota_mb=memory_mb, timeout=COMMAND_SECONDS),
         log=release.app.log_folder,
         output=True,
     )
