@@ -44,6 +44,7 @@ HOST = {
 }
 
 _ROWS = """
+apps        prepare              prepare:prepare           write what a Django project needs to go live
 apps        create               apps:create               create an app and add its git remote
 apps        apps                 apps:apps                 list your apps and the apps you collaborate on
 apps        apps:info            apps:info                 show details of an app

@@ -71,6 +71,7 @@ READS = {
     "version": [],
 }
 WRITES = {
+    "prepare",
     "create",
     "rename",
     "destroy",

@@ -83,20 +83,20 @@ def lacks(app: App, settings: Settings | None, collecting: Settings | None) -> l
 def _procfile(app: App, settings: Settings | None) -> str:
     if app.has_procfile or not app.is_django:
         return ""
-    module = _wsgi(app.files, settings)
+    module = wsgi_module(app.files, settings) or "NAME.wsgi"
     return (
         "There is no Procfile, so nothing will answer requests: echo 'web: gunicorn"
         f" {module} --bind 0.0.0.0:$PORT' > Procfile && git add Procfile"
     )
 
 
-def _wsgi(files: Iterable[str], settings: Settings | None) -> str:
-    """The WSGI module, from WSGI_APPLICATION or the path of wsgi.py."""
+def wsgi_module(files: Iterable[str], settings: Settings | None) -> str:
+    """The WSGI module, from WSGI_APPLICATION or the path of wsgi.py; empty without either."""
     named = (settings.assigned.get("WSGI_APPLICATION") or "") if settings else ""
     if "." in named:
         return named.rpartition(".")[0]
     found = sorted((name for name in files if name.rpartition("/")[2] == STARTERS[0]), key=lambda name: name.count("/"))
-    return found[0].removesuffix(".py").replace("/", ".") if found and found[0].count("/") == 1 else "NAME.wsgi"
+    return found[0].removesuffix(".py").replace("/", ".") if found and found[0].count("/") == 1 else ""
 
 
 def _server(app: App) -> str:
