@@ -16,7 +16,7 @@ from django.db.models.signals import post_migrate
 from django.urls import get_resolver
 from hypothesis import HealthCheck, settings
 
-from tests import neighbours
+from tests import hangs, neighbours
 from tests.stories.team import Installation
 
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -76,6 +76,7 @@ SLOW = (
 
 def pytest_configure(config: pytest.Config) -> None:
     neighbours.watch(config)
+    config.pluginmanager.register(hangs.Hangs())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -97,11 +97,25 @@ def _serve(data: Path, port: int, bins: Path, extra: dict) -> subprocess.Popen:
         "synchronous_commit": "off",
         "max_connections": "600",
         "autovacuum_naptime": "1s",
+        "log_lock_waits": "on",
+        **(IN_ITS_OWN_PROCESS if _major(bins) >= 18 else {}),
     }
     argv = [str(bins / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
     argv += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     with (data.parent / "log").open("wb") as log:
         return subprocess.Popen(argv, env=_environment(), stdout=log, stderr=log, **extra)
+
+
+IN_ITS_OWN_PROCESS = {"io_method": "sync", "vacuum_truncate": "off"}
+"""No session waits for another process of the server: not for its reads, and not for a table that autovacuum truncates.
+Twice, an UPDATE of a test that had taken seconds got no answer for 300 s; the cause was not found. tests/hangs.py would
+show it.
+"""
+
+
+def _major(bins: Path) -> int:
+    said = subprocess.run([str(bins / "postgres"), "--version"], check=True, capture_output=True, text=True).stdout
+    return int(said.split()[2].partition(".")[0])
 
 
 def _environment() -> dict[str, str]:

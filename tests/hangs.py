@@ -1,0 +1,100 @@
+"""Reports a test that takes half of its time limit: the stacks of all threads, and what the sessions of the suite's
+PostgreSQL wait for. The report is shown with the test if that fails.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+LOOK = 5.0
+LONGEST = 40_000
+SESSIONS = """
+    SELECT pid, datname, backend_type, state, wait_event_type, wait_event, now() - xact_start, now() - query_start,
+        pg_blocking_pids(pid), left(query, 200)
+    FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+"""
+LOCKS = "SELECT pid, locktype, relation, mode, granted, virtualxid, transactionid FROM pg_locks WHERE NOT granted"
+ASK = """
+    SELECT pid, pg_log_backend_memory_contexts(pid) FROM pg_stat_activity
+    WHERE state = 'active' AND pid <> pg_backend_pid()
+"""
+"""Each active session answers in the server's log, if it still handles interrupts."""
+
+
+class Hangs:
+    """Watches the running test from a thread of its own. limit: seconds after which a test is reported."""
+
+    def __init__(self) -> None:
+        self.test, self.began, self.limit = "", 0.0, 0.0
+        self.reports: dict[str, str] = {}
+        threading.Thread(target=self._watch, name="hangs", daemon=True).start()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        marker = item.get_closest_marker("timeout")
+        seconds = float(marker.args[0] if marker and marker.args else item.config.getini("timeout") or 0)
+        self.began, self.limit, self.test = time.monotonic(), seconds / 2, item.nodeid
+        try:
+            return (yield)
+        finally:
+            self.test = ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        report: Any = yield
+        if report.failed and item.nodeid in self.reports:
+            report.sections.append(("What it was waiting for", self.reports[item.nodeid]))
+        return report
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(LOOK)
+            test = self.test
+            if test and self.limit and test not in self.reports and time.monotonic() - self.began > self.limit:
+                self.reports[test] = f"{stacks()}\n{sessions()}\n{processes()}"[-LONGEST:]
+
+
+def stacks() -> str:
+    """The stacks of all threads of this process."""
+    with tempfile.TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        return file.read()
+
+
+def sessions() -> str:
+    """The sessions of the suite's PostgreSQL and the locks that they wait for."""
+    from django.conf import settings
+
+    it = settings.DATABASES["default"]
+    address = f"host={it['HOST']} port={it['PORT']} dbname=postgres user=postgres password=greenroom"
+    try:
+        with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
+            rows = [row for query in (SESSIONS, LOCKS, ASK) for row in connection.execute(query).fetchall()]
+    except psycopg.Error as error:  # another server, or one that does not answer
+        return f"PostgreSQL: {error}"
+    return "\n".join(map(str, rows))
+
+
+def processes() -> str:
+    """State, kernel function and system call of each process of PostgreSQL."""
+    lines = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "cmdline").read_text().replace("\0", " ").strip()
+            if name.startswith("postgres"):
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                where = [(folder / file).read_text().strip() for file in ("wchan", "syscall")]
+                lines.append(f"{folder.name} {state} {' '.join(where)} {name[:120]}")
+        except OSError:
+            continue
+    return "\n".join(lines)
