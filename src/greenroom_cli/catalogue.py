@@ -146,7 +146,7 @@ pg          pg:snapshots:delete  snapshots:delete          delete a snapshot
 pg          pg:restore           snapshots:restore         restore the database from a snapshot
 mail        mail                 mail:mail                 list the mail that an app has sent
 mail        mail:show            mail:show                 show a mail
-mail        mail:info            mail:info                 show details of the mail trap
+mail        mail:info            mail:info                 show the limits and the relay of the mail trap
 mail        mail:clear           mail:clear                delete all mail in the trap
 mail        mail:allow           mail:allow                allow the relay to send to an address or a domain
 mail        mail:deny            mail:deny                 remove an address or a domain from the allow list

@@ -40,7 +40,7 @@ RETRIES = Backoff(first=60, longest=3600, attempts=6)
 MOST_ALLOWED, MOST_RELAYED = 100, 50
 """Entries of the allow list; allowed recipients of one message that get it."""
 ENTRY = re.compile(
-    r"(?:[a-z0-9.#$&'*+/=?^_`{|}~-]{1,64})?@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,62}\Z"
+    r"(?:[a-z0-9.#$&'+/=?^_`{|}~-]{1,64})?@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,62}\Z"
 )
 """``user@example.com`` or ``@example.com``, in lower case."""
 ADDRESS = re.compile(r"[A-Za-z0-9.#$&'*+/=?^_`{|}~-]{1,64}@[a-z0-9.-]{1,255}\Z", re.IGNORECASE)

@@ -59,12 +59,14 @@ class Store:
         numbers = sorted(int(match[1]) for match in map(FILE.match, names) if match)
         for number in numbers:
             try:
+                os.stat(self._path(f"{number}.eml"))
                 self.index[number] = summary(self.envelope(number))
             except (OSError, ValueError, KeyError, TypeError):
                 self._remove(number)
         known = {f"{number}.{end}" for number in self.index for end in ("eml", "json")}
         for name in set(names) - known - {"last"}:
-            os.unlink(os.path.join(self.folder, name))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(name))
         try:
             with open(self._path("last")) as file:
                 self.last = int(file.read(20))
