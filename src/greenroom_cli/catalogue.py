@@ -24,6 +24,7 @@ TOPICS: dict[str, str] = {
     "ci": "test runs of a pipeline",
     "reviewapps": "review apps",
     "pg": "database and snapshots",
+    "mail": "the mail trap: mail that an app has sent",
     "domains": "domains and certificates",
     "maintenance": "maintenance mode",
     "access": "collaborators, roles and app transfers",
@@ -144,6 +145,13 @@ pg          pg:snapshots:pin     snapshots:pin             pin a snapshot
 pg          pg:snapshots:unpin   snapshots:unpin           unpin a snapshot
 pg          pg:snapshots:delete  snapshots:delete          delete a snapshot
 pg          pg:restore           snapshots:restore         restore the database from a snapshot
+mail        mail                 mail:mail                 list the mail that an app has sent
+mail        mail:show            mail:show                 show a mail
+mail        mail:info            mail:info                 show the limits and the relay of the mail trap
+mail        mail:clear           mail:clear                delete all mail in the trap
+mail        mail:allow           mail:allow                allow the relay to send to an address or a domain
+mail        mail:deny            mail:deny                 remove an address or a domain from the allow list
+mail        mail:relay           mail:relay                set the SMTP server for allowed recipients
 domains     domains              domains:domains           list the domains of an app
 domains     domains:add          domains:add               add a domain
 domains     domains:remove       domains:remove            remove a domain

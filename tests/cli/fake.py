@@ -27,6 +27,9 @@ from tests.cli.rows import (
     check,
     delivery,
     dyno,
+    mail,
+    mail_info,
+    mail_trap,
     migrations,
     release,
     restore,
@@ -406,8 +409,23 @@ def data(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
     ]
 
 
+def _mail() -> list[tuple[str, str, Any]]:
+    content = {"name": "invoice.pdf", "type": "application/pdf", "size": 4, "content": "JVBERv8="}
+    return [
+        ("GET", "A/mail", [mail(12), mail(11)]),
+        ("GET", "A/mail/[^/]+", mail_info()),
+        ("GET", "A/mail/[^/]+/(raw|attachments/3)", content),
+        ("DELETE", "A/mail", {"cleared": 2}),
+        ("GET", "A/mail-trap", mail_trap()),
+        ("POST", "A/mail-trap/allowed", lambda request: mail_trap(allowed=[request.body["entry"]])),
+        ("DELETE", "A/mail-trap/allowed/.+", mail_trap(allowed=[])),
+        ("PUT", "A/mail-trap/relay", lambda request: mail_trap(relay=request.body["url"])),
+        ("DELETE", "A/mail-trap/relay", mail_trap(relay=None)),
+    ]
+
+
 def certificates() -> list[tuple[str, str, Any]]:
-    """One certificate, one drain."""
+    """One certificate, one drain, two mails."""
     facts = {
         "acm": False,
         "ca_signed?": False,
@@ -436,6 +454,7 @@ def certificates() -> list[tuple[str, str, Any]]:
         ("POST", "A/acm", app()),
         ("PATCH", "A/acm", app()),
         ("DELETE", "A/acm", app()),
+        *_mail(),
         ("GET", "A/log-drains", [drain]),
         ("POST", "A/log-drains", Reply(drain, 201)),
         ("DELETE", "A/log-drains/.+", drain),

@@ -280,3 +280,51 @@ IGNORED = {
     "created_at": T0,
     "expired": False,
 }
+
+
+def mail(number: int = 12, **changes: Any) -> dict[str, Any]:
+    row = {
+        "number": number,
+        "created_at": T1,
+        "from": "shop@example.com",
+        "header_from": "Shop <shop@example.com>",
+        "to": ["qa@example.com"],
+        "recipients": 2,
+        "relayed": 1,
+        "subject": "Your order",
+        "type": "multipart/mixed",
+        "size": 2048,
+    }
+    return {**row, **changes}
+
+
+def mail_info(number: int = 12, **changes: Any) -> dict[str, Any]:
+    to = [
+        {"address": "qa@example.com", "state": "sent", "error": None},
+        {"address": "customer@example.org", "state": "trapped", "error": None},
+    ]
+    part = {"number": 3, "name": "invoice.pdf", "type": "application/pdf", "size": 900, "id": "", "inline": False}
+    headers = [{"name": "Subject", "value": "Your order"}, {"name": "To", "value": "QA <qa@example.com>"}]
+    parts = {"to": to, "headers": headers, "text": "Thank you.\n", "html": "<p>Thank you.</p>", "attachments": [part]}
+    return {**mail(number), **parts, "truncated": False, **changes}
+
+
+def mail_trap(**changes: Any) -> dict[str, Any]:
+    row = {
+        "name": "mail-shop-1a2b3",
+        "state": "provisioned",
+        "plan": "mail:mini",
+        "answers": True,
+        "count": 12,
+        "bytes": 34_000,
+        "refused": 1,
+        "limit_bytes": 50_000_000,
+        "limit_count": 500,
+        "limit_days": 7,
+        "message_bytes": 10_000_000,
+        "restarts": 0,
+        "allowed": ["qa@example.com"],
+        "relay": "smtp://me@smtp.example.com:587",
+        "waiting": 0,
+    }
+    return {**row, **changes}

@@ -13,9 +13,13 @@ from tests.source_trees import nodes
 
 SRC = Path(__file__).parent.parent.parent / "src"
 API = "greenroom/entrypoints/api"
-IMPORTERS = {"postgres": {f"{API}/views_pg.py"}, "redis": {f"{API}/views_redis.py"}}
+IMPORTERS = {
+    "mail": {f"{API}/views_mail.py"},
+    "postgres": {f"{API}/views_pg.py"},
+    "redis": {f"{API}/views_redis.py"},
+}
 """Kind -> Heroku's API for it, which is specific to the kind."""
-NAMERS = {"postgres": {f"{API}/views_pg_copy.py"}}
+NAMERS = {"mail": {f"{API}/schemas/mail.py", f"{API}/views_mail.py"}, "postgres": {f"{API}/views_pg_copy.py"}}
 PLATFORMS_OWN = {
     "greenroom/project/installation.py",
     "greenroom/project/bootstrap.py",

@@ -145,3 +145,29 @@ class Schedule(models.Model):
     by = models.CharField(max_length=254, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+
+class RelayedMail(models.Model):
+    """A message of a mail trap for one recipient of the allow list, sent by ``outbox``.
+
+    number: of the message in the trap. state: waiting, sent, failed. error: of the last attempt.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    addon = models.ForeignKey(Addon, on_delete=models.CASCADE, related_name="relayed_mails")
+    number = models.PositiveBigIntegerField()
+    recipient = models.CharField(max_length=320)
+    state = models.CharField(max_length=10, default="waiting")
+    num_attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["addon", "number", "recipient"], name="one_relayed_mail_per_recipient")
+        ]
+        indexes = [
+            models.Index(fields=["addon", "next_attempt_at"], condition=models.Q(state="waiting"), name="waiting_mails")
+        ]

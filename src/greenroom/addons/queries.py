@@ -67,7 +67,7 @@ def find_attachments(text: str, app: App | None) -> list[Attachment]:
 def owned(app: App) -> dict[str, Attachment]:
     """Config vars owned by the app's attachments: only attach and detach change them."""
     rows = attachments().filter(app=app)
-    return {f"{row.name}{suffix}": row for row in rows for suffix in service_of(row.addon).variables}
+    return {key: row for row in rows for key in service_of(row.addon).keys(row.name)}
 
 
 def service_of(addon: Addon) -> services.Service:
@@ -93,10 +93,19 @@ def seen_by(app: App) -> QuerySet[Addon]:
 
 
 def nowhere(app: App) -> dict[str, str]:
-    """The config vars of the app's given add-ons for commands that need the names but no server."""
-    seen = set(seen_by(app).values_list("kind", flat=True))
-    kinds = [one for one in services.given() if one.kind in seen or not app.bare]
-    return {key: value for one in kinds for key, value in services.config_vars(one.attachment, one.nowhere).items()}
+    """The config vars of the app's add-ons for commands that need the names but no server."""
+    found: dict[str, str] = {}
+    for one in [] if app.bare else services.given():
+        found |= services.config_vars(one, one.attachment, one.nowhere)
+    for row in attachments().filter(app=app):
+        found |= nowhere_of(row)
+    return found
+
+
+def nowhere_of(row: Attachment) -> dict[str, str]:
+    """The same for one attachment."""
+    service = service_of(row.addon)
+    return services.config_vars(service, row.name, service.nowhere)
 
 
 def secret_of(addon: Addon, home: Path) -> dict[str, str]:
@@ -110,7 +119,8 @@ def values_of(app: App, home: Path) -> dict[str, str]:
     """The current values of the config vars of the app's attachments to ready add-ons."""
     found: dict[str, str] = {}
     for row in Attachment.objects.filter(app=app, addon__state="provisioned").select_related("addon"):
-        found |= services.config_vars(row.name, registry.kind(row.addon.kind).values(row.addon, home))
+        kind = registry.kind(row.addon.kind)
+        found |= services.config_vars(kind.service, row.name, kind.values(row.addon, home))
     return found
 
 

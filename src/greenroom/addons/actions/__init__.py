@@ -49,9 +49,10 @@ def provision(
     The row is written first: after a crash, ``finish`` completes it. given: created automatically with the app, see
     ``claim``.
     """
-    name = attachment or registry.kind(kind).service.attachment
+    service = registry.kind(kind).service
+    name = attachment or service.attachment
     addon = record(actor=actor, app=app, home=home, kind=kind, attachment=name, given=given)
-    return addon, services.config_vars(name, finish(addon=addon, home=home) or {})
+    return addon, services.config_vars(service, name, finish(addon=addon, home=home) or {})
 
 
 @transaction.atomic
@@ -146,15 +147,21 @@ def deprovision(*, addon: Addon, home: Path) -> None:
 
 
 def make_doubles(*, app: App, label: str) -> tuple[dict[str, str], tuple[Forward, ...]]:
-    """Temporary add-ons for a test run, one for each kind that the app gets or sees: config vars and forwards."""
+    """Temporary add-ons for a test run, one for each kind that the app gets or sees: config vars and forwards.
+
+    A kind without doubles gives the config vars of the app's attachments, which lead nowhere.
+    """
     values: dict[str, str] = {}
     forwards: list[Forward] = []
     seen = set(queries.seen_by(app).values_list("kind", flat=True))
     for kind in registry.kinds():
         if kind.doubles and ((kind.service.given and not app.bare) or kind.service.kind in seen):
             made = kind.doubles.make(app=app, label=label)
-            values |= services.config_vars(kind.service.attachment, made.values)
+            values |= services.config_vars(kind.service, kind.service.attachment, made.values)
             forwards += made.forwards
+    for row in queries.attachments().filter(app=app):
+        if registry.kind(row.addon.kind).doubles is None:
+            values |= queries.nowhere_of(row)
     return values, tuple(forwards)
 
 

@@ -11,11 +11,11 @@ from django.conf import settings
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
 from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Platform, Restores, Schema, Snapshots
+from greenroom.addons.drivers import service_dynos
 from greenroom.addons.models import Addon
 from greenroom.addons.redis import actions, queries, rules
 from greenroom.addons.redis import loop as loops
 from greenroom.addons.redis.actions import doubles
-from greenroom.addons.redis.drivers import servers
 from greenroom.apps.models import App
 from greenroom.engine.contract import Forward
 
@@ -55,7 +55,7 @@ class Redis:
         return []
 
     def forwards(self, addons: Sequence[Addon]) -> tuple[Forward, ...]:
-        return tuple(servers.forward(queries.key_of(addon), int(addon.data["port"])) for addon in addons)
+        return tuple(service_dynos.forward(queries.key_of(addon), int(addon.data["port"])) for addon in addons)
 
     def info(self, addon: Addon) -> dict[str, Any]:
         return queries.info(addon, settings.HOME)

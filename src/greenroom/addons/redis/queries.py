@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 import valkey
 
+from greenroom.addons.drivers import service_dynos
 from greenroom.addons.models import Addon
 from greenroom.addons.queries import secret_of
 from greenroom.addons.redis import rules
-from greenroom.addons.redis.drivers import clients, servers
+from greenroom.addons.redis.drivers import clients
 from greenroom.addons.redis.drivers.servers import Server
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
@@ -30,7 +31,7 @@ def start_of(addon: Addon) -> int:
 
 def dyno_of(addon: Addon) -> str:
     """The engine's id of the present server."""
-    return servers.dyno_id(key_of(addon), start_of(addon))
+    return service_dynos.dyno_id(key_of(addon), start_of(addon))
 
 
 def connection(addon: Addon, home: Path) -> AbstractContextManager[valkey.Valkey]:

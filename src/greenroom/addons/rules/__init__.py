@@ -11,16 +11,12 @@ INSTEAD = {
     "scheduler": (
         "no scheduler is available: use a worker process in the Procfile, for example with APScheduler or celery beat"
     ),
-    "mail": "no mail service is available: set an external one with `heroku config:set EMAIL_HOST=... -a APP`",
     "log": "send the log to an external service with: heroku drains:add URL -a APP",
 }
 """A word in a service's name -> the substitute for a service that no kind provides."""
 WORDS = {
     "scheduler": "scheduler",
     "cron": "scheduler",
-    "mail": "mail",
-    "sendgrid": "mail",
-    "postmark": "mail",
     "papertrail": "log",
     "logentries": "log",
     "logdna": "log",

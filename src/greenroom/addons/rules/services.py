@@ -60,6 +60,8 @@ class Service:
     attachment: the name of an app's first attachment; further: the prefix of later ones. variables: suffixes of an
     attachment's config vars, the main one first. nowhere: their values for commands that need the config vars but no
     server.
+    dialects: an attachment's name -> suffix -> the suffix in ``variables`` whose value it has. An alias in lower case
+    of that name gives it: ``mailgun`` attaches as MAILGUN, with the config vars of Heroku's add-on of that name.
     given: each new app, review app and test run gets one. size_command: the command that shows the limits. diagnosis:
     None if the kind's errors need no explanation.
     """
@@ -77,6 +79,7 @@ class Service:
     words: tuple[str, ...] = ()
     variables: tuple[str, ...] = ("_URL",)
     nowhere: Mapping[str, str] = field(default_factory=dict)
+    dialects: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     given: bool = False
     size_command: str = "heroku addons:info"
     diagnosis: Diagnosis | None = None
@@ -95,6 +98,19 @@ class Service:
     def names(self) -> tuple[str, ...]:
         """All names of the service."""
         return (self.name, *self.aliases)
+
+    def suffixes(self, attachment: str) -> dict[str, str]:
+        """The suffixes of an attachment's config vars -> the suffix in ``variables`` whose value it has."""
+        return dict(self.dialects.get(attachment) or {suffix: suffix for suffix in self.variables})
+
+    def keys(self, attachment: str) -> list[str]:
+        """The config vars of an attachment."""
+        return [f"{attachment}{suffix}" for suffix in self.suffixes(attachment)]
+
+    def dialect_of(self, name: str) -> str:
+        """The name of the first attachment of ``alias:plan``; empty for names without a dialect."""
+        wanted = name.partition(":")[0].upper()
+        return wanted if wanted in self.dialects else ""
 
 
 def folders() -> tuple[str, ...]:
@@ -118,14 +134,22 @@ def named(text: str) -> Service | None:
     return next((one for one in services() if text in one.names), None)
 
 
+def substitute(wanted: str) -> Service | None:
+    """The service that replaces an unknown one of that name; None when there is none."""
+    name = wanted.lower()
+    return next((one for one in services() if any(word in name for word in one.words)), None)
+
+
 def given() -> tuple[Service, ...]:
     """The services that each new app gets an add-on of."""
     return tuple(one for one in services() if one.given)
 
 
-def config_vars(attachment: str, values: Mapping[str, str]) -> dict[str, str]:
-    """The config vars of an attachment. values: by suffix, ``{"_URL": ...}``."""
-    return {f"{attachment}{suffix}": value for suffix, value in values.items()}
+def config_vars(service: Service, attachment: str, values: Mapping[str, str]) -> dict[str, str]:
+    """The config vars of an attachment. values: by the service's suffix, ``{"_URL": ...}``; empty: not ready."""
+    return {
+        f"{attachment}{suffix}": values[own] for suffix, own in service.suffixes(attachment).items() if own in values
+    }
 
 
 def plan_problem(service: Service, wanted: str) -> str:

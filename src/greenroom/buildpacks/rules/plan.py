@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenroom.addons.rules.services import services
+from greenroom.addons.rules.services import services, substitute
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import package_managers, python_versions, secret_key, version_files
@@ -171,8 +171,13 @@ def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str,
     for entry in app_json.get("addons") or []:
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
         service = plan.partition(":")[0]
-        known = next((one for one in services() if one.name == service), None)
-        if known is None:
+        known = next((one for one in services() if service in one.names), None)
+        if known is None and (other := substitute(service)):
+            found.append(
+                f"Warning: app.json requires the add-on {plan}, which is not available.\nInstead: heroku addons:create"
+                f" {other.name}"
+            )
+        elif known is None:
             key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
             found.append(
                 f"Warning: app.json requires the add-on {plan}, which is not available.\nSet its URL as a config var:"

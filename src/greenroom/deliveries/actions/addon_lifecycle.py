@@ -69,11 +69,12 @@ def _complete(actor: Actor, addon: Addon, home: Path) -> None:
     values = actions.build(addon=addon, home=home)
     if values is None:
         return
+    service = queries.service_of(addon)
     with transaction.atomic():
         actions.hold(addon)
         for row in addon.attachments.select_related("app"):
             text = f"Attach {row.name} ({addon.name})"
-            own = config_vars(row.name, values)
+            own = config_vars(service, row.name, values)
             attach_config(actor=actor, app=row.app, home=home, values=own, description=text)
         actions.note_provisioned(addon)
     addon.state = "provisioned"
@@ -88,7 +89,7 @@ def attach(*, actor: Actor, addon: Addon, app: App, home: Path, wanted: str, con
     before = Attachment.objects.select_related("addon").filter(app=app, name=name).first()
     row = actions.attach(actor=actor, addon=addon, app=app, name=name, confirmed=confirmed)
     moved = f"Detach {name} ({before.addon.name}), " if before and before.addon_id != addon.pk else ""
-    values = config_vars(name, kind.values(addon, home))
+    values = config_vars(kind.service, name, kind.values(addon, home))
     attach_config(actor=actor, app=app, home=home, values=values, description=f"{moved}Attach {name} ({addon.name})")
     return row
 
@@ -109,7 +110,7 @@ def rotate(*, actor: Actor, addon: Addon, home: Path) -> None:
         with transaction.atomic():
             actions.hold(addon)
             for row in addon.attachments.select_related("app"):
-                own = config_vars(row.name, kind.values(addon, home))
+                own = config_vars(kind.service, row.name, kind.values(addon, home))
                 text = f"Rotate the credentials of {row.name} ({addon.name})"
                 attach_config(actor=actor, app=row.app, home=home, values=own, description=text)
 
@@ -138,10 +139,9 @@ def _drop(addon: Addon, home: Path) -> None:
 
 def _unset(actor: Actor, attachments: list[Attachment], home: Path) -> None:
     """Create a release for each app without the config vars of its attachments."""
-    suffixes = queries.service_of(attachments[0].addon).variables if attachments else ()
     for app in {row.app_id: row.app for row in attachments}.values():
         names = sorted(row.name for row in attachments if row.app_id == app.pk)
-        keys = [f"{name}{suffix}" for name in names for suffix in suffixes]
+        keys = [key for name in names for key in queries.service_of(attachments[0].addon).keys(name)]
         gone = cast("dict[str, str]", dict.fromkeys(keys))  # None removes a config var
         text = f"Detach {', '.join(names)} ({attachments[0].addon.name})"
         attach_config(actor=actor, app=app, home=home, values=gone, description=text)

@@ -63,7 +63,7 @@ def _give(actor: Actor, app: App, service: Service, home: Path) -> Release | Non
     if addon is None:
         addon, values = addons.provision(actor=actor, app=app, home=home, kind=service.kind, given=True)
     else:
-        values = config_vars(service.attachment, addons.finish(addon=addon, home=home) or {})
+        values = config_vars(service, service.attachment, addons.finish(addon=addon, home=home) or {})
     text = f"Attach {service.attachment} ({addon.name})"
     return actions.attach_config(actor=actor, app=app, home=home, values=values, description=text) if values else None
 

@@ -55,7 +55,7 @@ def addon(row: Addon) -> dict[str, Any]:
     """An add-on, expanded."""
     service = service_of(row)
     own = (item.name for item in row.attachments.all() if item.app_id == row.app_id)
-    names = [f"{name}{suffix}" for name in own for suffix in service.variables]
+    names = [key for name in own for key in service.keys(name)]
     owner = {"id": str(row.app_id), "name": row.app.name}
     return {
         "id": str(row.id),
@@ -83,7 +83,7 @@ def attachment(row: Attachment) -> dict[str, Any]:
         "id": str(row.id),
         "name": row.name,
         "namespace": None,
-        "config_vars": [f"{row.name}{suffix}" for suffix in service.variables],
+        "config_vars": service.keys(row.name),
         "web_url": None,
         "log_input_url": None,
         "addon": {

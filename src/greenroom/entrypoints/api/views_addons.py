@@ -104,7 +104,7 @@ def create_addon(call: Call) -> Reply:
         kind=service.kind,
         plan=services.plan_of(service, name),
         name=call.text("name"),
-        wanted=_text(label),
+        wanted=_text(label) or service.dialect_of(name),
         confirmed=_confirmed(call, call.app),
     )
     return Reply(shapes_data.addon(queries.addons().get(pk=row.pk)), 201, shapes.news_of(call.app))

@@ -38,7 +38,7 @@ def _declared(data: bytes) -> Iterator[tuple[services.Service, str, str]]:
         service = services.named(wanted.partition(":")[0])
         if service is not None:
             plan = service.plan if services.plan_problem(service, wanted) else services.plan_of(service, wanted)
-            yield service, plan, (name or "").upper()
+            yield service, plan, (name or service.dialect_of(wanted)).upper()
 
 
 def _entries(data: bytes) -> list[Any]:

@@ -13,6 +13,7 @@ from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.addons.actions import set_secret
 from greenroom.addons.contract import Draft
+from greenroom.addons.drivers import service_dynos
 from greenroom.addons.drivers.engines import engine
 from greenroom.addons.models import Addon
 from greenroom.addons.queries import secret_of
@@ -55,7 +56,9 @@ def start(*, addon: Addon, home: Path) -> None:
 
 def is_ready(*, addon: Addon, home: Path) -> bool:
     """Whether the server accepts connections; waits for a moment. PlatformError if it has ended."""
-    return servers.listens(engine(home), queries.dyno_of(addon), seconds=servers.START_SECONDS)
+    return service_dynos.listens(
+        engine(home), queries.dyno_of(addon), seconds=service_dynos.START_SECONDS, process=servers.PROCESS
+    )
 
 
 def restart(*, addon: Addon, home: Path) -> None:
@@ -67,14 +70,14 @@ def restart(*, addon: Addon, home: Path) -> None:
         row.data["starts"] = queries.start_of(row) + 1
         row.save(update_fields=["data"])
     start(addon=row, home=home)
-    engine(home).forget(servers.dyno_id(queries.key_of(row), row.data["starts"] - 1))
+    engine(home).forget(service_dynos.dyno_id(queries.key_of(row), row.data["starts"] - 1))
 
 
 def remove(*, addon: Addon, home: Path) -> None:
     """End the server and remove its data."""
     key, last = queries.key_of(addon), queries.start_of(addon)
     volume = names.volume(addon.app_id.hex, key)
-    servers.remove(engine(home), key=key, numbers=range(max(1, last - 1), last + 1), volume=volume)
+    service_dynos.remove(engine(home), key=key, numbers=range(max(1, last - 1), last + 1), volume=volume)
 
 
 def change(*, actor: Actor, addon: Addon, changes: Mapping[str, object], home: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from greenroom.addons.contract import Double
+from greenroom.addons.drivers import service_dynos
 from greenroom.addons.drivers.engines import engine
 from greenroom.addons.redis import queries, rules
 from greenroom.addons.redis.drivers import servers
@@ -40,14 +41,15 @@ def make(*, label: str, app: App) -> Double:
         on_host=False,
     )
     servers.start(engine(home), server, home)
-    if not servers.listens(engine(home), server.dyno, seconds=servers.START_SECONDS):
+    seconds = service_dynos.START_SECONDS
+    if not service_dynos.listens(engine(home), server.dyno, seconds=seconds, process=servers.PROCESS):
         raise PlatformError("The key-value store of the tests does not answer.", hint="greenroom status")
-    return Double(name=key, values=queries.urls(password, PORT), forwards=(servers.forward(key, PORT),))
+    return Double(name=key, values=queries.urls(password, PORT), forwards=(service_dynos.forward(key, PORT),))
 
 
 def drop(*, label: str) -> None:
     """End the label's server. No effect for an unknown label."""
-    engine(settings.HOME).forget(servers.dyno_id(_key(label), 1))
+    engine(settings.HOME).forget(service_dynos.dyno_id(_key(label), 1))
 
 
 def present() -> set[str]:
@@ -60,7 +62,7 @@ def drop_others(*, there: set[str], labels: Iterable[str]) -> list[str]:
     """End those of ``there`` that belong to none of the labels; returns their names."""
     left = sorted(there - {_key(label) for label in labels})
     for name in left:
-        engine(settings.HOME).forget(servers.dyno_id(name, 1))
+        engine(settings.HOME).forget(service_dynos.dyno_id(name, 1))
     return left
 
 

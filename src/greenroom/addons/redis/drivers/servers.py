@@ -1,19 +1,17 @@
-"""The server of a store as a dyno: its spec, its start, and its end. Every function is idempotent."""
+"""The server of a store as a dyno: its spec and its start."""
 
 from __future__ import annotations
 
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from greenroom.addons.drivers.service_dynos import dyno_id
 from greenroom.addons.redis import rules
 from greenroom.addons.redis.drivers import program
-from greenroom.basics.errors import PlatformError
 from greenroom.engine import names
-from greenroom.engine.contract import DynoSpec, DynoState, Engine, Forward, Limits, Mount
+from greenroom.engine.contract import DynoSpec, DynoState, Engine, Limits, Mount
 
-START_SECONDS = 10.0
 PROCESS = "redis"
 
 
@@ -45,11 +43,6 @@ class Server:
         return names.volume(self.owner, self.key)
 
 
-def dyno_id(key: str, number: int) -> str:
-    """The engine's id of the server's start of that number."""
-    return f"{key}-{number}"
-
-
 def is_unused(port: int) -> bool:
     """Whether no program of this machine listens on the port of 127.0.0.1, for example another installation."""
     with socket.socket() as sock:
@@ -59,11 +52,6 @@ def is_unused(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def forward(key: str, port: int) -> Forward:
-    """The forward from a dyno to a server."""
-    return Forward(port=port, service=names.service(key))
 
 
 def start(engine: Engine, server: Server, home: Path) -> DynoState:
@@ -89,25 +77,3 @@ def start(engine: Engine, server: Server, home: Path) -> DynoState:
             log=server.log,
         )
     )
-
-
-def listens(engine: Engine, dyno: str, *, seconds: float) -> bool:
-    """Wait until the server accepts connections. PlatformError if it has ended."""
-    deadline = time.monotonic() + seconds
-    while True:
-        state = engine.describe(dyno)
-        if state and state.listening:
-            return True
-        if state and state.ended:
-            words = state.last_words.strip().splitlines()[-1:] or [state.detail]
-            raise PlatformError(f"The server did not start: {words[0][:300]}", hint="greenroom logs -a APP --ps redis")
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-
-
-def remove(engine: Engine, *, key: str, numbers: range, volume: str) -> None:
-    """End the server and remove its data."""
-    for number in numbers:
-        engine.forget(dyno_id(key, number))
-    engine.discard(volume)

@@ -14,6 +14,7 @@ from greenroom.entrypoints.api.schemas import (  # noqa: F401
     data,
     github,
     heroku,
+    mail,
     own,
     pipelines,
     sources,

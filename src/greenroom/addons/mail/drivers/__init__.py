@@ -1,0 +1,1 @@
+"""The servers of the mail traps, connections to them, and the SMTP servers of relays."""

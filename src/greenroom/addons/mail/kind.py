@@ -1,0 +1,73 @@
+"""Mail traps as a kind of add-on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
+from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Platform, Restores, Schema, Snapshots
+from greenroom.addons.drivers import service_dynos
+from greenroom.addons.mail import actions, queries, rules
+from greenroom.addons.mail import loop as traps
+from greenroom.addons.mail.loop import relays
+from greenroom.addons.models import Addon
+from greenroom.apps.models import App
+from greenroom.engine.contract import Forward
+
+
+class Mail:
+    """A server for each add-on. Test runs need none: Django keeps their mail in memory."""
+
+    service = rules.SERVICE
+    doubles: Doubles | None = None
+    snapshots: Snapshots | None = None
+    restores: Restores | None = None
+    schema: Schema | None = None
+
+    def refuse_if_full(self, owner: Account) -> None:
+        """The ports are the only limit, see ``draft``."""
+
+    def draft(self, app: App) -> Draft:
+        return actions.draft(app)
+
+    def provision(self, *, addon: Addon, home: Path) -> None:
+        actions.start(addon=addon, home=home)
+
+    def finish(self, *, addon: Addon, home: Path) -> bool:
+        return actions.is_ready(addon=addon, home=home)
+
+    def deprovision(self, *, addon: Addon, home: Path) -> None:
+        actions.remove(addon=addon, home=home)
+
+    def values(self, addon: Addon, home: Path) -> dict[str, str]:
+        return queries.values_of(addon, home)
+
+    def rotate(self, *, actor: Actor, addon: Addon, home: Path) -> None:
+        actions.new_password(actor=actor, addon=addon, home=home)
+
+    def words(self, addon: Addon, home: Path, access: str) -> list[tuple[str, str]]:
+        """None: a trap has one kind of access."""
+        return []
+
+    def forwards(self, addons: Sequence[Addon]) -> tuple[Forward, ...]:
+        return tuple(service_dynos.forward(queries.key_of(addon), int(addon.data["port"])) for addon in addons)
+
+    def info(self, addon: Addon) -> dict[str, Any]:
+        return queries.info(addon, settings.HOME)
+
+    def sweeps(self, home: Path) -> Mapping[str, Callable[[], object]]:
+        return {}
+
+    def loops(self, home: Path, platform: Platform) -> Mapping[str, Loop]:
+        return {"mail traps": traps.Loop(home), "mail relays": relays.Loop(home, settings.PRIVATE_TARGETS)}
+
+    def catch_up(self, home: Path) -> None:
+        """Nothing changed since the first version."""
+
+
+KIND: Kind = Mail()
