@@ -1,5 +1,5 @@
-"""The worker process: the loops of dynos, deliveries, router log, maintenance, databases, rehearsals, pipelines,
-webhooks, sources and drains.
+"""The worker process: the loops of dynos, deliveries, router log, maintenance, jobs, databases, rehearsals,
+pipelines, webhooks, sources and drains.
 
 Each loop has its own thread. NOTIFY wakes the loops. They run every few hundredths of a second while there is work,
 limited to a share of a core, and otherwise every second or two.
@@ -44,13 +44,22 @@ class Runner:
     """Repeats a loop's turn until the process stops.
 
     idle: longest pause in seconds. gap: shortest pause, also if a change wakes the loop meanwhile: a push commits
-    hundreds of changes, and most of them concern one loop.
+    hundreds of changes, and most of them concern one loop. rest: seconds until the loop has something to do.
     """
 
-    def __init__(self, name: str, turn: Callable[[], bool], idle: float = IDLE, gap: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[], bool],
+        idle: float = IDLE,
+        gap: float = 0.0,
+        rest: Callable[[], float] | None = None,
+    ) -> None:
         self.name = name
         self.turn = turn
         self.idle = idle
+        self.idle = idle
+        self.until = rest or (lambda: idle)
         self.gap = gap
         self.wake = threading.Event()
         self.stopping = threading.Event()
@@ -65,8 +74,8 @@ class Runner:
             self.wake.clear()
             try:
                 busy = self.turn()
+                pause = rest(time.monotonic() - began) if busy else min(self.idle, self.until())
                 close_old_connections()
-                pause = rest(time.monotonic() - began) if busy else self.idle
             except Exception:
                 log.exception("the %s loop failed and is retried", self.name)
                 connections.close_all()
@@ -126,6 +135,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.app_migrations.loop import rehearsals
     from greenroom.deliveries import loop as deliveries
     from greenroom.dynos import loop as dynos
+    from greenroom.jobs import loop as jobs
     from greenroom.logs import loop as drains
     from greenroom.pipelines import loop as pipelines
     from greenroom.project import maintenance
@@ -142,11 +152,14 @@ def build(home: Path) -> list[Runner]:
         "migrations": app_migrations.Loop(engine, home).turn,
         "deliveries": deliveries.Loop(engine, home, installation).turn,
     }
+    scheduler = jobs.Loop(engine, home)
+    rests = {"jobs": scheduler.rest}
     numbers = range(1, rehearsals.SIDE_BY_SIDE + 1)
     table: list[tuple[str, Callable[[], bool], float]] = [
         ("deliveries", one_after_another(journey), IDLE),
         ("router log", maintenance.router_log(home), 0.25),
         ("maintenance", maintenance.Loop(engine, home).turn, 5.0),
+        ("jobs", scheduler.turn, jobs.LONGEST),
         *((name, loop.turn, 1.0) for kind in registry.kinds() for name, loop in kind.loops(home, PLATFORM).items()),
         *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0) for number in numbers),
         ("pipelines", pipelines.Loop(engine, home).turn, IDLE),
@@ -155,7 +168,7 @@ def build(home: Path) -> list[Runner]:
         ("sources", sources.Loop(home, private).turn, 1.0),
         ("source reports", reports.Loop(home, installation, private).turn, IDLE),
     ]
-    return [Runner(name, turn, idle=idle, gap=GAPS.get(name, GAP)) for name, turn, idle in table]
+    return [Runner(name, turn, idle, GAPS.get(name, GAP), rests.get(name)) for name, turn, idle in table]
 
 
 def catch_up(home: Path) -> None:

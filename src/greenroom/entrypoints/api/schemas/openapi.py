@@ -14,6 +14,7 @@ from greenroom.entrypoints.api.schemas import (  # noqa: F401
     data,
     github,
     heroku,
+    jobs,
     own,
     pipelines,
     sources,
