@@ -49,7 +49,7 @@ class Jobs:
         self.now += timedelta(**span)
         self.turn()
 
-    def turn(self, times: int = 4) -> None:
+    def turn(self, times: int = 3) -> None:
         for _ in range(times):
             self.loop.turn()
             self.dynos.turn()
@@ -75,7 +75,7 @@ class Jobs:
 @pytest.fixture
 def jobs(world, monkeypatch) -> Jobs:
     monkeypatch.setattr(dynos, "intact", lambda *_: True)
-    monkeypatch.setattr(transaction, "on_commit", lambda call: call())  # the test is one transaction
+    monkeypatch.setattr(transaction, "on_commit", lambda call, **_: call())  # the test is one transaction
     world.live()
     now = clock.now().replace(second=30, microsecond=0)
     made = Jobs(world, now)

@@ -47,7 +47,8 @@ def obstacle(app: App) -> Obstacle:
 
 def due(now: datetime) -> list[UUID]:
     """The jobs whose planned moment has come, the earliest first."""
-    return list(Job.objects.filter(next_at__lte=now).order_by("next_at").values_list("pk", flat=True)[:BATCH])
+    rows = Job.objects.filter(next_at__lte=now).order_by("next_at", "created_at")
+    return list(rows.values_list("pk", flat=True)[:BATCH])
 
 
 def next_moment() -> datetime | None:
@@ -65,7 +66,7 @@ def next_look() -> datetime | None:
 def waiting(now: datetime) -> QuerySet[JobRun]:
     """The waiting runs to look at, the longest waiting first."""
     rows = JobRun.objects.filter(finished_at=None, state="waiting", look_at__lte=now).select_related("app")
-    return rows.order_by("look_at")[:BATCH]
+    return rows.order_by("look_at", "created_at")[:BATCH]
 
 
 def running() -> QuerySet[JobRun]:

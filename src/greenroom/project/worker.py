@@ -20,6 +20,7 @@ import django
 import psycopg
 
 from greenroom.basics.guard import Guard
+from greenroom.engine.contract import Engine
 
 BUSY = 0.04
 SHARE = 6
@@ -135,7 +136,6 @@ def build(home: Path) -> list[Runner]:
     from greenroom.app_migrations.loop import rehearsals
     from greenroom.deliveries import loop as deliveries
     from greenroom.dynos import loop as dynos
-    from greenroom.jobs import loop as jobs
     from greenroom.logs import loop as drains
     from greenroom.pipelines import loop as pipelines
     from greenroom.project import maintenance
@@ -152,14 +152,11 @@ def build(home: Path) -> list[Runner]:
         "migrations": app_migrations.Loop(engine, home).turn,
         "deliveries": deliveries.Loop(engine, home, installation).turn,
     }
-    scheduler = jobs.Loop(engine, home)
-    rests = {"jobs": scheduler.rest}
     numbers = range(1, rehearsals.SIDE_BY_SIDE + 1)
     table: list[tuple[str, Callable[[], bool], float]] = [
         ("deliveries", one_after_another(journey), IDLE),
         ("router log", maintenance.router_log(home), 0.25),
         ("maintenance", maintenance.Loop(engine, home).turn, 5.0),
-        ("jobs", scheduler.turn, jobs.LONGEST),
         *((name, loop.turn, 1.0) for kind in registry.kinds() for name, loop in kind.loops(home, PLATFORM).items()),
         *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0) for number in numbers),
         ("pipelines", pipelines.Loop(engine, home).turn, IDLE),
@@ -168,7 +165,15 @@ def build(home: Path) -> list[Runner]:
         ("sources", sources.Loop(home, private).turn, 1.0),
         ("source reports", reports.Loop(home, installation, private).turn, IDLE),
     ]
-    return [Runner(name, turn, idle, GAPS.get(name, GAP), rests.get(name)) for name, turn, idle in table]
+    return [*(Runner(name, turn, idle, GAPS.get(name, GAP)) for name, turn, idle in table), jobs_runner(engine, home)]
+
+
+def jobs_runner(engine: Engine, home: Path) -> Runner:
+    """The runner of jobs, which sleeps until the next planned moment."""
+    from greenroom.jobs import loop
+
+    jobs = loop.Loop(engine, home)
+    return Runner("jobs", jobs.turn, loop.LONGEST, GAP, jobs.rest)
 
 
 def catch_up(home: Path) -> None:
