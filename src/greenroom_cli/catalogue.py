@@ -68,7 +68,7 @@ ps          ps:restart           ps:restart                restart all dynos, or
 ps          ps:stop              ps:stop                   stop a dyno
 run         run                  run:run                   run a command in a one-off dyno
 jobs        jobs                 jobs:jobs                 list the jobs of an app
-jobs        jobs:info            jobs:info                 show details of a job
+jobs        jobs:info            jobs:info                 show the settings of a job
 jobs        jobs:runs            jobs:job_runs             list the runs of jobs
 jobs        jobs:log             jobs:log                  print the output of a run
 jobs        jobs:run             jobs:run                  run a job now
