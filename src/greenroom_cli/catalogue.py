@@ -14,6 +14,7 @@ TOPICS: dict[str, str] = {
     "config": "config vars",
     "ps": "dynos and formation",
     "run": "one-off dynos",
+    "jobs": "jobs: commands that run at planned times",
     "logs": "logs and drains",
     "deliveries": "deliveries: pushes, config changes and rollbacks",
     "builds": "builds",
@@ -68,6 +69,15 @@ ps          ps:scale             ps:scale                  set the number and si
 ps          ps:restart           ps:restart                restart all dynos, or one
 ps          ps:stop              ps:stop                   stop a dyno
 run         run                  run:run                   run a command in a one-off dyno
+jobs        jobs                 jobs:jobs                 list the jobs of an app
+jobs        jobs:info            jobs:info                 show the settings of a job
+jobs        jobs:runs            jobs:job_runs             list the runs of jobs
+jobs        jobs:log             jobs:log                  print the output of a run
+jobs        jobs:run             jobs:run                  run a job now
+jobs        jobs:add             jobs:add                  add a job
+jobs        jobs:remove          jobs:remove               remove a job
+jobs        jobs:pause           jobs:pause                pause a job
+jobs        jobs:resume          jobs:resume               resume a paused job
 logs        logs                 logs:logs                 show the log
 logs        drains               drains:drains             list the log drains of an app
 logs        drains:add           drains:add                add a log drain

@@ -12,6 +12,7 @@ from greenroom_cli.context import Context, command, or_404
 from greenroom_cli.errors import ApiError
 
 SCALE = re.compile(r"(?P<type>[A-Za-z0-9][A-Za-z0-9_-]*?)(?P<quantity>[=+-]\d+)(:(?P<size>[\w-]+))?\Z")
+ONE_OFF = {"run": "one-off processes", "scheduler": "processes of jobs"}
 COLOURS = {"up": "green", "starting": "yellow", "stopping": "yellow", "crashed": "red", "down": "red"}
 
 
@@ -26,7 +27,7 @@ def ps(cx: Context, types: tuple[str, ...]) -> int | None:
     if not rows:
         output.note(f"No dynos{' of type ' + ', '.join(types) if types else ''} on {output.app_mark(cx.app)}")
         return None
-    formation = [row for row in rows if row["type"] != "run"]
+    formation = [row for row in rows if row["type"] not in ONE_OFF]
     versions = {row["release"]["version"] for row in formation}
     first = True
     for kind in sorted({row["type"] for row in formation}):
@@ -37,11 +38,13 @@ def ps(cx: Context, types: tuple[str, ...]) -> int | None:
         output.heading(f"{kind} ({members[0]['size']}): {command} ({len(members)})")
         for row in members:
             output.say(_line(row, with_version=len(versions) > 1))
-    runs = sorted((row for row in rows if row["type"] == "run"), key=_order)
-    if runs:
-        _gap(first)
-        output.heading(f"run: one-off processes ({len(runs)})")
-        for row in runs:
+    for kind, title in ONE_OFF.items():
+        members = sorted((row for row in rows if row["type"] == kind), key=_order)
+        if members:
+            _gap(first)
+            first = False
+            output.heading(f"{kind}: {title} ({len(members)})")
+        for row in members:
             output.say(f"{_line(row, size=True)}: {output.clean(row['command'])}")
     return None
 

@@ -15,6 +15,8 @@ from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.checks.models import CheckRun, Ignore
 from greenroom.deliveries.models import Delivery
+from greenroom.jobs import actions as jobs
+from greenroom.jobs.models import JobRun
 from greenroom.logs.actions import drains
 from greenroom.pipelines import actions as pipelines
 from greenroom.pipelines.models import Promotion, PromotionTarget, ReviewApp, ReviewAppConfig, TestRun
@@ -26,7 +28,12 @@ from tests.router.certificates import Authority
 
 def make(owner: Actor, app: App, home: Path, delivery: Delivery) -> dict[str, list[str]]:
     """Create all of them. Returns the possible values of the parts of paths."""
-    return {**_pipeline(owner, app, home, delivery), **_beside(owner, app, home), **_followed(owner, app, delivery)}
+    return {
+        **_pipeline(owner, app, home, delivery),
+        **_beside(owner, app, home),
+        **_followed(owner, app, delivery),
+        **_planned(owner, app),
+    }
 
 
 def _pipeline(owner: Actor, app: App, home: Path, delivery: Delivery) -> dict[str, list[str]]:
@@ -126,3 +133,24 @@ def _followed(owner: Actor, app: App, delivery: Delivery) -> dict[str, list[str]
         until=now + timedelta(days=1),
     )
     return {"fingerprint": ["f" * 64], "sarifs/number": ["2"]}
+
+
+def _planned(owner: Actor, app: App) -> dict[str, list[str]]:
+    given = {"schedule": "@daily", "command": "python manage.py clearsessions"}
+    job, now = jobs.add(actor=owner, app=app, name="nightly", given=given), clock.now()
+    row = JobRun.objects.create(
+        app=app,
+        job=job,
+        number=1,
+        trigger="schedule",
+        planned_at=now,
+        until=now,
+        state="failed",
+        reason="exit",
+        detail="exited with status 1",
+        dyno_name="scheduler.1234",
+        exit_code=1,
+        started_at=now,
+        finished_at=now,
+    )
+    return {"job": [job.name], "run": [str(row.number)]}

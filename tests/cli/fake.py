@@ -30,6 +30,8 @@ from tests.cli.rows import (
     mail,
     mail_info,
     mail_trap,
+    job,
+    job_run,
     migrations,
     release,
     restore,
@@ -152,7 +154,7 @@ class FakeGreenroom:
 
 def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
     """The responses of a healthy installation with one app."""
-    return [*place(), *running(fake), *building(fake), *gate(), *data(fake)]
+    return [*place(), *running(fake), *planned(), *building(fake), *gate(), *data(fake)]
 
 
 def place() -> list[tuple[str, str, Any]]:
@@ -176,6 +178,24 @@ def place() -> list[tuple[str, str, Any]]:
         ("GET", "A", app()),
         ("PATCH", "A", described),
         ("DELETE", "A", app()),
+    ]
+
+
+def planned() -> list[tuple[str, str, Any]]:
+    """One job, and its last run."""
+    return [
+        ("GET", "A/jobs", [job()]),
+        (
+            "POST",
+            "A/jobs",
+            lambda request: Reply(job(name=request.body["name"], schedule=request.body["schedule"]), 201),
+        ),
+        ("GET", "A/jobs/[^/]+", job()),
+        ("DELETE", "A/jobs/[^/]+", job()),
+        ("POST", "A/jobs/[^/]+/actions/run", Reply(job_run(17, state="waiting", dyno=None), 202)),
+        ("POST", "A/jobs/[^/]+/actions/(pause|resume)", job()),
+        ("GET", "A/job-runs", [job_run()]),
+        ("GET", r"A/job-runs/\d+", lambda request: job_run(int(request.path.rpartition("/")[2]), last_lines="bye")),
     ]
 
 

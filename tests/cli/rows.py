@@ -298,6 +298,26 @@ def mail(number: int = 12, **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
+def job_run(number: int = 17, **changes: Any) -> dict[str, Any]:
+    row = {
+        "number": number,
+        "app": {"name": APP},
+        "job": {"name": "nightly"},
+        "trigger": "schedule",
+        "state": "failed",
+        "reason": "exit",
+        "detail": "exited with status 3",
+        "planned_at": T0,
+        "until": T0,
+        "count": 1,
+        "dyno": "scheduler.4821",
+        "exit_code": 3,
+        "started_at": T0,
+        "finished_at": T1,
+    }
+    return {**row, **changes}
+
+
 def mail_info(number: int = 12, **changes: Any) -> dict[str, Any]:
     to = [
         {"address": "qa@example.com", "state": "sent", "error": None},
@@ -326,5 +346,28 @@ def mail_trap(**changes: Any) -> dict[str, Any]:
         "allowed": ["qa@example.com"],
         "relay": "smtp://me@smtp.example.com:587",
         "waiting": 0,
+    }
+    return {**row, **changes}
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    row = {
+        "name": "nightly",
+        "app": {"name": APP},
+        "origin": "user",
+        "schedule": "0 3 * * *",
+        "description": "At 03:00 every day",
+        "time_zone": "Europe/Berlin",
+        "command": "python manage.py clearsessions",
+        "size": "standard-1x",
+        "overlap": "skip",
+        "catch_up": False,
+        "minutes": None,
+        "state": "scheduled",
+        "note": "",
+        "hint": "",
+        "next_at": T1,
+        "last_run": job_run(),
+        "user": {"email": "alice@example.com"},
     }
     return {**row, **changes}

@@ -20,6 +20,7 @@ LEVELS = {
     "dynos": 7,
     "app_migrations": 8,
     "router": 9,
+    "jobs": 9,
     "deliveries": 10,
     "pipelines": 11,
     "webhooks": 11,

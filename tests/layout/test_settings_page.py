@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.buildpacks.rules import app_files, gate_settings
+from greenroom.buildpacks.rules import app_files, gate_settings, job_settings
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "reference" / "greenroom-toml.md").read_text()
-KEYS = {*app_files.SETTINGS, *app_files.POLICY, *gate_settings.SCAN, *gate_settings.LIMITS, "quarantine"}
-TABLES = {"policy", "scan", "tests"}
+KEYS = {
+    *app_files.SETTINGS,
+    *app_files.POLICY,
+    *gate_settings.SCAN,
+    *gate_settings.LIMITS,
+    *job_settings.KEYS,
+    "quarantine",
+}
+TABLES = {"policy", "scan", "tests", "jobs"}
 
 
 @pytest.mark.parametrize("key", sorted(KEYS - TABLES))

@@ -27,6 +27,8 @@ per dyno (WEB_CONCURRENCY).
 LONGEST_PAUSE = 300.0
 MAX_REPLACEMENTS = 2
 """How often a candidate's dyno is replaced if its shim was killed, as by a kill of the platform while it started."""
+SCHEDULER = "scheduler"
+"""Kind and type of the one-off dynos of jobs, as on Heroku."""
 NOT_SCALABLE = frozenset({"release"})
 
 
@@ -34,7 +36,8 @@ NOT_SCALABLE = frozenset({"release"})
 class StartOptions:
     """How to start a dyno. extra: variables in addition to the config vars. rows, columns: the terminal's size.
 
-    attach: it starts with its first client; tty: on a terminal; hang_up: it ends when its client leaves.
+    attach: it starts with its first client; tty: on a terminal; hang_up: it ends when its client leaves. seconds: time
+    limit of a one-off dyno, 0 for the usual one.
     """
 
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class StartOptions:
     rows: int = 24
     columns: int = 80
     hang_up: bool = True
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ ROOMS = [
     "dynos",
     "app_migrations",
     "router",
+    "jobs",
     "deliveries",
     "webhooks",
     "sources",

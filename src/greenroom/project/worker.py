@@ -1,5 +1,5 @@
-"""The worker process: the loops of dynos, deliveries, router log, maintenance, databases, rehearsals, pipelines,
-webhooks, sources and drains.
+"""The worker process: the loops of dynos, deliveries, router log, maintenance, jobs, databases, rehearsals,
+pipelines, webhooks, sources and drains.
 
 Each loop has its own thread. NOTIFY wakes the loops. They run every few hundredths of a second while there is work,
 limited to a share of a core, and otherwise every second or two.
@@ -20,6 +20,7 @@ import django
 import psycopg
 
 from greenroom.basics.guard import Guard
+from greenroom.engine.contract import Engine
 
 BUSY = 0.04
 SHARE = 6
@@ -44,13 +45,22 @@ class Runner:
     """Repeats a loop's turn until the process stops.
 
     idle: longest pause in seconds. gap: shortest pause, also if a change wakes the loop meanwhile: a push commits
-    hundreds of changes, and most of them concern one loop.
+    hundreds of changes, and most of them concern one loop. rest: seconds until the loop has something to do.
     """
 
-    def __init__(self, name: str, turn: Callable[[], bool], idle: float = IDLE, gap: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[], bool],
+        idle: float = IDLE,
+        gap: float = 0.0,
+        rest: Callable[[], float] | None = None,
+    ) -> None:
         self.name = name
         self.turn = turn
         self.idle = idle
+        self.idle = idle
+        self.until = rest or (lambda: idle)
         self.gap = gap
         self.wake = threading.Event()
         self.stopping = threading.Event()
@@ -65,8 +75,8 @@ class Runner:
             self.wake.clear()
             try:
                 busy = self.turn()
+                pause = rest(time.monotonic() - began) if busy else min(self.idle, self.until())
                 close_old_connections()
-                pause = rest(time.monotonic() - began) if busy else self.idle
             except Exception:
                 log.exception("the %s loop failed and is retried", self.name)
                 connections.close_all()
@@ -155,7 +165,15 @@ def build(home: Path) -> list[Runner]:
         ("sources", sources.Loop(home, private).turn, 1.0),
         ("source reports", reports.Loop(home, installation, private).turn, IDLE),
     ]
-    return [Runner(name, turn, idle=idle, gap=GAPS.get(name, GAP)) for name, turn, idle in table]
+    return [*(Runner(name, turn, idle, GAPS.get(name, GAP)) for name, turn, idle in table), jobs_runner(engine, home)]
+
+
+def jobs_runner(engine: Engine, home: Path) -> Runner:
+    """The runner of jobs, which sleeps until the next planned moment."""
+    from greenroom.jobs import loop
+
+    jobs = loop.Loop(engine, home)
+    return Runner("jobs", jobs.turn, loop.LONGEST, GAP, jobs.rest)
 
 
 def catch_up(home: Path) -> None:

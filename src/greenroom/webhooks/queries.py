@@ -15,6 +15,7 @@ from greenroom.basics.errors import NotFoundError
 from greenroom.basics.ids import is_uuid
 from greenroom.builds.models import Build
 from greenroom.dynos.models import Dyno
+from greenroom.jobs.models import JobRun
 from greenroom.releases.models import Release
 from greenroom.webhooks.models import Event, Webhook, WebhookDelivery
 
@@ -58,7 +59,26 @@ def things(app: App) -> list[Thing]:
         .select_related("release")
         .order_by("-pk")[:NEWEST]
     )
+    runs = JobRun.objects.filter(app=app).exclude(state="waiting").select_related("job", "account")
+    found += [_job_run(row, app) for row in runs.order_by("-number")[:NEWEST]]
     return [*found, *(_dyno(row, app) for row in dynos), *(_migrations(row, app) for row in states)][::-1]
+
+
+def _job_run(row: JobRun, app: App) -> Thing:
+    """A run of a job: running, succeeded, failed, missed or skipped. Without its output, which may contain secrets."""
+    data = {
+        "id": str(row.pk),
+        "app": {"id": str(app.pk), "name": app.name},
+        "job": {"name": row.job.name, "schedule": row.job.schedule, "time_zone": row.job.time_zone},
+        "number": row.number,
+        "state": row.state,
+        "detail": row.detail,
+        "count": row.count,
+        "planned_at": heroku_time(row.planned_at),
+        "dyno": row.dyno_name or None,
+        "exit_status": row.exit_code,
+    }
+    return Thing("jobs", str(row.pk), row.state, data, row.account)
 
 
 def _migrations(row: MigrationState, app: App) -> Thing:

@@ -18,6 +18,7 @@ INCLUDES = (
     "api:formation",
     "api:release",
     "dyno",
+    "jobs",
     "migrations",
 )
 LEVELS = ("notify", "sync")

@@ -9,7 +9,8 @@ from greenroom.addons.rules.services import Service, listed
 
 INSTEAD = {
     "scheduler": (
-        "no scheduler is available: use a worker process in the Procfile, for example with APScheduler or celery beat"
+        "jobs need no add-on: greenroom jobs:add NAME --schedule @daily -a APP -- COMMAND; or [jobs.NAME] in"
+        " greenroom.toml"
     ),
     "log": "send the log to an external service with: heroku drains:add URL -a APP",
 }

@@ -24,7 +24,7 @@ def role_for(kind: str, policy: Mapping[str, Any], *, migrates: bool = False) ->
         return OWNER
     if kind == "build":
         return BUILD
-    free = policy.get("schema_changes") == ANY and kind in ("web", "worker", "release")
+    free = policy.get("schema_changes") == ANY and kind in ("web", "worker", "release", "scheduler")
     return OWNER if free or (migrates and policy.get("migrate_in_release") is True) else APP
 
 

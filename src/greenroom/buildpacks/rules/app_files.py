@@ -13,7 +13,7 @@ from typing import Any
 
 from greenroom.basics.ids import CONFIG_KEY, PROCESS_TYPE
 from greenroom.buildpacks.errors import BuildError
-from greenroom.buildpacks.rules import gate_settings
+from greenroom.buildpacks.rules import gate_settings, job_settings
 from greenroom.buildpacks.rules.storable import fault
 from greenroom.config_vars import rules as config_rules
 
@@ -39,7 +39,7 @@ SECONDS = {"health_timeout": (1, 600), "watch_seconds": (0, 300)}
 """(minimum, maximum) of settings in seconds."""
 REHEARSE = (False, True, "before-switch", "beside")
 ROLLBACK = ("ask", "refuse", "tell")
-SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy", "scan", "tests")
+SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy", "scan", "tests", "jobs")
 STRICTNESS = ("error", "warn")
 
 
@@ -242,7 +242,7 @@ def _bad_toml(where: str, problem: str) -> BuildError:
 def read_settings(data: bytes | None) -> dict[str, Any]:
     """greenroom.toml as ``{health_path, smoke, required_checks, root, policy}`` with defaults. None: no such file.
 
-    required_checks, scan and tests are omitted if the file does not set them.
+    required_checks, scan, tests and jobs are omitted if the file does not set them.
     """
     settings: dict[str, Any] = {"health_path": "/", "smoke": "", "root": "", "policy": {}}
     if data is None:
@@ -268,6 +268,8 @@ def read_settings(data: bytes | None) -> dict[str, Any]:
     for key in ("scan", "tests"):
         if key in settings:
             settings[key] = getattr(gate_settings, key)(settings[key], _bad_toml)
+    if "jobs" in settings:
+        settings["jobs"] = job_settings.jobs(settings["jobs"], _bad_toml)
     return settings
 
 

@@ -172,7 +172,12 @@ def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str,
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
         service = plan.partition(":")[0]
         known = next((one for one in services() if service in one.names), None)
-        if known is None and (other := substitute(service)):
+        if known is None and ("scheduler" in service or "cron" in service):
+            found.append(
+                f"Warning: app.json requires the add-on {plan}; on Greenroom, jobs need no add-on.\nDeclare them in"
+                " greenroom.toml as [jobs.NAME], or: greenroom jobs:add NAME --schedule @daily -- COMMAND"
+            )
+        elif known is None and (other := substitute(service)):
             found.append(
                 f"Warning: app.json requires the add-on {plan}, which is not available.\nInstead: heroku addons:create"
                 f" {other.name}"

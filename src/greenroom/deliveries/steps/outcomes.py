@@ -27,6 +27,7 @@ from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Rollout
 from greenroom.engine.contract import Engine
+from greenroom.jobs import actions as jobs
 from greenroom.logs.actions import say
 from greenroom.releases import actions as releases
 from greenroom.releases.models import Release
@@ -281,6 +282,7 @@ class Outcomes:
         assert delivery.release is not None
         with transaction.atomic():
             dynos.make_live(rollout=rollout)
+            changes = jobs.take_in(app=delivery.app, release=delivery.release)
             releases.conclude(release=delivery.release, status="succeeded")
             if delivery.release.kind == "rollback":
                 reason = (
@@ -295,6 +297,7 @@ class Outcomes:
                 )
         url = apps.web_url(delivery.app, self.installation, https=dyno_queries.sends_to_https(rollout))
         lines = [] if "watched" in delivery.said else [f"       Released v{delivery.release.version}"]
+        lines += [f"       {change[0].upper()}{change[1:]}" for change in changes]
         self.once(delivery, "released", "\n".join([*lines, f"       {url} deployed to Greenroom"]))
 
 

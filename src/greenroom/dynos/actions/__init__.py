@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Max
@@ -312,7 +315,7 @@ def mark(*, dyno: Dyno, state: str, **facts: object) -> None:
 
     An ended dyno does not change, and a stopping one cannot return to starting or up.
     """
-    if state == "ended" and dyno.kind == "run":
+    if state == "ended" and dyno.kind in ("run", rules.SCHEDULER):
         PlannedStart.objects.filter(dyno=dyno).delete()
     later = ("ended",) if state in ("stopping", "ended") else ("stopping", "ended")
     if Dyno.objects.filter(pk=dyno.pk).exclude(state__in=later).update(state=state, updated_at=clock.now(), **facts):
@@ -352,6 +355,13 @@ def end(*, dyno: Dyno, seen: DynoState | None, home: Path | None = None) -> None
     )
 
 
+@transaction.atomic
+def forget_one_offs(*, ids: Iterable[UUID]) -> None:
+    """Delete the rows of one-off dynos of jobs that ended at least an hour ago: the engine has forgotten them."""
+    rows = Dyno.objects.filter(pk__in=list(ids), kind=rules.SCHEDULER, state="ended")
+    rows.filter(finished_at__lt=clock.now() - timedelta(hours=1)).delete()
+
+
 HINT = "; hint: "
 """Before the remedy in the detail of an ended dyno; ``greenroom run`` prints what follows."""
 
@@ -363,7 +373,7 @@ def _refused(dyno: Dyno, said: str, home: Path) -> str:
     if lacking := diagnosis.remedy(said):
         say(app=dyno.app, home=home, process=dyno.name, text=f"hint: {lacking}")
         return f"{HINT}{lacking}"
-    found = diagnosis.refusal(said, dyno.app.name) if dyno.kind in ("web", "worker") else None
+    found = diagnosis.refusal(said, dyno.app.name) if dyno.kind in ("web", "worker", rules.SCHEDULER) else None
     if not found:
         return ""
     say(app=dyno.app, home=home, process=dyno.name, text=f"{found.message}\nhint: {found.hint}")

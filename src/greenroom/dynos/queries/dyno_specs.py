@@ -11,7 +11,7 @@ from greenroom.addons.rules.access import role_for
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.config_vars.queries import values
 from greenroom.dynos.models import Dyno
-from greenroom.dynos.rules import SIZES, StartOptions
+from greenroom.dynos.rules import SCHEDULER, SIZES, StartOptions
 from greenroom.engine.contract import VASTLY, Capacity, DynoSpec, Kind, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.queries.release_commands import facts
@@ -51,7 +51,8 @@ def _slug(release: Release) -> Slug:
 def spec(*, dyno: Dyno, home: Path, capacity: Capacity, options: StartOptions) -> DynoSpec:
     """The DynoSpec of this dyno."""
     web = dyno.kind == "web"
-    kind = cast(Kind, dyno.kind if dyno.kind in ("web", "worker", "run", "release", "probe") else "worker")
+    own = "run" if dyno.kind == SCHEDULER else dyno.kind
+    kind = cast(Kind, own if own in ("web", "worker", "run", "release", "probe") else "worker")
     return DynoSpec(
         id=dyno.engine_id,
         kind=kind,
@@ -67,7 +68,7 @@ def spec(*, dyno: Dyno, home: Path, capacity: Capacity, options: StartOptions) -
         limits=Limits(
             memory_mb=VASTLY * SIZES[dyno.size],
             quota_mb=SIZES[dyno.size],
-            timeout=0.0 if kind in ("web", "worker") else ONE_OFF_SECONDS,
+            timeout=0.0 if kind in ("web", "worker") else options.seconds or ONE_OFF_SECONDS,
         ),
         log=dyno.app.log_folder,
         attach=options.attach,

@@ -15,6 +15,7 @@ from greenroom.entrypoints.api.schemas import (  # noqa: F401
     github,
     heroku,
     mail,
+    jobs,
     own,
     pipelines,
     sources,

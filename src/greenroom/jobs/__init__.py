@@ -1,0 +1,1 @@
+"""Jobs: commands that the worker runs in one-off dynos at planned times."""
