@@ -24,6 +24,7 @@ TOPICS: dict[str, str] = {
     "ci": "test runs of a pipeline",
     "reviewapps": "review apps",
     "pg": "database and snapshots",
+    "volumes": "volumes: files that outlive deployments",
     "domains": "domains and certificates",
     "maintenance": "maintenance mode",
     "access": "collaborators, roles and app transfers",
@@ -143,6 +144,17 @@ pg          pg:snapshots:pin     snapshots:pin             pin a snapshot
 pg          pg:snapshots:unpin   snapshots:unpin           unpin a snapshot
 pg          pg:snapshots:delete  snapshots:delete          delete a snapshot
 pg          pg:restore           snapshots:restore         restore the database from a snapshot
+volumes     volumes              volumes:volumes           list the volumes and their use
+volumes     volumes:create       volumes:create            create a volume
+volumes     volumes:info         volumes:info              show details of a volume
+volumes     volumes:resize       volumes:resize            change the limit of a volume
+volumes     volumes:destroy      volumes:destroy           permanently destroy a volume
+volumes     volumes:pull         volumes:pull              copy the files of a volume to this machine
+volumes     volumes:push         volumes:push              copy files into a volume
+volumes     volumes:snapshots    volume_snapshots:snapshots list the snapshots of a volume
+volumes     volumes:snapshot     volume_snapshots:snapshot take a snapshot of a volume
+volumes     volumes:snapshots:delete volume_snapshots:delete permanently delete a snapshot of a volume
+volumes     volumes:restore      volume_snapshots:restore  restore a volume from a snapshot
 domains     domains              domains:domains           list the domains of an app
 domains     domains:add          domains:add               add a domain
 domains     domains:remove       domains:remove            remove a domain

@@ -13,9 +13,18 @@ from tests.source_trees import nodes
 
 SRC = Path(__file__).parent.parent.parent / "src"
 API = "greenroom/entrypoints/api"
-IMPORTERS = {"postgres": {f"{API}/views_pg.py"}, "redis": {f"{API}/views_redis.py"}}
-"""Kind -> Heroku's API for it, which is specific to the kind."""
-NAMERS = {"postgres": {f"{API}/views_pg_copy.py"}}
+IMPORTERS = {
+    "postgres": {f"{API}/views_pg.py"},
+    "redis": {f"{API}/views_redis.py"},
+    "volume": {f"{API}/views_volumes.py"},
+}
+"""Kind -> the API for it, which is specific to the kind."""
+ENGINE = "greenroom/engine"
+NAMERS = {
+    "postgres": {f"{API}/views_pg_copy.py"},
+    "volume": {f"{ENGINE}/names.py", f"{ENGINE}/artefacts.py", f"{ENGINE}/local/plan.py"},
+}
+"""Kind -> other modules with its name. Engines have a kind of artefact of that name."""
 PLATFORMS_OWN = {
     "greenroom/project/installation.py",
     "greenroom/project/bootstrap.py",

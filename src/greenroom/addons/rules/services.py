@@ -60,6 +60,7 @@ class Service:
     attachment: the name of an app's first attachment; further: the prefix of later ones. variables: suffixes of an
     attachment's config vars, the main one first. nowhere: their values for commands that need the config vars but no
     server.
+    shared: whether other apps can attach one.
     given: each new app, review app and test run gets one. size_command: the command that shows the limits. diagnosis:
     None if the kind's errors need no explanation.
     """
@@ -77,6 +78,7 @@ class Service:
     words: tuple[str, ...] = ()
     variables: tuple[str, ...] = ("_URL",)
     nowhere: Mapping[str, str] = field(default_factory=dict)
+    shared: bool = True
     given: bool = False
     size_command: str = "heroku addons:info"
     diagnosis: Diagnosis | None = None
