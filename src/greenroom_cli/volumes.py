@@ -178,7 +178,7 @@ def _through(cx: Context, words: str) -> int:
     return attach_and_wait(cx, words, no_tty=True)
 
 
-@command("volumes:push", example="greenroom volumes:push media -a ach-payslip-staging < media.tar")
+@command("volumes:push", example="tar -C media -cf - . | greenroom volumes:push media -a ach-payslip-staging")
 @click.argument("volume")
 def push(cx: Context, volume: str) -> int | None:
     """Copy files into a volume, from a tar archive on stdin. Files of the same name are replaced.

@@ -34,7 +34,7 @@ def test_more_files_than_are_counted_are_said_to_be_more(tmp_path, monkeypatch):
 
 def test_deeper_folders_than_are_counted_are_said_to_be_deeper_and_cost_no_descriptors(tmp_path):
     before, folder = len(os.listdir("/proc/self/fd")), os.open(tmp_path, os.O_RDONLY)
-    for _ in range(2_000):
+    for _ in range(100):
         os.mkdir("d", dir_fd=folder)
         inner = os.open("d", os.O_RDONLY, dir_fd=folder)
         os.close(folder)

@@ -160,6 +160,9 @@ class Options(Protocol):
         option, ConflictError or DiskFullError if there is no capacity.
         """
 
+    def same(self, addon: Addon) -> Mapping[str, object]:
+        """The options that make an empty one like it, for review apps."""
+
 
 class Mounts(Protocol):
     """For a kind whose data is files that dynos see."""

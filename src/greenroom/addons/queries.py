@@ -185,6 +185,14 @@ def replacing(app: App) -> Restore | None:
     return schema_of(addon).replacing(addon) if addon else None
 
 
+def alike(app: App) -> list[tuple[str, str, Mapping[str, object]]]:
+    """(kind, attachment, options) of the app's add-ons that its review apps get an empty one of: those with options."""
+    kinds = {kind.service.kind: kind.options for kind in registry.kinds()}
+    rows = attachments().filter(app=app, addon__app=app, addon__state="provisioned")
+    found = ((row, kinds.get(row.addon.kind)) for row in rows)
+    return [(row.addon.kind, row.name, options.same(row.addon)) for row, options in found if options]
+
+
 def _saved() -> list[str]:
     return [kind.service.kind for kind in registry.kinds() if kind.snapshots]
 

@@ -60,7 +60,7 @@ class Service:
     attachment: the name of an app's first attachment; further: the prefix of later ones. variables: suffixes of an
     attachment's config vars, the main one first. nowhere: their values for commands that need the config vars but no
     server.
-    shared: whether other apps can attach one.
+    shared: whether other apps can attach one. options: names of the options of a creation.
     given: each new app, review app and test run gets one. size_command: the command that shows the limits. diagnosis:
     None if the kind's errors need no explanation.
     """
@@ -79,6 +79,7 @@ class Service:
     variables: tuple[str, ...] = ("_URL",)
     nowhere: Mapping[str, str] = field(default_factory=dict)
     shared: bool = True
+    options: tuple[str, ...] = ()
     given: bool = False
     size_command: str = "heroku addons:info"
     diagnosis: Diagnosis | None = None
@@ -92,6 +93,10 @@ class Service:
     def variable(self) -> str:
         """The main config var of an app's first attachment, ``DATABASE_URL``."""
         return f"{self.attachment}{self.variables[0]}"
+
+    def options_in(self, given: object) -> dict[str, object]:
+        """The service's own options in an untrusted ``options`` of app.json."""
+        return {key: given[key] for key in self.options if key in given} if isinstance(given, dict) else {}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ class VolumeOptions:
 
     choose = staticmethod(actions.choose)
 
+    def same(self, addon: Addon) -> Mapping[str, object]:
+        return {"at": addon.data["path"], "size": addon.data["size"]}
+
 
 class Volume:
     """A folder for each add-on. Its snapshots have commands of their own, since those of ``pg:`` are for databases."""

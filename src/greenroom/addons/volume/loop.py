@@ -11,7 +11,7 @@ from pathlib import Path
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons.contract import Platform
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.volume import actions, queries
+from greenroom.addons.volume import actions, queries, rules
 from greenroom.addons.volume.actions import restores, snapshots
 from greenroom.apps.queries import is_gone
 from greenroom.basics import clock
@@ -25,8 +25,10 @@ COPIES = 3
 """Copies of all apps at the same time."""
 MOST = 10_000
 """Volumes whose next measurement is remembered."""
-SHORTEST, REST = 15.0, 20
-"""Seconds until the next measurement of a volume: at least SHORTEST, and REST times as long as the last one took."""
+SHORTEST, NEAR, REST = 15.0, 5.0, 20
+"""Seconds until the next measurement of a volume: at least SHORTEST, or NEAR if it is near its limit, and REST times as
+long as the last one took.
+"""
 
 
 class Loop:
@@ -90,4 +92,5 @@ class Loop:
             actions.restarted(addon)
         snapshots.retain(addon)
         now = clock.monotonic()
-        self.due[addon.pk] = now + max(SHORTEST, REST * (now - began))
+        shortest = NEAR if addon.data.get("level") == rules.NEAR else SHORTEST
+        self.due[addon.pk] = now + max(shortest, REST * (now - began))

@@ -17,7 +17,8 @@ MOST = 5
 """Volumes of one app."""
 SMALLEST = 1_000_000
 UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9}
-SIZE = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?\s*([KMG]?B?)\Z", re.IGNORECASE)
+UNITS |= {"T": 10**12, "TB": 10**12}
+SIZE = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?\s*([KMGT]?B?)\Z", re.IGNORECASE)
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 TOPS = ("/app", "/data", "/media", "/srv", "/mnt", "/storage")
 """Folders below which a volume may lie. Those other than /app may be volumes themselves."""
@@ -46,6 +47,7 @@ SERVICE = Service(
     variables=("_PATH",),
     size_command="greenroom volumes",
     shared=False,
+    options=("at", "size"),
 )
 
 
@@ -54,7 +56,7 @@ def options(given: Mapping[str, object], others: Iterable[Mapping[str, Any]]) ->
 
     UserError and ConflictError say what is allowed.
     """
-    unknown = sorted(set(given) - {"at", "size"})
+    unknown = sorted(set(given) - set(SERVICE.options))
     if unknown:
         raise UserError(f"{str(unknown[0])[:40]!r} is not an option of a volume.", hint="options: at, size")
     path = checked_path(given.get("at", DEFAULT["path"]))

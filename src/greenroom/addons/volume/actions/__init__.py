@@ -107,7 +107,6 @@ def measure(*, addon: Addon, home: Path) -> bool:
     return turned
 
 
-@transaction.atomic
 def _tell(addon: Addon, home: Path, before: str, *, complete: bool) -> None:
     name, data = queries.name_of(addon), addon.data
     app = addon.app
@@ -119,7 +118,7 @@ def _tell(addon: Addon, home: Path, before: str, *, complete: bool) -> None:
         detail={"addon": addon.name, "bytes": data["bytes"], "over": data["level"]},
     )
     text = rules.told(name, app=app.name, complete=complete, **facts)
-    transaction.on_commit(lambda: say(app=app, home=home, process="volume", text=text))
+    say(app=app, home=home, process="volume", text=text)
 
 
 def restarted(addon: Addon) -> None:
