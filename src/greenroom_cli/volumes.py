@@ -126,7 +126,7 @@ def destroy(cx: Context, volume: str, given: str) -> int | None:
     row = cx.api.get(cx.path("volumes", volume))
     what = f"WARNING: This permanently destroys the volume {row['name']} of {cx.app} ({used(row)}) and its snapshots."
     confirm(cx, given, name=cx.app, what=what)
-    gone = cx.api.delete(cx.path("volumes", row["id"])).data
+    gone = cx.api.delete(cx.path("volumes", row["id"]))
     if cx.as_json:
         output.print_json(gone)
         return None
@@ -149,12 +149,15 @@ def pull(cx: Context, volume: str, target: str) -> int | None:
     if not target:
         return _through(cx, words)
     half = Path(f"{target}.part")
-    with half.open("wb") as file:
-        code = _with_stdout(cx, words, file.fileno())
-    if code:
+    try:
+        with half.open("wb") as file:
+            code = _with_stdout(cx, words, file.fileno())
+        if code == 0:
+            half.replace(target)
+    finally:
         half.unlink(missing_ok=True)
+    if code:
         raise CliError(f"tar ended with {code}, and {target} was not written.", hint="try again; files were changing")
-    half.replace(target)
     output.note(f"{target} has the files of {row['name']} ({output.size_text(os.path.getsize(target))}).")
     return None
 

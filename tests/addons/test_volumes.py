@@ -12,12 +12,9 @@ import pytest
 from greenroom.addons import actions, queries
 from greenroom.addons.contract import Platform
 from greenroom.addons.models import Addon, Snapshot
-from greenroom.addons.volume import actions as volumes
 from greenroom.addons.volume import queries as facts
 from greenroom.addons.volume.actions import restores, snapshots
 from greenroom.addons.volume.loop import Loop
-from greenroom.apps.actions import create
-from greenroom.basics.disk import DiskFullError
 from greenroom.basics.errors import ConflictError, NotFoundError
 from greenroom.engine import names
 from greenroom.engine.contract import Mount
@@ -121,13 +118,6 @@ def test_a_test_run_gets_an_empty_folder_at_the_same_path(machine, media, shop):
     assert says(machine, shop, "ls /data/files; echo x > /data/files/b; ls /data/files", mounts=own.mounts) == "b\n"
 
 
-def test_another_app_cannot_have_the_volume(alice, machine, media, place, shop):
-    other = create(actor=alice, name="other")
-    with pytest.raises(ConflictError, match="cannot be shared"):
-        actions.attach(actor=alice, addon=media, app=other, name="VOLUME_MEDIA")
-    assert queries.mounts(other, dyno="web") == ()
-
-
 def test_a_full_volume_becomes_read_only_but_for_one_off_dynos_and_writable_again(machine, media, shop, place):
     told = Told()
     loop = Loop(place, told.platform)
@@ -151,14 +141,6 @@ def test_a_full_volume_becomes_read_only_but_for_one_off_dynos_and_writable_agai
     assert "is near its limit" in log
     assert "is read-only for web and worker dynos" in log
     assert "the app can write again" in log
-
-
-def test_a_worker_that_was_killed_before_the_restart_asks_for_it_again(machine, media, shop, place):
-    volumes.note(media, {"restart": True})
-    told = Told()
-    Loop(place, told.platform).turn()
-    Loop(place, told.platform).turn()
-    assert told.apps == ["shop"]
 
 
 def test_a_snapshot_brings_the_files_back_and_the_replaced_ones_can_be_brought_back(alice, machine, media, shop, place):
@@ -226,24 +208,3 @@ def test_a_removed_volume_leaves_no_file(alice, machine, media, shop, place):
     for _ in range(2):
         actions.deprovision(addon=media, home=place)
     assert list((place / "volumes" / shop.id.hex).iterdir()) == []
-
-
-def test_space_is_promised_once(alice, machine, media, shop, place, settings, monkeypatch):
-    settings.VOLUME_MB = 10
-    with pytest.raises(DiskFullError, match="10 MB at most"):
-        made(alice, shop, place, name="VOLUME_BIG", at="/data/big", size="11M")
-    monkeypatch.setattr("greenroom.basics.disk.left", lambda home: 10 * MB)
-    made(alice, shop, place, name="VOLUME_B", at="/data/b", size="5M")
-    with pytest.raises(DiskFullError, match="3 MB left"):
-        made(alice, shop, place, name="VOLUME_C", at="/data/c", size="4M")
-    volumes.resize(actor=alice, addon=media, size="5M", home=place)
-    with pytest.raises(DiskFullError):
-        volumes.resize(actor=alice, addon=media, size="6M", home=place)
-    assert facts.find(shop, "media").data["size"] == 5 * MB
-
-
-def test_a_size_below_the_use_is_refused(alice, machine, media, shop, place):
-    says(machine, shop, "head -c 1500000 /dev/zero > /data/files/a")
-    Loop(place, Told().platform).turn()
-    with pytest.raises(ConflictError, match="more than 1 MB"):
-        volumes.resize(actor=alice, addon=facts.find(shop, "media"), size="1M", home=place)

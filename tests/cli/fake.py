@@ -33,6 +33,9 @@ from tests.cli.rows import (
     slug,
     snapshot,
     source,
+    volume,
+    volume_restore,
+    volume_snapshot,
 )
 
 TOKEN = "grm_alice"
@@ -365,6 +368,16 @@ def data(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("PUT", "A/source", lambda request: Reply(source(url=request.body["url"], secret="5ec2e7", state="new"), 201)),
         ("DELETE", "A/source", source()),
         ("POST", "A/source/actions/[^/]+", lambda request: Reply(source(secret="0e00"), 202)),
+        ("GET", "A/volumes", [volume()]),
+        ("GET", "A/volumes/[^/]+", volume()),
+        ("POST", "A/volumes", Reply(volume(), 201)),
+        ("PATCH", "A/volumes/[^/]+", volume()),
+        ("DELETE", "A/volumes/[^/]+", volume(state="deprovisioned")),
+        ("GET", "A/volumes/[^/]+/snapshots", [volume_snapshot()]),
+        ("GET", "A/volumes/[^/]+/snapshots/[^/]+", volume_snapshot()),
+        ("POST", "A/volumes/[^/]+/snapshots", Reply(volume_snapshot(state="wanted"), 201)),
+        ("DELETE", "A/volumes/[^/]+/snapshots/[^/]+", volume_snapshot()),
+        ("POST", "A/volumes/[^/]+/snapshots/[^/]+/actions/restore", Reply(volume_restore("wanted"), 202)),
         ("GET", "A/pg/snapshots", [snapshot("b002", kind="before_migrate", reason=None), snapshot()]),
         ("GET", "A/pg/snapshots/[^/]+", snapshot()),
         ("POST", "A/pg/snapshots", lambda request: Reply(snapshot(state="wanted", **request.body), 201)),

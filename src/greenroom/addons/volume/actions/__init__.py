@@ -98,7 +98,7 @@ def measure(*, addon: Addon, home: Path) -> bool:
     before = str(addon.data.get("level", ""))
     now = rules.level(used.bytes, int(addon.data["size"]), before, complete=used.complete)
     facts = {"bytes": used.bytes, "files": used.files, "level": now}
-    if all(addon.data.get(name) == value for name, value in facts.items()):
+    if "measured" in addon.data and all(addon.data.get(name) == value for name, value in facts.items()):
         return False
     turned = (now == rules.FULL) != (before == rules.FULL)
     note(addon, {**facts, "measured": clock.heroku_time(clock.now()), **({"restart": True} if turned else {})})
