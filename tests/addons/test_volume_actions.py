@@ -13,7 +13,7 @@ from greenroom.addons.volume.loop import Loop
 from greenroom.apps.actions import create
 from greenroom.basics.disk import DiskFullError
 from greenroom.basics.errors import ConflictError
-from greenroom.engine.contract import Usage
+from greenroom.engine.contract import DynoSpec, Usage
 from tests.engines import make_engine
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +40,22 @@ def test_more_files_than_are_counted_make_it_full_and_the_log_says_so(media, sho
     assert "more files, or deeper folders, than are counted" in log
     (mount,) = queries.mounts(shop, dyno="web")
     assert (mount.target, mount.mode) == ("/data/files", "ro")
+
+
+def test_one_off_dynos_of_a_full_volume_end_when_the_disk_is_full_and_others_stay(media, shop, home, monkeypatch):
+    engine = make_engine(home)
+    engine.usages[facts.artefact(media)] = Usage(bytes=5 * MB, files=1)
+    for name, kind, owner in (("run-1", "run", shop.id.hex), ("web-1", "web", shop.id.hex), ("run-2", "run", "bob")):
+        values = {"owner": owner, "uid": 7, "process": f"{kind}.1", "command": ("/bin/sleep", "9"), "attach": True}
+        engine.start(DynoSpec(id=name, kind=kind, **values))
+    platform = Platform(serving=lambda app: None, replaced=lambda app, _: None, wake=lambda: None)
+    Loop(home, platform).turn()
+    assert not engine.describe("run-1").ended
+    monkeypatch.setattr("greenroom.basics.disk.left", lambda home: -1)
+    Loop(home, platform).turn()
+    assert [state.id for state in engine.list() if state.ended] == ["run-1"]
+    for state in engine.list():
+        engine.forget(state.id)
 
 
 def test_a_measurement_that_changes_nothing_writes_nothing(media, home):

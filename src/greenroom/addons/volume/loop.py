@@ -14,7 +14,7 @@ from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.volume import actions, queries, rules
 from greenroom.addons.volume.actions import restores, snapshots
 from greenroom.apps.queries import is_gone
-from greenroom.basics import clock
+from greenroom.basics import clock, disk
 from greenroom.basics.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ MOST = 10_000
 """Volumes whose next measurement is remembered."""
 SHORTEST, NEAR, REST = 15.0, 5.0, 20
 """Seconds until the next measurement of a volume: at least SHORTEST, or NEAR if it is near its limit, and REST times as
-long as the last one took.
+long as the last one took. While the disk's reserve is in use, each turn measures.
 """
 
 
@@ -92,5 +92,8 @@ class Loop:
             actions.restarted(addon)
         snapshots.retain(addon)
         now = clock.monotonic()
+        low = disk.left(self.home) < 0
+        if low and addon.data.get("level") == rules.FULL:
+            actions.end_writers(addon=addon, home=self.home)
         shortest = NEAR if addon.data.get("level") == rules.NEAR else SHORTEST
-        self.due[addon.pk] = now + max(shortest, REST * (now - began))
+        self.due[addon.pk] = now + (0.0 if low else max(shortest, REST * (now - began)))

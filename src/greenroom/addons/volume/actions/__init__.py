@@ -121,6 +121,16 @@ def _tell(addon: Addon, home: Path, before: str, *, complete: bool) -> None:
     say(app=app, home=home, process="volume", text=text)
 
 
+def end_writers(*, addon: Addon, home: Path) -> None:
+    """End the one-off dynos of the app, which can write to its full volume, because the disk's reserve is in use."""
+    it, owner = engine(home), addon.app_id.hex
+    for state in it.list():
+        if state.owner == owner and state.kind in ("run", "release") and not state.ended:
+            text = f"Greenroom's disk is full, and the volume {queries.name_of(addon)} is beyond its size: ended"
+            say(app=addon.app, home=home, process=state.process, text=text)
+            it.signal(state.id, "KILL")
+
+
 def restarted(addon: Addon) -> None:
     """Its dynos were told to start again."""
     note(addon, {"restart": False})
