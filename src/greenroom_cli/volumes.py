@@ -137,15 +137,18 @@ def destroy(cx: Context, volume: str, given: str) -> int | None:
 @command("volumes:pull", example="greenroom volumes:pull media -a ach-payslip-staging > media.tar")
 @click.argument("volume")
 @click.option("-o", "--output", "target", default="", metavar="FILE", help="The file to write, instead of stdout.")
-def pull(cx: Context, volume: str, target: str) -> int | None:
+@click.option("--only", multiple=True, metavar="PATH", help="Copy this file or folder only; can be repeated.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files that match; can be repeated.")
+def pull(cx: Context, volume: str, target: str, only: tuple[str, ...], exclude: tuple[str, ...]) -> int | None:
     """Copy the files of a volume to this machine, as a tar archive on stdout.
 
-    A one-off dyno of the app reads them. With -o FILE, an incomplete archive is not kept.
+    A one-off dyno of the app reads them. With -o FILE, an incomplete archive is not kept. Patterns are those of tar:
+    'private', '*.pdf', 'invoices/2019*'.
     """
     if not target and sys.stdout.isatty():
         raise CliError("A tar archive cannot be shown in a terminal.", hint=f"greenroom volumes:pull {volume} -o FILE")
     row = cx.api.get(cx.path("volumes", volume))
-    words = f"exec tar -C {shlex.quote(row['path'])} -cf - . 2>/dev/null"
+    words = f"exec {archived(row['path'], only, exclude)} 2>/dev/null"
     if not target:
         return _through(cx, words)
     half = Path(f"{target}.part")
@@ -160,6 +163,12 @@ def pull(cx: Context, volume: str, target: str) -> int | None:
         raise CliError(f"tar ended with {code}, and {target} was not written.", hint="try again; files were changing")
     output.note(f"{target} has the files of {row['name']} ({output.size_text(os.path.getsize(target))}).")
     return None
+
+
+def archived(path: str, only: tuple[str, ...], exclude: tuple[str, ...]) -> str:
+    """The command line that writes the archive, each word quoted."""
+    words = ["tar", "-C", path, *(f"--exclude={pattern}" for pattern in exclude), "-cf", "-", "--"]
+    return shlex.join([*words, *(f"./{name.lstrip('/')}" for name in only or ("",))])
 
 
 def _with_stdout(cx: Context, words: str, fd: int) -> int:

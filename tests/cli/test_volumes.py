@@ -73,7 +73,11 @@ def test_a_restore_does_nothing_unless_confirmed_and_says_how_to_undo_it(at_serv
 @pytest.mark.parametrize(
     ("words", "command"),
     [
-        (("volumes:pull", "media"), "exec tar -C /app/media -cf - . 2>/dev/null"),
+        (("volumes:pull", "media"), "exec tar -C /app/media -cf - -- ./ 2>/dev/null"),
+        (
+            ("volumes:pull", "media", "--only", "a b", "--exclude", "private", "--exclude", "$(id).*"),
+            "exec tar -C /app/media --exclude=private '--exclude=$(id).*' -cf - -- './a b' 2>/dev/null",
+        ),
         (("volumes:push", "media"), "exec tar -C /app/media -xf - --no-same-owner --no-same-permissions"),
     ],
 )

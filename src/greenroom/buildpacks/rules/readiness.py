@@ -71,6 +71,7 @@ class App:
     hooked: bool = False
     collects: bool = True
     keeps_files: bool = True
+    name: str = "APP"
 
 
 def lacks(app: App, settings: Settings | None, collecting: Settings | None) -> list[str]:
@@ -162,7 +163,7 @@ def _media_root(app: App, settings: Settings | None) -> str:
         return ""  # files are kept elsewhere
     return (
         "MEDIA_ROOT is a folder of the dyno, so uploaded files are lost when it restarts. To keep them: greenroom"
-        " volumes:create media --at /app/media -a APP"
+        f" volumes:create media --at /app/media -a {app.name}"
     )
 
 

@@ -44,6 +44,7 @@ class Telling(Part):
             program=lambda name: environments.has_program(self.home, key, name),
             hooked=bool(self.facts["post_compile"]) or bool(self.facts.get("apt")),
             collects=self.config.get("DISABLE_COLLECTSTATIC", "") in ("", "0"),
+            name=self.build.app.name,
             keeps_files=bool(addons.mounts(self.build.app, dyno="web")),
         )
         return readiness.lacks(app, settings, collecting)
