@@ -26,6 +26,7 @@ TOPICS: dict[str, str] = {
     "reviewapps": "review apps",
     "pg": "database and snapshots",
     "mail": "the mail trap: mail that an app has sent",
+    "volumes": "volumes: files that outlive deployments",
     "domains": "domains and certificates",
     "maintenance": "maintenance mode",
     "access": "collaborators, roles and app transfers",
@@ -162,6 +163,17 @@ mail        mail:clear           mail:clear                delete all mail in th
 mail        mail:allow           mail:allow                allow the relay to send to an address or a domain
 mail        mail:deny            mail:deny                 remove an address or a domain from the allow list
 mail        mail:relay           mail:relay                set the SMTP server for allowed recipients
+volumes     volumes              volumes:volumes           list the volumes and their use
+volumes     volumes:create       volumes:create            create a volume
+volumes     volumes:info         volumes:info              show details of a volume
+volumes     volumes:resize       volumes:resize            change the limit of a volume
+volumes     volumes:destroy      volumes:destroy           permanently destroy a volume
+volumes     volumes:pull         volumes:pull              copy the files of a volume to this machine
+volumes     volumes:push         volumes:push              copy files into a volume
+volumes     volumes:snapshots    volume_snapshots:snapshots list the snapshots of a volume
+volumes     volumes:snapshot     volume_snapshots:snapshot take a snapshot of a volume
+volumes     volumes:snapshots:delete volume_snapshots:delete permanently delete a snapshot of a volume
+volumes     volumes:restore      volume_snapshots:restore  restore a volume from a snapshot
 domains     domains              domains:domains           list the domains of an app
 domains     domains:add          domains:add               add a domain
 domains     domains:remove       domains:remove            remove a domain

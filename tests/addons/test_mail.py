@@ -285,10 +285,10 @@ def test_a_removed_trap_leaves_no_process_and_no_file(machine, trap, shop, place
 
 
 def test_a_test_run_gets_the_names_and_no_server(machine, trap, shop):
-    values, forwards = actions.make_doubles(app=shop, label="test-1")
-    assert values["EMAIL_HOST"] == "127.0.0.1"
-    assert values["EMAIL_URL"] == "smtp://127.0.0.1:1"
-    assert [one for one in forwards if "mail" in one.service] == []
+    made = actions.make_doubles(app=shop, label="test-1")
+    assert made.values["EMAIL_HOST"] == "127.0.0.1"
+    assert made.values["EMAIL_URL"] == "smtp://127.0.0.1:1"
+    assert [one for one in made.forwards if "mail" in one.service] == []
 
 
 def test_the_relay_sends_to_allowed_recipients_and_to_nobody_else(machine, alice, trap, place):

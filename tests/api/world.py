@@ -21,7 +21,7 @@ from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons.actions import set_secret
-from greenroom.addons.models import Addon, Restore, Schedule
+from greenroom.addons.models import Addon, Attachment, Restore, Schedule, Snapshot
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.actions import snapshots
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
@@ -250,6 +250,7 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
     restore = Restore.objects.create(
         addon=addon, number=90, snapshot=snapshot, state="failed", failure="It was a trial.", finished_at=clock.now()
     )
+    volume, copy = _volume(app)
     Schedule.objects.create(addon=addon, name="DATABASE_URL", hour=3, timezone="UTC")
     account = Account.objects.get(pk=owner.account_id)
     domain = apps.add_domain(actor=owner, app=app, hostname=f"www.{app.name}.example")
@@ -267,6 +268,9 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
         "addon": [addon.name, str(addon.id)],
         "database": [addon.name, str(addon.id)],
         "store": [store.name],
+        "volume": [volume.name],
+        "volume_snapshot": [copy.name],
+        "volume_restore": ["r92"],
         "service": ["heroku-postgresql"],
         "attachment": [str(addon.attachments.get().id)],
         "name": ["DATABASE"],
@@ -280,6 +284,20 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
         "token": [str(token.id)],
         "id": [str(webhook.pk), str(delivery.pk), str(event.pk), str(key.id), str(spare.id), "~"],
     }
+
+
+def _volume(app: App) -> tuple[Addon, Snapshot]:
+    """A volume with a snapshot and a restore."""
+    data = {"path": "/app/media", "size": 5_000_000, "key": "files-1", "level": "near", "bytes": 4_100_000, "files": 7}
+    name = f"volume-of-{app.name}"
+    row = Addon.objects.create(
+        app=app, kind="volume", name=name, plan="volume:standard", state="provisioned", data=data
+    )
+    Attachment.objects.create(addon=row, app=app, name="VOLUME_MEDIA")
+    facts = {"addon": row, "finished_at": clock.now()}
+    copy = Snapshot.objects.create(number=91, kind="manual", state="succeeded", size=9, file="files-2", **facts)
+    Restore.objects.create(number=92, snapshot=copy, state="done", copy="files-3", saved=copy, **facts)
+    return row, copy
 
 
 def path_of(pattern: str, known: dict[str, list[str]], **fixed: Any) -> str:

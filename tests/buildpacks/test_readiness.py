@@ -163,3 +163,26 @@ def test_the_payslip_sample_lacks_nothing():
     found = readiness.read_settings(read, secret_key.settings_module(read, files))
     assert found is not None
     assert readiness.lacks(here, found, found) == []
+
+
+MEDIA = "MEDIA_ROOT = BASE_DIR / 'media'\n"
+
+
+def test_uploads_without_a_volume_are_said_to_be_lost_with_the_command_that_keeps_them():
+    [line] = lines(app(keeps_files=False), INSTALLED + ROOT + URL + MEDIA)
+    assert "greenroom volumes:create media --at /app/media" in line
+    assert lines(app(keeps_files=True), INSTALLED + ROOT + URL + MEDIA) == []
+    assert lines(app(keeps_files=False), INSTALLED + ROOT + URL) == []
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        'STORAGES = {"default": {"BACKEND": "storages.backends.s3.S3Storage"}}\n',
+        'AWS_STORAGE_BUCKET_NAME = env("BUCKET")\n',
+        'if "AWS_STORAGE_BUCKET_NAME" in os.environ: pass\n',
+        "from split_settings.tools import include\n",
+    ],
+)
+def test_uploads_that_may_be_kept_elsewhere_give_no_line(elsewhere):
+    assert lines(app(keeps_files=False), INSTALLED + ROOT + URL + MEDIA + elsewhere) == []

@@ -256,6 +256,23 @@ def restore(state: str = "done", **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
+def volume(**changes: Any) -> dict[str, Any]:
+    facts = {"id": "v-1", "name": "media", "addon": "volume-payslip-1", "state": "provisioned", "path": "/app/media"}
+    use = {"size_bytes": 5 * 10**9, "used_bytes": 1_500_000_000, "files": 12, "level": None, "quota": "measured"}
+    names = {"config_vars": ["VOLUME_MEDIA_PATH"], "measured_at": T1, "created_at": T0, "updated_at": T1}
+    return {**facts, **use, **names, **changes}
+
+
+def volume_snapshot(**changes: Any) -> dict[str, Any]:
+    facts = {"id": "s-1", "name": "b001", "kind": "manual", "state": "succeeded", "reason": "x", "by": "a@example.com"}
+    return {**facts, "size_bytes": 7, "seconds": 0.1, "failure": None, "created_at": T0, "finished_at": T1, **changes}
+
+
+def volume_restore(state: str, **changes: Any) -> dict[str, Any]:
+    facts = {"id": "r-2", "name": "r002", "state": state, "snapshot": "b001", "saved": "b003", "by": "a@example.com"}
+    return {**facts, "failure": None, "created_at": T0, "finished_at": T1, **changes}
+
+
 def annotation() -> dict[str, Any]:
     return {
         "path": "payslip/views.py",

@@ -17,9 +17,16 @@ IMPORTERS = {
     "mail": {f"{API}/views_mail.py"},
     "postgres": {f"{API}/views_pg.py"},
     "redis": {f"{API}/views_redis.py"},
+    "volume": {f"{API}/views_volumes.py"},
 }
-"""Kind -> Heroku's API for it, which is specific to the kind."""
-NAMERS = {"mail": {f"{API}/schemas/mail.py", f"{API}/views_mail.py"}, "postgres": {f"{API}/views_pg_copy.py"}}
+"""Kind -> the API for it, which is specific to the kind."""
+ENGINE = "greenroom/engine"
+NAMERS = {
+    "mail": {f"{API}/schemas/mail.py", f"{API}/views_mail.py"},
+    "postgres": {f"{API}/views_pg_copy.py"},
+    "volume": {f"{ENGINE}/names.py", f"{ENGINE}/artefacts.py", f"{ENGINE}/local/plan.py"},
+}
+"""Kind -> other modules with its name. Engines have a kind of artefact of that name."""
 PLATFORMS_OWN = {
     "greenroom/project/installation.py",
     "greenroom/project/bootstrap.py",

@@ -1,7 +1,7 @@
 """The contract of an add-on kind: a resource for an app, reached through config vars and forwards.
 
-Optional capabilities (``doubles``, ``snapshots``, ``schema``) are None if a kind lacks them. Rows are written before
-side effects, and each side effect is idempotent: the worker repeats it after a crash.
+Optional capabilities (``doubles``, ``snapshots``, ``schema``, ``mounts``, ``options``) are None if a kind lacks them.
+Rows are written before side effects, and each side effect is idempotent: the worker repeats it after a crash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.rules.services import Service
 from greenroom.apps.models import App
-from greenroom.engine.contract import Forward
+from greenroom.engine.contract import Forward, Mount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +152,28 @@ class Copies(Protocol):
         """The names of the existing copies."""
 
 
+class Options(Protocol):
+    """For a kind whose add-ons are created with options."""
+
+    def choose(self, *, app: App, given: Mapping[str, object], home: Path) -> Mapping[str, Any]:
+        """The data of a new one, in the caller's transaction, with defaults for absent options. UserError for a wrong
+        option, ConflictError or DiskFullError if there is no capacity.
+        """
+
+    def same(self, addon: Addon) -> Mapping[str, object]:
+        """The options that make an empty one like it, for review apps."""
+
+
+class Mounts(Protocol):
+    """For a kind whose data is files that dynos see."""
+
+    def of(self, addons: Sequence[Addon], *, dyno: str) -> tuple[Mount, ...]:
+        """The mounts of the add-ons that an app owns. dyno: the kind of the dyno; ``probe`` changes nothing."""
+
+    def in_tests(self, addons: Sequence[Addon]) -> tuple[dict[str, str], tuple[Mount, ...]]:
+        """The config vars and the empty folders that take the place of the add-ons in a test run."""
+
+
 class Schema(Protocol):
     """For a kind whose schema the app's migrations change."""
 
@@ -201,6 +223,8 @@ class Kind(Protocol):
     snapshots: Snapshots | None
     restores: Restores | None
     schema: Schema | None
+    mounts: Mounts | None
+    options: Options | None
 
     def refuse_if_full(self, owner: Account) -> None:
         """ConflictError if the account has no capacity for another one."""

@@ -21,7 +21,7 @@ from greenroom.basics.ids import is_uuid
 from greenroom.config_vars.drivers.encryption import unseal
 from greenroom.config_vars.models import DataKey
 from greenroom.config_vars.queries import open_data_key
-from greenroom.engine.contract import Forward
+from greenroom.engine.contract import Forward, Mount
 
 
 def _is(field: str, text: str) -> Q:
@@ -110,6 +110,8 @@ def nowhere_of(row: Attachment) -> dict[str, str]:
 
 def secret_of(addon: Addon, home: Path) -> dict[str, str]:
     """The add-on's secrets, decrypted."""
+    if not addon.sealed:
+        return {}
     key = open_data_key(DataKey.objects.get(app_id=addon.app_id), home)
     found: dict[str, str] = json.loads(unseal(key, bytes(addon.sealed), f"addon/{addon.id}"))
     return found
@@ -140,6 +142,18 @@ def forwards(app: App) -> tuple[Forward, ...]:
     seen = list(seen_by(app))
     own = ((kind, [row for row in seen if row.kind == kind.service.kind]) for kind in registry.kinds())
     return tuple(dict.fromkeys(forward for kind, rows in own for forward in kind.forwards(rows)))
+
+
+def mounts(app: App, *, dyno: str) -> tuple[Mount, ...]:
+    """The mounts of the app's own ready add-ons in a dyno of that kind; ``probe`` changes nothing."""
+    own = ((kind.mounts, kind.service.kind) for kind in registry.kinds())
+    return tuple(mount for found, kind in own if found for mount in found.of(list(ready(app, kind)), dyno=dyno))
+
+
+def ready(app: App, kind: str) -> QuerySet[Addon]:
+    """The app's own add-ons of the kind that are ready for use, oldest first."""
+    rows = Addon.objects.filter(app=app, kind=kind, state="provisioned").order_by("created_at")
+    return rows.prefetch_related("attachments")
 
 
 def database_of(app: App) -> Addon | None:
@@ -181,9 +195,25 @@ def replacing(app: App) -> Restore | None:
     return schema_of(addon).replacing(addon) if addon else None
 
 
+def alike(app: App) -> list[tuple[str, str, Mapping[str, object]]]:
+    """(kind, attachment, options) of the app's add-ons that its review apps get an empty one of: those with options."""
+    kinds = {kind.service.kind: kind.options for kind in registry.kinds()}
+    rows = attachments().filter(app=app, addon__app=app, addon__state="provisioned")
+    found = ((row, kinds.get(row.addon.kind)) for row in rows)
+    return [(row.addon.kind, row.name, options.same(row.addon)) for row, options in found if options]
+
+
+def _saved() -> list[str]:
+    return [kind.service.kind for kind in registry.kinds() if kind.snapshots]
+
+
 def snapshots_of(app: App) -> QuerySet[Snapshot]:
-    """Snapshots of the app's add-ons except those in deletion, newest first."""
-    rows = Snapshot.objects.filter(addon__app=app).exclude(state="deleting").select_related("addon__app")
+    """Snapshots of the app's add-ons of kinds with this capability, except those in deletion, newest first."""
+    rows = (
+        Snapshot.objects.filter(addon__app=app, addon__kind__in=_saved())
+        .exclude(state="deleting")
+        .select_related("addon__app")
+    )
     return rows.order_by("-number")
 
 
@@ -204,8 +234,10 @@ def _named(rows: QuerySet[Any], name: str, number: str) -> Any:
 
 
 def restores_of(app: App) -> QuerySet[Restore]:
-    """All restores of the app's add-ons with their steps, newest first."""
-    rows = Restore.objects.filter(addon__app=app).select_related("addon__app", "snapshot", "saved")
+    """All restores of the app's add-ons of kinds with this capability, with their steps, newest first."""
+    rows = Restore.objects.filter(addon__app=app, addon__kind__in=_saved()).select_related(
+        "addon__app", "snapshot", "saved"
+    )
     return rows.prefetch_related("steps").order_by("-number")
 
 

@@ -19,6 +19,12 @@ class DiskFullError(PlatformError):
     status = 507
 
 
+def left(home: str | os.PathLike[str]) -> int:
+    """The bytes that are free beside the reserve; below 0 if the reserve is in use."""
+    disk = shutil.disk_usage(home)
+    return disk.free - min(RESERVE, disk.total // SHARE)
+
+
 def lacking(home: str | os.PathLike[str], need: int = 0) -> str:
     """Why work that needs ``need`` bytes cannot start now, as a message; '' when it can."""
     disk = shutil.disk_usage(home)

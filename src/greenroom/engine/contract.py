@@ -36,8 +36,8 @@ class Mount:
 
     target: absolute path inside the dyno.
     source: the artefact's name: ``slug:DIGEST``, ``env:KEY``, ``cache:OWNER/NAME``, ``scratch:NAME`` and the other
-            kinds of ``names``. The engine refuses one that does not exist; caches and volumes are created at their
-            first use.
+            kinds of ``names``. The engine refuses one that does not exist; volumes are created at their first use,
+            caches at their first writable one.
     mode:   ``ro``, ``rw`` (only scratch folders, and caches and volumes of the dyno's owner), or ``overlay``: the dyno
             may change everything; writes go to its own disk and are discarded with it, the artefact never changes.
     lower:  the names of an overlay with several layers, lowest first; instead of ``source``.
@@ -205,6 +205,17 @@ class Attachment:
     received: int = 0
 
 
+@dataclass(frozen=True)
+class Usage:
+    """The space that a volume takes on the disk. complete: False if it has more files or deeper folders than an engine
+    counts (500,000 files, 60 levels), or a folder that it cannot read.
+    """
+
+    bytes: int = 0
+    files: int = 0
+    complete: bool = True
+
+
 class Share(TypedDict):
     """Memory in MB and CPU cores of a dyno."""
 
@@ -265,6 +276,12 @@ class Engine(Protocol):
 
         New dynos can't use it from now on, and it disappears from the disk soon after. No dyno may use it. EngineError
         for any other name.
+        """
+        ...
+
+    def usage(self, volume: str) -> Usage:
+        """Measure a ``volume:OWNER/NAME``; nothing if it was never used. May take seconds. EngineError for any other
+        name.
         """
         ...
 

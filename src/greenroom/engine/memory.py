@@ -26,6 +26,7 @@ from greenroom.engine.contract import (
     DynoState,
     Output,
     Signal,
+    Usage,
 )
 from greenroom.engine.errors import EngineError, NotWaitingError
 
@@ -73,6 +74,7 @@ class MemoryEngine:
         self.specs: dict[str, DynoSpec] = {}
         self.signals: list[tuple[str, str]] = []
         self.discarded: list[str] = []
+        self.usages: dict[str, Usage] = {}
         self._states: dict[str, DynoState] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._changed = threading.Condition(threading.RLock())
@@ -148,6 +150,11 @@ class MemoryEngine:
         """See the contract; only recorded here."""
         artefacts.discarded(artefact)
         self.discarded.append(artefact)
+
+    def usage(self, volume: str) -> Usage:
+        """See the contract; ``usages`` has the answers by name."""
+        names.measured(volume)
+        return self.usages.get(volume, Usage())
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
         """See the contract."""

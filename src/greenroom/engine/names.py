@@ -136,6 +136,14 @@ def discarded(name: str) -> tuple[str, str]:
     return kind, key
 
 
+def measured(name: str) -> str:
+    """The key of a volume. Raises EngineError for any other artefact."""
+    kind, key = artefact(str(name))
+    if kind != "volume":
+        _refuse(f"{name[:200]!r} is no volume, which alone can be measured")
+    return key
+
+
 def check_id(dyno_id: object) -> str:
     """Return the id of a dyno, or raise EngineError."""
     if not isinstance(dyno_id, str) or not _ID.match(dyno_id):

@@ -101,3 +101,5 @@ ACCOUNT_CONNECTIONS = number("GREENROOM_ACCOUNT_CONNECTIONS", 500)
 """Maximum number of database connections of one account's apps, except administrators. 0: only the server's limit."""
 DATABASE_MB = number("GREENROOM_DATABASE_MB", 10_000)
 """Maximum size of one database in MB; above it, the app can only read. 0: no limit."""
+VOLUME_MB = number("GREENROOM_VOLUME_MB", 20_000)
+"""Maximum size that a user can give one volume, in MB. 0: no limit beside the disk."""

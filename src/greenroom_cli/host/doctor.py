@@ -233,7 +233,9 @@ def _disk(home: Path) -> Finding:
 
 def _storage(home: Path) -> Finding:
     sizes = storage.measure(home)
-    return Finding("storage", "ok", f"{sum(sizes.values()) / 1e6:.0f} MB in {home}: {storage.text(sizes)}")
+    text = f"{sum(sizes.values()) / 1e6:.0f} MB in {home}: {storage.text(sizes)}"
+    quota = "; sizes of volumes are measured by the worker, the file system has no quota" if "volumes" in sizes else ""
+    return Finding("storage", "ok", text + quota)
 
 
 def _ports(home: Path, install: Installation | None) -> Finding:

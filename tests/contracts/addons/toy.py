@@ -69,6 +69,8 @@ class Parrot:
     snapshots = None
     restores = None
     schema = None
+    mounts = None
+    options = None
 
     def refuse_if_full(self, owner):
         pass

@@ -12,7 +12,7 @@ import pytest
 
 from greenroom.basics import logfile, unixsock
 from greenroom.engine import artefacts, names
-from greenroom.engine.contract import PLATFORM, Forward, Limits, Mount
+from greenroom.engine.contract import PLATFORM, Forward, Limits, Mount, Usage
 from greenroom.engine.errors import EngineError, NotWaitingError
 from tests.contracts.engine.conftest import (
     CAT,
@@ -102,6 +102,36 @@ def test_caches_and_volumes_are_their_owners_and_the_next_dyno_finds_what_the_la
         assert rig.printed(*script, owner=owner, mounts=mounts) == "kept\n"
         with pytest.raises(EngineError, match="another owner"):
             rig.start("/bin/true", owner="bob", mounts=mounts)
+
+
+def test_a_volume_is_there_from_its_first_use_and_a_view_of_it_changes_nothing(rig: Rig) -> None:
+    rig.needs(PROCESSES)
+    source = names.volume("erin", "media")
+    read = (Mount(target="/files", source=source),)
+    write = (Mount(target="/files", source=source, mode="rw"),)
+    view = (Mount(target="/files", mode="overlay", lower=(source,)),)
+    values = {"owner": "erin", "uid": 11}
+    assert rig.printed("/bin/ls", "/files", mounts=read, **values) == ""
+    assert rig.printed("/bin/sh", "-c", "echo kept > /files/x", mounts=write, **values) == ""
+    changes = ("/bin/sh", "-c", "echo changed > /files/x; echo new > /files/y; cat /files/x /files/y")
+    assert rig.printed(*changes, mounts=view, **values) == "changed\nnew\n"
+    assert rig.printed("/bin/sh", "-c", "cat /files/*", mounts=read, **values) == "kept\n"
+
+
+def test_a_volume_is_measured_and_nothing_else_is(rig: Rig) -> None:
+    source = names.volume("erin", "measured")
+    assert rig.engine.usage(source) == Usage()
+    for name in (names.cache("erin", "build"), "volume:erin", "volumes/erin/media", names.slug("4" * 64)):
+        with pytest.raises(EngineError):
+            rig.engine.usage(name)
+    rig.needs(PROCESSES)
+    mounts = (Mount(target="/files", source=source, mode="rw"),)
+    fill = "mkdir -p /files/a/b; head -c 100000 /dev/zero > /files/a/b/x; ln -s /usr /files/a/link"
+    rig.printed("/bin/sh", "-c", fill, owner="erin", uid=11, mounts=mounts)
+    found = rig.engine.usage(source)
+    assert 100_000 <= found.bytes < 200_000, "a link is not followed"
+    assert found.complete
+    assert found.files > 0
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from greenroom.engine.contract import (
     DynoState,
     Output,
     Signal,
+    Usage,
 )
 from greenroom.engine.errors import EngineError, NotReadyError, NotWaitingError, OutputGoneError
 from greenroom.engine.host_part import NoHostPart, Say
@@ -153,6 +154,11 @@ class ToyEngine:
     def discard(self, artefact: str) -> None:
         """See the contract."""
         shutil.rmtree(self.home / artefacts.discarded(artefact), ignore_errors=True)
+
+    def usage(self, volume: str) -> Usage:
+        """See the contract."""
+        files = [path for path in (self.home / "volumes" / names.measured(volume)).rglob("*") if path.is_file()]
+        return Usage(bytes=sum(path.stat().st_blocks * 512 for path in files), files=len(files))
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
         """See the contract."""

@@ -52,7 +52,7 @@ def _one(folder: Path, home: Path, root: Path, mount: Mount, number: int) -> Non
 def _source(folder: Path, home: Path, text: str, *, write: bool = False) -> Path:
     kind, _, name = text.partition(":")
     path = folder / "left" / name if kind == "scratch" else home / artefacts.path(text)
-    if write or kind == "scratch":
+    if write or kind in ("scratch", "volume"):
         path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
@@ -12,6 +13,7 @@ from django.db import transaction
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.addons import queries, registry, rules
+from greenroom.addons.contract import Kind
 from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Attachment
 from greenroom.addons.rules import services
@@ -23,7 +25,7 @@ from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars.actions import data_key
 from greenroom.config_vars.drivers.encryption import seal
-from greenroom.engine.contract import Forward
+from greenroom.engine.contract import Forward, Mount
 
 
 def refuse_given(updates: Mapping[str, object]) -> None:
@@ -67,16 +69,18 @@ def record(
     name: str = "",
     confirmed: bool = False,
     given: bool = False,
+    options: Mapping[str, object] | None = None,
 ) -> Addon:
     """The row of a new add-on in state provisioning, with its first attachment.
 
     ``confirmed``: the attachment name may be taken from another add-on; else UserError with id confirmation_required.
+    options: of the creation, for a kind that has them.
     """
     if not lock_apps([app.pk]):
         raise unknown(app.name)
     own = registry.kind(kind)
     draft = own.draft(app)
-    data = {**draft.data, **({"given": True} if given else {})}
+    data = {**draft.data, **_chosen(own, app, options or {}, home), **({"given": True} if given else {})}
     addon = Addon.objects.create(app=app, kind=kind, name=draft.name, plan=plan or own.service.plan, data=data)
     if draft.secret:
         set_secret(addon, home, draft.secret)
@@ -85,6 +89,18 @@ def record(
     attach(actor=actor, addon=addon, app=app, name=attachment, confirmed=confirmed)
     audit(actor=actor, action="addon.create", app=app, detail={"addon": addon.name, "attachment": attachment})
     return addon
+
+
+def _chosen(kind: Kind, app: App, options: Mapping[str, object], home: Path) -> Mapping[str, object]:
+    """The data of the chosen options. UserError if the kind has none."""
+    if kind.options:
+        return kind.options.choose(app=app, given=options, home=home)
+    if options:
+        raise UserError(
+            f"{kind.service.human_name} has no options (such as --fork or --follow).",
+            hint=f"heroku addons:create {kind.service.name} -a {app.name}",
+        )
+    return {}
 
 
 @transaction.atomic
@@ -146,23 +162,37 @@ def deprovision(*, addon: Addon, home: Path) -> None:
     registry.kind(addon.kind).deprovision(addon=addon, home=home)
 
 
-def make_doubles(*, app: App, label: str) -> tuple[dict[str, str], tuple[Forward, ...]]:
-    """Temporary add-ons for a test run, one for each kind that the app gets or sees: config vars and forwards.
+@dataclass(frozen=True)
+class Surroundings:
+    """The temporary add-ons of a test run: config vars, forwards, mounts."""
 
-    A kind without doubles gives the config vars of the app's attachments, which lead nowhere.
+    values: dict[str, str]
+    forwards: tuple[Forward, ...]
+    mounts: tuple[Mount, ...]
+
+
+def make_doubles(*, app: App, label: str) -> Surroundings:
+    """Temporary add-ons for a test run, one for each kind that the app gets or sees.
+
+    A kind without doubles and mounts gives the config vars of the app's attachments, which lead nowhere.
     """
     values: dict[str, str] = {}
-    forwards: list[Forward] = []
+    forwards, mounts = list[Forward](), list[Mount]()
     seen = set(queries.seen_by(app).values_list("kind", flat=True))
     for kind in registry.kinds():
         if kind.doubles and ((kind.service.given and not app.bare) or kind.service.kind in seen):
             made = kind.doubles.make(app=app, label=label)
             values |= services.config_vars(kind.service, kind.service.attachment, made.values)
             forwards += made.forwards
+        if kind.mounts and kind.service.kind in seen:
+            more, folders = kind.mounts.in_tests(list(queries.ready(app, kind.service.kind)))
+            values |= more
+            mounts += folders
     for row in queries.attachments().filter(app=app):
-        if registry.kind(row.addon.kind).doubles is None:
+        kind = registry.kind(row.addon.kind)
+        if kind.doubles is None and kind.mounts is None:
             values |= queries.nowhere_of(row)
-    return values, tuple(forwards)
+    return Surroundings(values, tuple(forwards), tuple(mounts))
 
 
 def drop_doubles(*, label: str) -> None:
@@ -228,6 +258,12 @@ def attach(*, actor: Actor, addon: Addon, app: App, name: str, confirmed: bool =
     confirmation_required).
     """
     hold_both(addon, app)
+    service = queries.service_of(addon)
+    if app.pk != addon.app_id and not service.shared:
+        raise ConflictError(
+            f"{addon.name} belongs to {addon.app.name}: a {service.noun} cannot be shared.",
+            hint=f"heroku addons:create {service.name} -a {app.name}",
+        )
     row = Attachment.objects.select_related("addon").filter(app=app, name=name).first()
     if row and row.addon_id == addon.pk:
         return row

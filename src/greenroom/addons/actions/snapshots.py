@@ -5,12 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.db import transaction
+from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Restore, Snapshot
+from greenroom.apps.actions import lock_app
+from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError
+
+
+def next_number(app: App) -> int:
+    """The next number of the app's snapshots and restores; call it inside the transaction that uses it."""
+    lock_app(app.pk)
+    tops = [
+        model.objects.filter(addon__app=app).aggregate(top=Max("number"))["top"] or 0 for model in (Snapshot, Restore)
+    ]
+    return max(tops) + 1
 
 
 def delete(*, actor: Actor, snapshot: Snapshot, home: Path) -> None:

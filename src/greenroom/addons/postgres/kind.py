@@ -14,7 +14,19 @@ import psycopg
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.addons.contract import Copies, Doubles, Draft, Kind, Loop, Platform, Restores, Schema, Snapshots
+from greenroom.addons.contract import (
+    Copies,
+    Doubles,
+    Draft,
+    Kind,
+    Loop,
+    Mounts,
+    Options,
+    Platform,
+    Restores,
+    Schema,
+    Snapshots,
+)
 from greenroom.addons.models import Addon, Restore
 from greenroom.addons.postgres import actions, loop, queries, rules
 from greenroom.addons.postgres.actions import limits, restores, snapshots, throwaways
@@ -73,6 +85,8 @@ class Postgres:
     snapshots: Snapshots | None = PostgresSnapshots()
     restores: Restores | None = restores
     schema: Schema | None = PostgresSchema()
+    mounts: Mounts | None = None
+    options: Options | None = None
 
     def refuse_if_full(self, owner: Account) -> None:
         limits.refuse_if_full(owner)

@@ -43,7 +43,8 @@ class Loop:
     def turn(self) -> bool:
         """Start due work. Always False: no immediate next turn. An error of one database does not stop the others."""
         self._ask_for_due()
-        wanted = Snapshot.objects.filter(state="wanted").select_related("addon__app").order_by("created_at")
+        rows = Snapshot.objects.filter(state="wanted", addon__kind="postgres")
+        wanted = rows.select_related("addon__app").order_by("created_at")
         for row in sorted(wanted, key=lambda row: row.kind != "before_migrate"):  # a user waits for these
             self._hand_out(row, partial(self._make, row))
         for restore in (*restores.unfinished(), *restores.swapped()):

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Platform, Restores, Schema, Snapshots
+from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Mounts, Options, Platform, Restores, Schema, Snapshots
 from greenroom.addons.drivers import service_dynos
 from greenroom.addons.models import Addon
 from greenroom.addons.redis import actions, queries, rules
@@ -28,6 +28,8 @@ class Redis:
     snapshots: Snapshots | None = None
     restores: Restores | None = None
     schema: Schema | None = None
+    mounts: Mounts | None = None
+    options: Options | None = None
 
     def refuse_if_full(self, owner: Account) -> None:
         """The ports are the only limit, see ``draft``."""

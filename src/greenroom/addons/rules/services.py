@@ -62,6 +62,7 @@ class Service:
     server.
     dialects: an attachment's name -> suffix -> the suffix in ``variables`` whose value it has. An alias in lower case
     of that name gives it: ``mailgun`` attaches as MAILGUN, with the config vars of Heroku's add-on of that name.
+    shared: whether other apps can attach one. options: names of the options of a creation.
     given: each new app, review app and test run gets one. size_command: the command that shows the limits. diagnosis:
     None if the kind's errors need no explanation.
     """
@@ -80,6 +81,8 @@ class Service:
     variables: tuple[str, ...] = ("_URL",)
     nowhere: Mapping[str, str] = field(default_factory=dict)
     dialects: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    shared: bool = True
+    options: tuple[str, ...] = ()
     given: bool = False
     size_command: str = "heroku addons:info"
     diagnosis: Diagnosis | None = None
@@ -93,6 +96,10 @@ class Service:
     def variable(self) -> str:
         """The main config var of an app's first attachment, ``DATABASE_URL``."""
         return f"{self.attachment}{self.variables[0]}"
+
+    def options_in(self, given: object) -> dict[str, object]:
+        """The service's own options in an untrusted ``options`` of app.json."""
+        return {key: given[key] for key in self.options if key in given} if isinstance(given, dict) else {}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenroom.addons.rules.services import services, substitute
+from greenroom.addons.rules.services import Service, services, substitute
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import package_managers, python_versions, secret_key, version_files
@@ -165,6 +166,12 @@ def _negations(slugignore: bytes) -> tuple[str, ...]:
     )
 
 
+def _options(service: Service, entry: str | dict[str, Any]) -> str:
+    """The options of an entry as the Heroku CLI takes them."""
+    given = service.options_in(entry.get("options") if isinstance(entry, dict) else None)
+    return " --" + "".join(f" --{key} {shlex.quote(str(value))}" for key, value in given.items()) if given else ""
+
+
 def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str, ...]:
     """The ``addons`` of app.json except those that the app has, or that each app has by default."""
     found = []
@@ -191,7 +198,7 @@ def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str,
         elif attached.get(name) == known.kind or (not name and known.kind in attached.values()):
             continue
         elif not known.given:
-            attachment = f" --as {name}" if name else ""
+            attachment = (f" --as {name}" if name else "") + _options(known, entry)
             found.append(
                 f"Warning: app.json requires the add-on {plan}.\nCreate it once: heroku addons:create"
                 f" {plan}{attachment}"

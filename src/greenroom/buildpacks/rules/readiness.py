@@ -39,6 +39,8 @@ DYNAMIC = frozenset(
 """Names by which settings are set in a way that their text does not show."""
 OWN_STORAGES = ("whitenoise.", "django.")
 """Beginnings of storage classes that need STATIC_ROOT."""
+BUCKETS = frozenset({"AWS_STORAGE_BUCKET_NAME", "GS_BUCKET_NAME", "AZURE_CONTAINER", "CLOUDINARY_STORAGE"})
+"""Settings of storages for uploaded files outside of the dyno."""
 STORAGE = re.compile(r"[A-Za-z_][\w.]{0,150}\.\w{0,60}(?:Storage|S3Boto3|GoogleCloud)\w{0,60}\Z")
 
 
@@ -57,7 +59,7 @@ class Settings:
 @dataclass(frozen=True, kw_only=True)
 class App:
     """The facts before the app's tree is built. package: whether a distribution is installed; program: whether the
-    environment has a program. hooked: a hook may still install some.
+    environment has a program. hooked: a hook may still install some. keeps_files: whether the app has a volume.
     """
 
     files: tuple[str, ...]
@@ -68,6 +70,8 @@ class App:
     program: Callable[[str], bool]
     hooked: bool = False
     collects: bool = True
+    keeps_files: bool = True
+    name: str = "APP"
 
 
 def lacks(app: App, settings: Settings | None, collecting: Settings | None) -> list[str]:
@@ -77,7 +81,7 @@ def lacks(app: App, settings: Settings | None, collecting: Settings | None) -> l
     found = [_procfile(app, settings)]
     if not app.hooked:
         found += [_server(app), _driver(app, settings)]
-    return [line for line in (*found, _static_root(app, collecting)) if line]
+    return [line for line in (*found, _static_root(app, collecting), _media_root(app, settings)) if line]
 
 
 def _procfile(app: App, settings: Settings | None) -> str:
@@ -148,6 +152,19 @@ def _static_root(app: App, settings: Settings | None) -> str:
     if any(STORAGE.match(text) and not text.startswith(OWN_STORAGES) for text in settings.strings):
         return ""  # a storage elsewhere needs none
     return 'STATIC_ROOT is not set, which collectstatic needs: in the settings: STATIC_ROOT = BASE_DIR / "staticfiles"'
+
+
+def _media_root(app: App, settings: Settings | None) -> str:
+    if settings is None or app.keeps_files or not (app.is_django and settings.whole):
+        return ""
+    if "MEDIA_ROOT" not in settings.assigned or BUCKETS & (settings.names | settings.strings):
+        return ""
+    if any(STORAGE.match(text) and not text.startswith(OWN_STORAGES) for text in settings.strings):
+        return ""  # files are kept elsewhere
+    return (
+        "MEDIA_ROOT is a folder of the dyno, so uploaded files are lost when it restarts. To keep them: greenroom"
+        f" volumes:create media --at /app/media -a {app.name}"
+    )
 
 
 def read_settings(read: Read, module: str) -> Settings | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from greenroom.addons import queries as addons
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import readiness, secret_key
@@ -43,5 +44,7 @@ class Telling(Part):
             program=lambda name: environments.has_program(self.home, key, name),
             hooked=bool(self.facts["post_compile"]) or bool(self.facts.get("apt")),
             collects=self.config.get("DISABLE_COLLECTSTATIC", "") in ("", "0"),
+            name=self.build.app.name,
+            keeps_files=bool(addons.mounts(self.build.app, dyno="web")),
         )
         return readiness.lacks(app, settings, collecting)

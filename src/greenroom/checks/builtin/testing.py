@@ -39,7 +39,7 @@ def dyno_id(run: CheckRun) -> str:
 
 def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, capacity: Capacity) -> DynoSpec:
     """The dyno's spec. Creates the temporary add-ons. The slug is an overlay mount, so its files do not change."""
-    own, forwards = addons.make_doubles(app=run.app, label=dyno_id(run))
+    own = addons.make_doubles(app=run.app, label=dyno_id(run))
     setup, test = environment.scripts(slug.app_json)
     travis = None if test else travis_plan(home=home, slug=slug, branch=run.app.protected_branch)
     marks = environment.ci(
@@ -52,7 +52,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
     if travis:
         options |= _options_of(travis)
         marks |= _marked(travis, run, slug)
-    config = _config(run, slug, home=home, addons=own, marks=marks)
+    config = _config(run, slug, home=home, addons=own.values, marks=marks)
     interpreter, extra = tools.python()
     total, silence = limits_of(slug)
     return DynoSpec(
@@ -63,8 +63,8 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
         process="test.1",
         command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
         env=runtime_env(config=config, process="test.1", **capacity.of(MEMORY_MB), parts=buildpack_parts(slug)),
-        mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
-        forwards=forwards,
+        mounts=(*mounts, *own.mounts, *extra, tools.runner_mount(home), tools.out_mount()),
+        forwards=own.forwards,
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),
         output=True,
         stdin=json.dumps(options).encode(),

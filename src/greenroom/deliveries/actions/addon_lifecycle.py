@@ -7,6 +7,7 @@ after a crash.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,16 @@ PATIENCE = timedelta(minutes=1)
 
 
 def create(
-    *, actor: Actor, app: App, home: Path, kind: str, name: str, wanted: str, confirmed: bool, plan: str = ""
+    *,
+    actor: Actor,
+    app: App,
+    home: Path,
+    kind: str,
+    name: str,
+    wanted: str,
+    confirmed: bool,
+    plan: str = "",
+    options: Mapping[str, object] | None = None,
 ) -> Addon:
     """Create an add-on with its first attachment and a release with its config vars. The first call returns the add-on
     that the app was created with.
@@ -57,6 +67,7 @@ def create(
                 plan=plan,
                 name=name,
                 confirmed=confirmed,
+                options=options,
             )
         _complete(actor, addon, home)
     return addon

@@ -61,7 +61,7 @@ def spec(*, dyno: Dyno, home: Path, capacity: Capacity, options: StartOptions) -
         process=dyno.name,
         command=command_argv(dyno.command),
         env=environment(dyno=dyno, home=home, capacity=capacity, extra=options.extra),
-        mounts=mounts(_slug(dyno.release)),
+        mounts=(*mounts(_slug(dyno.release)), *addons.mounts(dyno.app, dyno=dyno.kind)),
         port=PORT if web else 0,
         socket=dyno.endpoint,
         forwards=addons.forwards(dyno.app),

@@ -24,6 +24,7 @@ from greenroom.engine.contract import (
     DynoState,
     Output,
     Signal,
+    Usage,
 )
 from greenroom.engine.errors import EngineAwayError, EngineError
 from greenroom.engine.local import attach_client, capacity, output, plan, protocol, state_reader
@@ -61,6 +62,11 @@ class LocalEngine:
     def discard(self, artefact: str) -> None:
         """See the contract."""
         self._ask({"verb": "discard", "artefact": artefact})
+
+    def usage(self, volume: str) -> Usage:
+        """See the contract."""
+        names.measured(volume)
+        return Usage(**self._ask({"verb": "usage", "artefact": volume}))
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
         """See the contract."""

@@ -44,7 +44,7 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
         _folder(
             place, os.path.relpath(plan.work_folder(place.path(plan.SCRATCH, spec.id, name)), place.home), uid, 0o700
         )
-    for cache in plan.written_caches(spec):
+    for cache in plan.own_artefacts(spec):
         _folder(place, cache, owner=uid, mode=0o2775 if spec.owner == PLATFORM else 0o2770)
     if order["log"]:
         _log_folder(place, os.path.relpath(order["log"], place.home), uid)

@@ -20,7 +20,7 @@ from greenroom.basics.processes import Identity, send_signal, wait_gone
 from greenroom.engine import names
 from greenroom.engine.contract import DynoSpec
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import cgroups, folders, idmap, plan, signals, spawn, state_reader
+from greenroom.engine.local import cgroups, folders, idmap, plan, signals, spawn, state_reader, volume_usage
 from greenroom.engine.local.plan import Place
 
 KILL_SECONDS = 5.0
@@ -113,6 +113,10 @@ class Operations:
         except PermissionError:  # never as root; in development mode a hook may have closed its own folder
             os.chmod(self._place.path(folder), 0o700)
             self._bin.throw(folder)
+
+    def usage(self, volume: str) -> dict[str, Any]:
+        """Measure the volume ``OWNER/NAME``. Raises OSError."""
+        return dataclasses.asdict(volume_usage.measure(self._place.path("volumes", volume)))
 
     def sweep(self) -> None:
         """Remove leftovers without a dyno, at the start."""

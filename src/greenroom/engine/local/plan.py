@@ -308,7 +308,7 @@ def source(place: Place, spec: DynoSpec, name: str, write: bool) -> str:
     if kind == "host":
         return _foreign(place, spec, key)
     real = within(place, artefacts.path(name), CACHES if write else READABLE, name)
-    if not os.path.exists(real) and not write:
+    if not os.path.exists(real) and not write and kind != "volume":
         _refuse(f"dyno {spec.id}: the source {name!r} does not exist")
     return real
 
@@ -336,10 +336,15 @@ def scratch_names(spec: DynoSpec) -> set[str]:
     return {text.partition(":")[2] for text in texts if text.startswith("scratch:")}
 
 
-def written_caches(spec: DynoSpec) -> list[str]:
-    """Folders of the caches and volumes that the spec mounts writable, relative to home."""
-    sources = [mount.source for mount in spec.mounts if mount.mode == "rw"]
-    return [artefacts.path(source) for source in sources if source.startswith(("cache:", "volume:"))]
+def own_artefacts(spec: DynoSpec) -> list[str]:
+    """Folders of the spec's volumes, and of the caches that it mounts writable, relative to home."""
+    written = {mount.source for mount in spec.mounts if mount.mode == "rw"}
+    sources = dict.fromkeys(text for mount in spec.mounts for text in mount.lower or (mount.source,))
+    return [
+        artefacts.path(source)
+        for source in sources
+        if source.startswith("volume:") or (source.startswith("cache:") and source in written)
+    ]
 
 
 def kept_uppers(spec: DynoSpec) -> set[str]:

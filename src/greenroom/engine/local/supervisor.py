@@ -48,6 +48,7 @@ class Supervisor:
             "signal": lambda it: operations.signal(names.check_id(it.get("id")), it.get("name")),
             "forget": lambda it: operations.forget(names.check_id(it.get("id"))),
             "discard": lambda it: operations.discard(artefacts.discarded(protocol.artefact_of(it))),
+            "usage": lambda it: operations.usage(names.measured(protocol.artefact_of(it))),
         }
 
     def serve(self, woken: int) -> None:

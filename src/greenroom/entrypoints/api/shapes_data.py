@@ -26,7 +26,7 @@ def service(own: Service) -> dict[str, Any]:
         "state": "ga",
         "cli_plugin_name": None,
         "supports_multiple_installations": True,
-        "supports_sharing": True,
+        "supports_sharing": own.shared,
         "created_at": SINCE,
         "updated_at": SINCE,
     }

@@ -84,17 +84,15 @@ def get_addon_of_app(call: Call) -> dict[str, Any]:
 def create_addon(call: Call) -> Reply:
     """Create an add-on: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}.
 
-    Unknown plans are refused.
+    Unknown plans are refused. config: options, for a service that has them.
     """
     wanted = call.body.get("plan")
     name = wanted.get("name") if isinstance(wanted, dict) else wanted
     name = name if isinstance(name, str) else ""
     service = _service_of(name)
-    if call.body.get("config"):
-        raise UserError(
-            "Plan options (such as --fork or --follow) are not supported.",
-            hint="copy data with: greenroom pg:restore",
-        )
+    config = call.body.get("config")
+    if config and not isinstance(config, dict):
+        raise UserError("config must be an object of options.")
     attachment = call.body.get("attachment")
     label = attachment.get("name") if isinstance(attachment, dict) else None
     row = resources.create(
@@ -106,6 +104,7 @@ def create_addon(call: Call) -> Reply:
         name=call.text("name"),
         wanted=_text(label) or service.dialect_of(name),
         confirmed=_confirmed(call, call.app),
+        options=config or {},
     )
     return Reply(shapes_data.addon(queries.addons().get(pk=row.pk)), 201, shapes.news_of(call.app))
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from greenroom.addons import queries as addons
 from greenroom.addons.actions import snapshots
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import actions, queries
+from greenroom.addons.postgres import actions, queries, rules
 from greenroom.addons.postgres.actions import schedules
 from greenroom.apps.queries import authorise
 from greenroom.basics import clock, signing
@@ -27,6 +27,7 @@ from greenroom.entrypoints.api.views_addons import addon_of
 
 LINK_SECONDS = 3600
 RESET_SECONDS = 120.0
+KIND = rules.SERVICE.kind
 REFERENCE = "greenroom:snapshot/"
 
 
@@ -157,7 +158,7 @@ def restore(call: Call) -> Reply:
 
 def _snapshot_of(reference: str) -> Snapshot:
     """The snapshot of a reference. External files are refused: the platform fetches no URL that a user supplies."""
-    rows = Snapshot.objects.select_related("addon__app")
+    rows = Snapshot.objects.filter(addon__kind=KIND).select_related("addon__app")
     if reference.startswith(REFERENCE):
         found = next((row for row in rows if str(row.id) == reference.removeprefix(REFERENCE)), None)
     elif "/streams/snapshots/" in reference:

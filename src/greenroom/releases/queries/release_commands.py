@@ -73,7 +73,7 @@ def spec(
             manager=slug.manifest.get("package_manager", ""),
             parts=buildpack_parts(slug),
         ),
-        mounts=mounts(slug),
+        mounts=(*mounts(slug), *addons.mounts(release.app, dyno="release")),
         forwards=addons.forwards(release.app),
         limits=Limits(memory_mb=VASTLY * memory_mb, quota_mb=memory_mb, timeout=COMMAND_SECONDS),
         log=release.app.log_folder,

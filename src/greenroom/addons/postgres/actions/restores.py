@@ -19,6 +19,7 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons.actions.snapshots import next_number
 from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Restore, RestoreStep, Snapshot
 from greenroom.addons.postgres.actions import snapshots
@@ -57,7 +58,7 @@ def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_versio
     The snapshot may be of another database, and only requested: the restore waits for it. ConflictError if it is
     incomplete or another restore is in progress.
     """
-    number = snapshots.next_number(addon.app)
+    number = next_number(addon.app)
     if snapshot and snapshot.state not in ("wanted", "succeeded"):
         raise ConflictError(f"{snapshot.name} cannot be restored: it is {snapshot.state}.")
     if Restore.objects.filter(addon=addon, finished_at=None).exists():
@@ -199,18 +200,20 @@ def conclude(*, restore: Restore) -> None:
 
 def unfinished() -> list[Restore]:
     """Unfinished restores whose snapshot is finished, oldest first."""
-    rows = Restore.objects.filter(state__in=tuple(STEPS)).exclude(snapshot__state__in=("wanted", "running"))
+    own = Restore.objects.filter(state__in=tuple(STEPS), addon__kind=snapshots.KIND)
+    rows = own.exclude(snapshot__state__in=("wanted", "running"))
     return list(rows.select_related("addon__app").order_by("created_at"))
 
 
 def swapped() -> list[Restore]:
     """Restores whose app was not notified yet."""
-    return list(Restore.objects.filter(state="swapped").select_related("addon__app"))
+    return list(Restore.objects.filter(state="swapped", addon__kind=snapshots.KIND).select_related("addon__app"))
 
 
 def sweep() -> None:
     """Drop replaced databases after a day, copies without an open restore, and expired guest roles. Idempotent."""
-    for row in Restore.objects.exclude(kept="").filter(kept_until__lte=clock.now(), state__in=("swapped", "done")):
+    own = Restore.objects.filter(addon__kind=snapshots.KIND).exclude(kept="")
+    for row in own.filter(kept_until__lte=clock.now(), state__in=("swapped", "done")):
         guard.run(row.pk, f"the replaced database of {row.name}", partial(_drop_kept, row))
     with server.connect() as connection:
         guests.drop_expired(connection)

@@ -14,16 +14,14 @@ from functools import partial
 from pathlib import Path
 
 from django.db import transaction
-from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
-from greenroom.addons.actions.snapshots import remove, remove_file
+from greenroom.addons.actions.snapshots import next_number, remove, remove_file
 from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import rules
 from greenroom.addons.postgres.drivers import dumps
-from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, UserError
@@ -32,6 +30,7 @@ from greenroom.basics.guard import Guard
 guard = Guard(logging.getLogger(__name__))
 
 FOLDER = "snapshots"
+KIND = rules.SERVICE.kind
 
 
 def capture(
@@ -113,15 +112,6 @@ def _record(
     return row
 
 
-def next_number(app: App) -> int:
-    """The next number of the app's snapshots and restores; call it inside the transaction that uses it."""
-    lock_app(app.pk)
-    tops = [
-        model.objects.filter(addon__app=app).aggregate(top=Max("number"))["top"] or 0 for model in (Snapshot, Restore)
-    ]
-    return max(tops) + 1
-
-
 def _make(row: Snapshot, home: Path) -> None:
     folder = home / FOLDER
     try:
@@ -158,13 +148,13 @@ def sweep(*, home: Path) -> None:
     """Mark incomplete snapshots failed, finish deletions, apply retention, and remove files without a row.
     Idempotent.
     """
-    for row in Snapshot.objects.filter(state="running"):
+    for row in Snapshot.objects.filter(state="running", addon__kind=KIND):
         with platform_server.claim(row.id) as mine:
             if mine and Snapshot.objects.filter(pk=row.pk, state="running").exists():
                 with contextlib.suppress(OSError):  # the row must not stay open because of its file
                     remove_file(row, home)
                 _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was being taken.")
-    for row in Snapshot.objects.filter(state="deleting"):
+    for row in Snapshot.objects.filter(state="deleting", addon__kind=KIND):
         guard.run(row.pk, f"snapshot {row.name}", partial(remove, row, home))
     _retain(home)
     _forget_files(home)
@@ -173,7 +163,7 @@ def sweep(*, home: Path) -> None:
 def _retain(home: Path) -> None:
     used = set(Restore.objects.filter(finished_at=None).values_list("snapshot_id", flat=True))
     by_addon: dict[uuid.UUID, list[rules.Held]] = {}
-    for row in Snapshot.objects.all():
+    for row in Snapshot.objects.filter(addon__kind=KIND):
         held = rules.Held(str(row.id), row.kind, row.state, row.pinned, row.id in used, row.created_at)
         by_addon.setdefault(row.addon_id, []).append(held)
     for rows in by_addon.values():

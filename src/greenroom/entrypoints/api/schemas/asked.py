@@ -153,6 +153,11 @@ declare(
         "?config": "any",
     },
 )
+declare(
+    "app-volume.create", "A volume: its path in dynos, and its size.", {"name": "name", "?at": "text?", "?size": "any"}
+)
+declare("app-volume.update", "Another size.", {"size": "any"})
+declare("volume-snapshot.create", "A description of its purpose.", {"?reason": "text?"})
 declare("addon.update", "A new name.", {"name": "name"})
 declare("addon.delete", "force: even if other apps are attached.", {"?force": "any"})
 declare(

@@ -293,3 +293,54 @@ declare(
     },
 )
 declare("build-vars.update", "Names to add to the list and to remove from it.", {"?add": "[text]", "?remove": "[text]"})
+declare(
+    "app-volume",
+    "A volume of an app. used_bytes and files are as of measured_at.",
+    {
+        "id": "uuid",
+        "name": "text",
+        "addon": "text",
+        "state": "text",
+        "path": "text",
+        "config_vars": "[text]",
+        "size_bytes": "count",
+        "used_bytes": "count",
+        "files": "count",
+        "level": "near|full?",
+        "quota": "text",
+        "measured_at": "moment?",
+        **TIMES,
+    },
+)
+declare(
+    "volume-snapshot",
+    "A snapshot of a volume.",
+    {
+        "id": "uuid",
+        "name": "text",
+        "kind": "text",
+        "state": "wanted|running|succeeded|failed|deleting",
+        "reason": "text?",
+        "by": "text",
+        "size_bytes": "count",
+        "seconds": "number",
+        "failure": "text?",
+        "created_at": "moment",
+        "finished_at": "moment?",
+    },
+)
+declare(
+    "volume-restore",
+    "A restore of a volume. saved: the snapshot that has the replaced files.",
+    {
+        "id": "uuid",
+        "name": "text",
+        "state": "wanted|swapped|done|failed",
+        "snapshot": "text?",
+        "saved": "text?",
+        "by": "text",
+        "failure": "text?",
+        "created_at": "moment",
+        "finished_at": "moment?",
+    },
+)

@@ -1,0 +1,1 @@
+"""Volumes: folders of an app whose files outlive its dynos."""
