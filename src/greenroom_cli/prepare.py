@@ -168,16 +168,27 @@ def _commit(root: Path, plan: Plan) -> None:
             "Nothing was committed: a command is still to be run.", hint=f"{plan.commands[0]}, then git commit"
         )
     new = git.git("-C", str(root), "rev-parse", "--is-inside-work-tree")[1].strip() != "true"
-    paths = ["-A"] if new else ["--", *(change.path for change in plan.changes)]
-    steps = [["init", "-q"]] if new else []
-    if new or plan.changes:
-        steps += [["add", *paths], ["commit", "-q", "-m", MESSAGE, *([] if new else paths)]]
-    for words in steps:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False, timeout=60)
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise CliError(f"git {words[0]} failed: {said[-1] if said else done.returncode}", hint=f"git {words[0]}")
-    output.note("Committed." if steps else "Nothing to commit.")
+    if new:
+        _git(root, "init", "-q")
+    paths = ["."] if new else [change.path for change in plan.changes]
+    if paths:
+        _git(root, "add", "--", *paths)
+    if not paths or git.git("-C", str(root), "diff", "--cached", "--quiet", "--", *paths)[0] == 0:
+        output.note("Nothing to commit.")
+        return
+    _git(root, "commit", "-q", "-m", MESSAGE, *([] if new else ["--", *paths]))
+    output.note("Committed.")
+
+
+def _git(root: Path, *words: str) -> None:
+    """Run git in the folder. CliError with its last line."""
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise CliError(
+            f"git {words[0]} failed: {said[-1] if said else done.returncode}",
+            hint="the files are written; commit them with git, then go on",
+        )
 
 
 def _next(root: Path, plan: Plan, *, committed: bool) -> None:
