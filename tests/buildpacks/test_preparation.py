@@ -109,6 +109,13 @@ def test_hosts_and_other_engines(started):
     assert settings(two).advice
 
 
+def test_a_package_that_fills_in_the_settings_is_left_to_it():
+    text = "import django_heroku\nALLOWED_HOSTS = []\nDEBUG = True\ndjango_heroku.settings(locals())\n"
+    edited = settings(text)
+    assert "ALLOWED_HOSTS = []" in edited.text
+    assert edited.changes == ["DEBUG is off unless the variable DEBUG is 1"]
+
+
 def test_a_name_of_any_kind_becomes_the_default_of_the_url():
     for name in ('os.path.join(BASE_DIR, "db.sqlite3")', '"db.sqlite3"', "DB", "f'{A}/\"x\"'"):
         made = settings(f'DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {name}}}}}\n').text
