@@ -79,7 +79,9 @@ def sends_to_https(connect: Connect, host: str, path: str, seconds: float) -> bo
         status, location = _get(connect, url, time.monotonic() + seconds)
     except (OSError, ValueError):
         return False
-    return status >= 400 or (300 <= status < 400 and _goal(url, location).startswith("https:"))
+    return (status >= 400 and status not in PAGELESS) or (
+        300 <= status < 400 and _goal(url, location).startswith("https:")
+    )
 
 
 def _judged(status: int, told: str, host: str, moved: bool) -> Answer:

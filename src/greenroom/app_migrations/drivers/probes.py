@@ -159,7 +159,7 @@ def _names(value: Any, size: int = 300) -> tuple[str, ...]:
 SQLITE = "The settings use SQLite in the dyno's own files{ignoring}: all data is lost when the dyno ends."
 SQLITE_HINT = (
     'in the settings: import dj_database_url; DATABASES = {"default": dj_database_url.config(conn_max_age=60)};'
-    " in the requirements: dj-database-url and psycopg[binary]"
+    " in the requirements: dj-database-url and a driver, psycopg[binary] or, before Django 4.2, psycopg2-binary"
 )
 
 

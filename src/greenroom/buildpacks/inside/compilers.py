@@ -114,8 +114,16 @@ PROGRAM = re.compile(
 )
 LIBRARY = re.compile(r"cannot find -l([A-Za-z0-9_+.-]{1,60})")
 BUILT = re.compile(
-    r"Failed to (?:download and )?build [`'\"]?([A-Za-z0-9][A-Za-z0-9._-]{0,100}?)(?:==|[`'\" @]|$)", re.M
+    r"Failed to (?:download and )?build [`'\"]?([A-Za-z0-9][A-Za-z0-9._-]{0,100}?)(?:==([\w.+!-]{1,40})|[`'\" @]|$)",
+    re.M,
 )
+OLDER = "use a newer version of it, or an older Python: echo 3.10 > .python-version"
+RENAMED = {
+    "backports-zoneinfo": "remove backports.zoneinfo from the requirements: Python 3.9 and newer have zoneinfo",
+    "sklearn": "replace sklearn in the requirements by scikit-learn, also where another package asks for it",
+    "bs4": "replace bs4 in the requirements by beautifulsoup4",
+}
+"""Packages that cannot be built, and the way on."""
 
 
 def explain(text):
@@ -134,6 +142,21 @@ def explain(text):
         "use %s; or: echo %s >> Aptfile && git add Aptfile, and heroku buildpacks:add --index 1"
         " heroku-community/apt" % (instead, packages)
     )
+
+
+def not_built(text):
+    """(message, hint) if a package failed to build, without a reason that ``explain`` knows; None if none did."""
+    found = BUILT.search(text)
+    if found is None:
+        return None
+    name, version = found.groups()
+    message = "%s%s has no wheel for this Python and cannot be built from source." % (
+        name,
+        " " + version if version else "",
+    )
+    last = [line.strip() for line in text.splitlines() if re.match(r"\s*(?:\w+\.)*\w*(?:Error|Exception)\b", line)]
+    hint = RENAMED.get(re.sub(r"[-_.]+", "-", name).lower(), OLDER)
+    return "\n".join([message, *(line[:300] for line in last[-1:])]), hint
 
 
 def _header(text):

@@ -127,7 +127,8 @@ STATIC = (
     (
         "without having set the STATIC_ROOT",
         "STATIC_ROOT is not set in the settings.",
-        'STATIC_ROOT = BASE_DIR / "staticfiles" in the settings',
+        'in the settings: STATIC_ROOT = BASE_DIR / "staticfiles", or os.path.join(BASE_DIR, "staticfiles") if BASE_DIR'
+        " is a string",
     ),
     (
         "SECRET_KEY setting must not be empty",
@@ -136,9 +137,24 @@ STATIC = (
     ),
     ("Missing staticfiles manifest entry", "A reference to a static file is broken.", "correct the name"),
     (
+        "undefined symbol: _Py",
+        "A package was built for another version of Python and does not load.",
+        "use a newer version of it, or an older Python in .python-version",
+    ),
+    (
+        "SystemError: initialization of _psycopg",
+        "The installed psycopg2 does not work with this Python.",
+        "use a newer psycopg2-binary, or an older Python in .python-version",
+    ),
+    (
         "Error loading psycopg",
         "The settings use PostgreSQL, and no driver for it is installed.",
-        "add psycopg[binary] to the requirements",
+        "add psycopg[binary] to the requirements (psycopg2-binary before Django 4.2)",
+    ),
+    (
+        "No module named 'pkg_resources'",
+        "A package needs pkg_resources, which setuptools 81 and newer do not have.",
+        "add setuptools<81 to the requirements, or use a newer version of the package",
     ),
     (
         "Error loading MySQLdb",
@@ -176,6 +192,8 @@ def installer(text, code):
     for mark, message, hint in INSTALL:
         if mark in text:
             return message, hint
+    if failed := compilers.not_built(text):
+        return failed
     said = [line.strip() for line in text.splitlines() if line.strip().startswith(("error:", "cause:", "\u00d7"))]
     last = "\n".join(said[-3:]) or "\n".join(text.splitlines()[-3:])
     return (
@@ -205,6 +223,8 @@ def locked(tool, text, code):
     for mark, message, hint in INSTALL:
         if mark in text:
             return message, hint
+    if failed := compilers.not_built(text):
+        return failed
     last = "\n".join(line for line in text.splitlines()[-6:] if line.strip())
     return (
         "%s failed (exit code %d).\n%s" % (tool, code, last[:1500]),

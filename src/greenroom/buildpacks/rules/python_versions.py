@@ -170,6 +170,14 @@ def _newest(available: Sequence[Interpreter]) -> tuple[int, int]:
     return max((i.minor for i in available if OLDEST <= i.minor <= NEWEST), default=PINNED)
 
 
+def _closest(request: Request, available: Sequence[Interpreter]) -> tuple[int, int]:
+    """The supported 3.N of this host that is closest to the requested one and not older, else the newest. Packages that
+    an old project pins rarely have wheels for the newest Python.
+    """
+    found = sorted({i.minor for i in available if OLDEST <= i.minor <= NEWEST})
+    return next((minor for minor in found if minor >= request.version[:2]), _newest(available))
+
+
 def _instead(request: Request, minor: Sequence[int]) -> str:
     """The command to request another version, by the origin of the present one; runtime.txt takes precedence while it
     exists.
@@ -235,14 +243,13 @@ def _where(request: Request) -> str:
 
 
 def _eol(request: Request, available: Sequence[Interpreter]) -> BuildError:
+    allow = '; or allow it for a while: [policy] python_eol = "warn" in greenroom.toml'
+    here = any(i.minor == request.version[:2] for i in available)
     return BuildError(
         "python-version::eol",
         f"Python {dotted(request.version)} {_where(request)} is no longer supported; allowed are 3.{OLDEST[1]} to"
         f" 3.{NEWEST[1]}.",
-        hint=(
-            f'{_instead(request, _newest(available))}; or allow it for a while: [policy] python_eol = "warn" in'
-            " greenroom.toml"
-        ),
+        hint=f"{_instead(request, _closest(request, available))}{allow if here else ''}",
     )
 
 
@@ -251,7 +258,7 @@ def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
         "python-version::unknown-major",
         f"Python {dotted(request.version)} {_where(request)} does not exist; allowed are 3.{OLDEST[1]} to"
         f" 3.{NEWEST[1]}, and this host has {_had(available)}.",
-        hint=_instead(request, _newest(available)),
+        hint=_instead(request, _closest(request, available)),
     )
 
 
@@ -261,7 +268,7 @@ def _missing(request: Request, available: Sequence[Interpreter]) -> BuildError:
         f"Python {dotted(request.version)} {_where(request)} is not installed on this host, which has"
         f" {_had(available)}.",
         hint=(
-            f"{_instead(request, _newest(available))}; or let the operator install it: uv python install"
+            f"{_instead(request, _closest(request, available))}; or let the operator install it: uv python install"
             f" {dotted(request.version[:2])}"
         ),
     )

@@ -37,6 +37,7 @@ DYNAMIC = frozenset(
     {"django_heroku", "django_on_heroku", "split_settings", "configurations", "locals", "globals", "exec"}
 )
 """Names by which settings are set in a way that their text does not show."""
+STATIC_ROOT = 'STATIC_ROOT = BASE_DIR / "staticfiles", or os.path.join(BASE_DIR, "staticfiles") if BASE_DIR is a string'
 OWN_STORAGES = ("whitenoise.", "django.")
 """Beginnings of storage classes that need STATIC_ROOT."""
 BUCKETS = frozenset({"AWS_STORAGE_BUCKET_NAME", "GS_BUCKET_NAME", "AZURE_CONTAINER", "CLOUDINARY_STORAGE"})
@@ -138,7 +139,10 @@ def _driver(app: App, settings: Settings | None) -> str:
     environ = "environ" in settings.names and {"db", "db_url"} & settings.names  # env.db() of django-environ
     if not (environ or URL_READERS & (settings.names | settings.strings) or POSTGRES in settings.strings):
         return ""
-    return "The settings use PostgreSQL, and no driver for it is installed: add psycopg[binary] to the requirements"
+    return (
+        "The settings use PostgreSQL, and no driver for it is installed: add psycopg[binary] to the requirements"
+        " (psycopg2-binary before Django 4.2)"
+    )
 
 
 def _static_root(app: App, settings: Settings | None) -> str:
@@ -151,7 +155,7 @@ def _static_root(app: App, settings: Settings | None) -> str:
         return ""  # there may be nothing to collect
     if any(STORAGE.match(text) and not text.startswith(OWN_STORAGES) for text in settings.strings):
         return ""  # a storage elsewhere needs none
-    return 'STATIC_ROOT is not set, which collectstatic needs: in the settings: STATIC_ROOT = BASE_DIR / "staticfiles"'
+    return f"STATIC_ROOT is not set, which collectstatic needs: in the settings: {STATIC_ROOT}"
 
 
 def _media_root(app: App, settings: Settings | None) -> str:

@@ -228,10 +228,12 @@ def _static_root(it: _Module) -> None:
         return
     lines: list[str] = []
     if "STATIC_ROOT" not in it.values:
-        if "BASE_DIR" not in it.values or "Path(" not in it.source(it.values["BASE_DIR"].value):
+        base = it.source(it.values["BASE_DIR"].value) if "BASE_DIR" in it.values else ""
+        if "Path(" not in base and "os.path" not in base:
             it.advice.append("STATIC_ROOT is not set: give it a folder of the project, such as staticfiles")
             return
-        lines.append('STATIC_ROOT = BASE_DIR / "staticfiles"')
+        folder = 'BASE_DIR / "staticfiles"' if "Path(" in base else 'os.path.join(BASE_DIR, "staticfiles")'
+        lines.append(f"STATIC_ROOT = {folder}")
         it.changes.append("STATIC_ROOT is where collectstatic puts the files")
     if "whitenoise" in it.packages and not {"STORAGES", "STATICFILES_STORAGE"} & it.values.keys():
         lines.append(STORAGES)

@@ -115,7 +115,7 @@ def _runtime_txt(data: bytes) -> tuple[int, ...]:
 
 def _minor_in(text: str) -> tuple[int, int]:
     """The supported 3.N in a text of any format; else the version in hints."""
-    match = re.search(r"3\.(\d{1,2})(?!\d)", text)
+    match = re.search(r"3\.(\d{1,2})(?!\d)", text.replace("\0", ""))  # UTF-16 has zeros
     minor = (3, int(match[1])) if match else PINNED
     return minor if OLDEST <= minor <= NEWEST else PINNED
 

@@ -66,16 +66,22 @@ def ci(*, run_id: str, branch: str, sha: str, number: int) -> dict[str, str]:
 SEEN = ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION", "DJANGO_ENV")
 """Config vars that checks may see: they select settings and contain no secrets."""
 
+STAND_INS = {"CLOUDINARY_URL": "cloudinary://1:placeholder@placeholder"}
+"""Config vars without which a library does not load. Checks get this value instead, if the app has the variable."""
+
 PLAIN = re.compile(r"[A-Za-z_][\w.-]{0,200}\Z")
 
 
 def seen(app: App, home: Path) -> dict[str, str]:
-    """The app's current config vars that its checks may see."""
+    """The app's current config vars that its checks may see, and stand-ins."""
     version = config_vars.latest(app)
-    if version is None or not set(SEEN) & set(version.names):
+    if version is None:
         return {}
+    found = {name: value for name, value in STAND_INS.items() if name in version.names}
+    if not set(SEEN) & set(version.names):
+        return found
     values = config_vars.values(version, home)
-    return {name: values[name] for name in SEEN if PLAIN.match(values.get(name, ""))}
+    return found | {name: values[name] for name in SEEN if PLAIN.match(values.get(name, ""))}
 
 
 PYTEST = ("pytest.ini", ".pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini")

@@ -196,7 +196,9 @@ MENDED = (
         "does not load with",
         (
             "`manage.py check` must work with the app's settings and requirements: set DJANGO_SETTINGS_MODULE"
-            " (greenroom config:set DJANGO_SETTINGS_MODULE=...), or add missing packages to requirements.txt"
+            " (greenroom config:set DJANGO_SETTINGS_MODULE=...), or add missing packages to requirements.txt. Checks"
+            ' see no other config vars: give those that loading needs a value for tests in app.json, {"environments":'
+            ' {"test": {"env": {"NAME": "..."}}}}'
         ),
     ),
     ("system check", "run `python manage.py check`, fix the reported problems and push again"),

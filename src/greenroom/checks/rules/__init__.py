@@ -232,8 +232,11 @@ def withheld(decision: Decision, *, serving: str = "") -> str:
     return f"{words}: {why.rstrip('.')}; {keeps}"
 
 
-def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str) -> list[str]:
-    """Hints for each unsuccessful required check: read its output, and rerun it unless the code caused the failure."""
+def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str, first: bool = False) -> list[str]:
+    """Hints for each unsuccessful required check: read its output, and rerun it unless the code caused the failure.
+
+    first: nothing of the app is live, so its state may be older than the gate: tells how to deploy it all the same.
+    """
     names = {key(name) for name in required}
     newest = [
         run
@@ -248,6 +251,12 @@ def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str
                 f"rerun `{run.name}` on the same commit: greenroom checks:rerun {shlex.quote(run.name)} --sha"
                 f" {sha[:8]} -a {app}"
             )
+    if first and newest:
+        options = " ".join(f"--check {shlex.quote(run.name)}" for run in newest)
+        told.append(
+            f"deploy the first version all the same: greenroom deploy:override {sha[:8]} {options} --reason"
+            f' "{MIN_REASON} characters or more" -a {app}'
+        )
     return told
 
 

@@ -129,6 +129,19 @@ PACKAGES = {
     "crispy_forms": "django-crispy-forms",
     "allauth": "django-allauth",
     "storages": "django-storages",
+    "MySQLdb": "mysqlclient",
+    "bs4": "beautifulsoup4",
+    "ckeditor": "django-ckeditor",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "django_celery_beat": "django-celery-beat",
+    "django_extensions": "django-extensions",
+    "django_filters": "django-filter",
+    "import_export": "django-import-export",
+    "jwt": "PyJWT",
+    "rest_framework_simplejwt": "djangorestframework-simplejwt",
+    "sklearn": "scikit-learn",
+    "widget_tweaks": "django-widget-tweaks",
 }
 """Commands and modules whose name differs from their package's."""
 
@@ -173,11 +186,24 @@ def _removed_module(seen: Seen, text: str) -> str:
 def _no_module(seen: Seen, text: str) -> str:
     match = re.search(r"No module named '([\w.]+)'", text)
     name = match[1].partition(".")[0] if match else ""
+    if name == "pkg_resources":  # no package of this name exists, and anyone could register it
+        older = _install(
+            seen.manager, "'setuptools<81'" if seen.manager in ("uv", "poetry", "pipenv") else "setuptools<81"
+        )
+        return f"{older}: newer ones have no pkg_resources; or use a newer version of the package that needs it"
     return _install(seen.manager, PACKAGES.get(name, name)) + f" (the package of the module {name})" if name else ""
 
 
 def _no_driver(seen: Seen, text: str) -> str:
-    return _install(seen.manager, "psycopg[binary]") if "Error loading psycopg2 or psycopg module" in text else ""
+    if "Error loading psycopg2 or psycopg module" not in text:
+        return ""
+    if UNFIT.search(text):
+        return "the installed psycopg2 does not work with this Python: use a newer psycopg2-binary, or an older Python"
+    return f"{_install(seen.manager, 'psycopg[binary]')} (psycopg2-binary before Django 4.2)"
+
+
+UNFIT = re.compile(r"undefined symbol: _?Py|SystemError: initialization of _psycopg")
+"""A driver that was built for another Python."""
 
 
 VARIABLES = (

@@ -96,7 +96,9 @@ def remedies(delivery: Delivery) -> list[str]:
     """The user's next commands for a withheld commit, one line per blocking check."""
     runs = [queries.as_rule(run) for run in queries.latest(delivery.app, delivery.sha)]
     slug = delivery.build.slug if delivery.build else None
-    return rules.remedies(runs, required=required_checks(delivery.app, slug), app=delivery.app.name, sha=delivery.sha)
+    first = not deployed_sha(delivery.app)
+    required = required_checks(delivery.app, slug)
+    return rules.remedies(runs, required=required, app=delivery.app.name, sha=delivery.sha, first=first)
 
 
 def cancel(delivery: Delivery, engine: Engine, why: str) -> None:
