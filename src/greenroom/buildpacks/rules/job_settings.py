@@ -28,11 +28,11 @@ DEFAULTS: dict[str, Any] = {
 
 
 class JobError(ValueError):
-    """An invalid job. key: of the value, empty for the job itself; problem: without a full stop."""
+    """An invalid job. key: of the value, empty for the job itself; problem: without a full stop; hint: may be empty."""
 
-    def __init__(self, key: str, problem: str) -> None:
+    def __init__(self, key: str, problem: str, hint: str = "") -> None:
         super().__init__(problem)
-        self.key, self.problem = key, problem
+        self.key, self.problem, self.hint = key, problem, hint
 
 
 def job(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def _check_command(command: object) -> None:
     if migrates(command):
         raise JobError(
             "command",
-            f"`{command[:100]}` migrates the database, which only a user's command may do: greenroom run -a APP --"
-            " python manage.py migrate",
+            f"`{command[:100]}` migrates the database, which only a user's command may do",
+            hint="greenroom run -a APP -- python manage.py migrate",
         )
 
 

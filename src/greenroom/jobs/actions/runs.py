@@ -172,6 +172,7 @@ def _facts(run: JobRun, job: Job, obstacle: str) -> rules.Waiting:
         obstacle=obstacle,
         kept=run.trigger == "catch_up" and job.catch_up,
         age=clock.now() - run.created_at,
+        overdue=clock.now() - (run.look_at or run.created_at),
         overlap=job.overlap,
         running=rows.filter(job=job).count(),
         of_app=rows.filter(app_id=run.app_id).count(),
@@ -191,7 +192,7 @@ def _begin(run: JobRun, job: Job, app: App, home: Path) -> None:
     run.state, run.reason, run.dyno, run.dyno_name = "running", "", dyno, dyno.name
     run.command, run.release, run.started_at = job.command, live.release, clock.now()
     run.save()
-    text = f"Starting process with command `{job.command[:500]}` for the job {job.name}, run {run.number}"
+    text = f"Run {run.number} of the job {job.name}, planned for {clock.heroku_time(run.planned_at)}"
     transaction.on_commit(partial(say, app=app, home=home, process=dyno.name, text=text))
 
 
@@ -225,7 +226,9 @@ def conclude(*, run: JobRun, home: Path) -> None:
 
 
 def _ending(dyno: Dyno) -> str:
-    return "it was stopped" if dyno.exit_reason == "asked" else dyno.health_detail.strip(": ")
+    if dyno.exit_reason == "lost":
+        return "its dyno was lost: Greenroom or the machine was stopped"
+    return "it was stopped" if dyno.exit_reason == "asked" else dyno.health_detail
 
 
 def _forget(rows: Sequence[JobRun]) -> int:
