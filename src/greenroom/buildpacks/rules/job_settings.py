@@ -98,5 +98,7 @@ def jobs(value: object, bad: Callable[[str, str], BuildError]) -> dict[str, dict
         try:
             found[name] = job(name, given)
         except JobError as error:
-            raise bad(f"[jobs.{name[:60]}] {error.key}".strip(), error.problem.rstrip(".")) from error
+            wrong = bad(f"[jobs.{name[:60]}] {error.key}".strip(), error.problem.rstrip("."))
+            wrong.hint = f"remove it; {error.hint}" if error.hint else wrong.hint
+            raise wrong from error
     return found
