@@ -266,6 +266,8 @@ def test_with_overlap_allow_runs_are_side_by_side_up_to_a_limit(jobs):
     for _ in range(4):
         jobs.go(minutes=1)
     assert jobs.runs() == [*[("running", "")] * rules.OF_A_JOB, ("skipped", "overlap")]
+    with pytest.raises(ConflictError, match="Run 3 of nightly has not ended"):
+        runs.ask(actor=jobs.alice, app=jobs.app, name="nightly")
 
 
 def test_an_app_runs_a_limited_number_of_jobs_at_once(jobs):

@@ -55,7 +55,10 @@ def add(*, actor: Actor, app: App, name: str, given: Mapping[str, Any]) -> Job:
         )
     row = _write(app, name, {**wanted, "origin": USER, "account_id": actor.account_id})
     audit(
-        actor=actor, action="job.add", app=app, detail={"job": name, "schedule": row.schedule, "command": row.command}
+        actor=actor,
+        action="job.add",
+        app=app,
+        detail={"job": name, "schedule": row.schedule, "command": row.command[:500]},
     )
     wake()
     return row
