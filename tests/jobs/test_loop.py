@@ -15,7 +15,6 @@ from greenroom.basics.errors import ConflictError
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.actions import planned_starts
 from greenroom.dynos.models import Dyno, PlannedStart, Rollout
-from greenroom.dynos.rules import SIZES
 from greenroom.engine.memory import Outcome
 from greenroom.jobs import actions, loop, queries, rules
 from greenroom.jobs.actions import runs
@@ -47,7 +46,7 @@ def test_a_run_is_a_one_off_dyno_of_the_live_release(jobs):
     assert (spec.kind, spec.process, spec.command[-1]) == ("run", run.dyno_name, "python manage.py clearsessions")
     assert run.dyno_name.startswith("scheduler.")
     assert spec.env["DYNO"] == run.dyno_name
-    assert (spec.limits.timeout, spec.limits.memory_mb) == (420.0, SIZES["standard-2x"])
+    assert (spec.limits.timeout, run.dyno.size) == (420.0, "standard-2x")
     assert spec.log == jobs.app.log_folder
     assert f"heroku[{run.dyno_name}]: Run 1 of the job nightly, planned for " in jobs.world.log()
 
