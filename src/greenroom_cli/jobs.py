@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Any
 
@@ -54,14 +55,20 @@ def jobs(cx: Context) -> int | None:
 
 def _line(row: dict[str, Any]) -> list[str]:
     last = row["last_run"]
-    following = output.when(row["next_at"]) if row["state"] == "scheduled" else _state(row["state"])
+    following = _coming(row["next_at"]) if row["state"] == "scheduled" else _state(row["state"])
     return [
         row["name"],
         output.clean(row["description"]),
         row["time_zone"],
-        following or "never",
+        following,
         f"{_result(last)} {output.when(last['finished_at'] or last['planned_at'])}" if last else "",
     ]
+
+
+def _coming(moment: str | None) -> str:
+    """``2026/12/01 03:00:00 +0100`` in local time; ``never`` without a time."""
+    seconds = output.seconds_of(moment)
+    return time.strftime("%Y/%m/%d %H:%M:%S %z", time.localtime(seconds)) if seconds is not None else "never"
 
 
 def _state(state: str) -> str:
@@ -92,7 +99,7 @@ def info(cx: Context, name: str) -> int | None:
             ("Schedule", f"{row['schedule']} ({row['description']})"),
             ("Time zone", row["time_zone"]),
             ("State", _state(row["state"])),
-            ("Next run", output.when(row["next_at"])),
+            ("Next run", "" if row["state"] == "paused" else _coming(row["next_at"])),
             ("Last run", f"{last['number']}: {_result(last)} {output.when(last['planned_at'])}" if last else "none"),
             ("Overlap", row["overlap"]),
             ("Catch up", "yes" if row["catch_up"] else "no"),
@@ -246,7 +253,7 @@ def add(
     if cx.as_json:
         output.print_json(row)
         return None
-    output.say(f"{row['description']} ({row['time_zone']}), next run {output.when(row['next_at']) or 'never'}")
+    output.say(f"{row['description']} ({row['time_zone']}), next run {_coming(row['next_at'])}")
     if row["note"]:
         output.note(f"{output.clean(row['note'])}.")
         output.hint(output.clean(row["hint"]))
@@ -263,10 +270,23 @@ def remove(cx: Context, name: str) -> int | None:
     if cx.as_json:
         output.print_json(row)
         return None
-    schedule, command = output.clean(row["schedule"]), output.clean(row["command"])
-    zone = "" if row["time_zone"] == "UTC" else f" --time-zone {row['time_zone']}"
-    output.hint(f"undo with: greenroom jobs:add {name} --schedule '{schedule}'{zone}{cx.flags()} -- {command}")
+    output.hint(f"undo with: greenroom jobs:add {name}{_options(row)}{cx.flags()} -- {_quoted(row['command'])}")
     return None
+
+
+def _options(row: dict[str, Any]) -> str:
+    """The options of jobs:add that make this job."""
+    given = [f" --schedule {_quoted(row['schedule'])}"]
+    given += [f" --time-zone {row['time_zone']}"] if row["time_zone"] != "UTC" else []
+    given += [f" --overlap {row['overlap']}"] if row["overlap"] != "skip" else []
+    given += [" --catch-up"] if row["catch_up"] else []
+    given += [f" --minutes {row['minutes']}"] if row["minutes"] else []
+    given += [f" --size {row['size']}"] if row["size"] != "standard-1x" else []
+    return "".join(given)
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(output.clean(text))
 
 
 @command("jobs:pause", example="greenroom jobs:pause clearsessions -a ach-payslip-staging", json=True)
@@ -291,6 +311,6 @@ def resume(cx: Context, name: str) -> int | None:
     if cx.as_json:
         output.print_json(row)
     else:
-        output.say(f"Next run {output.when(row['next_at']) or 'never'}")
+        output.say(f"Next run {_coming(row['next_at'])}")
         output.hint(f"undo with: greenroom jobs:pause {name}{cx.flags()}")
     return None

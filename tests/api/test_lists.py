@@ -63,6 +63,11 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/apps/{app}/checks/{check}/annotations": ("checks.Annotation", {"line": "10 + g"}),
     "/apps/{app}/ignores": ("checks.Ignore", {"fingerprint": "'f' || g", "until": "{0} + g * interval '1 second'"}),
     "/apps/{app}/rehearsals": ("app_migrations.Rehearsal", {"number": "{0} + 1000 + g"}),
+    "/apps/{app}/jobs": ("jobs.Job", {"name": "'job-' || g"}),
+    "/apps/{app}/job-runs": (
+        "jobs.JobRun",
+        {"number": "{0} + 1000 + g", "planned_at": "{0} + g * interval '1 second'"},
+    ),
     "/apps/{app}/log-drains": ("logs.LogDrain", {"token": "'d.' || g", "url": "{0} || g"}),
     "/apps/{app}/webhooks": ("webhooks.Webhook", {}),
     "/apps/{app}/webhook-deliveries": (

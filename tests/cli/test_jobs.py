@@ -62,10 +62,12 @@ def test_a_job_needs_a_schedule_and_a_command(at_server, greenroom):
 
 
 def test_the_undo_of_a_removal_adds_the_same_job(at_server, greenroom):
+    row = job(command="echo a; echo b", overlap="queue", catch_up=True, minutes=5, size="basic")
+    at_server.on("DELETE", "A/jobs/[^/]+", row)
     result = greenroom("jobs:remove", "nightly", "-a", APP)
     assert (
-        f"greenroom jobs:add nightly --schedule '0 3 * * *' --time-zone Europe/Berlin -a {APP} --"
-        " python manage.py clearsessions"
+        "greenroom jobs:add nightly --schedule '0 3 * * *' --time-zone Europe/Berlin --overlap queue --catch-up"
+        f" --minutes 5 --size basic -a {APP} -- 'echo a; echo b'"
     ) in result.stderr
 
 

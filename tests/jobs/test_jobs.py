@@ -51,7 +51,8 @@ def test_an_added_job_has_its_next_moment_and_an_audit_entry(jobs):
 def test_an_invalid_job_is_refused_with_the_allowed_values(jobs, given, said):
     with pytest.raises(UserError, match=said) as caught:
         jobs.add(**given)
-    assert caught.value.hint == "greenroom help jobs:add"
+    migrate = "greenroom run -a shop -- python manage.py migrate"
+    assert caught.value.hint == (migrate if "command" in given else "greenroom help jobs:add")
     assert not Job.objects.exists()
 
 

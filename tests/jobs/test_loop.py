@@ -46,9 +46,9 @@ def test_a_run_is_a_one_off_dyno_of_the_live_release(jobs):
     assert (spec.kind, spec.process, spec.command[-1]) == ("run", run.dyno_name, "python manage.py clearsessions")
     assert run.dyno_name.startswith("scheduler.")
     assert spec.env["DYNO"] == run.dyno_name
-    assert (spec.limits.timeout, spec.limits.memory_mb) == (420.0, 1024)
+    assert (spec.limits.timeout, run.dyno.size) == (420.0, "standard-2x")
     assert spec.log == jobs.app.log_folder
-    assert f"heroku[{run.dyno_name}]: Starting process with command" in jobs.world.log()
+    assert f"heroku[{run.dyno_name}]: Run 1 of the job nightly, planned for " in jobs.world.log()
 
 
 def test_the_default_time_limit_is_the_time_until_the_next_planned_moment(jobs):
@@ -114,6 +114,34 @@ def test_kill_of_the_worker_neither_loses_a_run_nor_runs_it_twice(jobs, monkeypa
     assert done[0] == ("succeeded", 1)
     assert len(jobs.specs()) == sum(state == "succeeded" for state, _ in done)
     assert not PlannedStart.objects.exists()
+
+
+@pytest.mark.parametrize("when", ["_begin", "begin"])
+def test_a_run_does_not_start_long_after_its_time_because_the_worker_was_down(jobs, monkeypatch, when):
+    jobs.add(schedule="@hourly")
+    jobs.now = jobs.now.replace(minute=59)
+    Job.objects.update(next_at=jobs.now + timedelta(seconds=30))
+    jobs.now += timedelta(minutes=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs if when == "_begin" else planned_starts, when, killed)
+        with pytest.raises(KilledError):
+            jobs.turn()
+    jobs.restart_worker()
+    jobs.go(minutes=30)
+    run = JobRun.objects.get()
+    assert (run.state, run.reason) == (("missed", "worker") if when == "_begin" else ("failed", "start"))
+    assert "Greenroom was not running" in run.detail
+    assert not jobs.specs()
+
+
+def test_a_run_whose_dyno_is_lost_says_so(jobs):
+    jobs.outcome = RUNS
+    jobs.add()
+    jobs.go(minutes=1)
+    jobs.engine.forget(jobs.run().dyno.engine_id)  # as after `greenroom down`
+    jobs.turn()
+    assert (jobs.run().state, jobs.run().reason) == ("failed", "lost")
+    assert jobs.run().detail == "its dyno was lost: Greenroom or the machine was stopped"
 
 
 def test_a_planned_moment_has_at_most_one_run(jobs):
@@ -238,6 +266,8 @@ def test_with_overlap_allow_runs_are_side_by_side_up_to_a_limit(jobs):
     for _ in range(4):
         jobs.go(minutes=1)
     assert jobs.runs() == [*[("running", "")] * rules.OF_A_JOB, ("skipped", "overlap")]
+    with pytest.raises(ConflictError, match="Run 3 of nightly has not ended"):
+        runs.ask(actor=jobs.alice, app=jobs.app, name="nightly")
 
 
 def test_an_app_runs_a_limited_number_of_jobs_at_once(jobs):
@@ -282,7 +312,7 @@ def test_a_start_that_the_engine_refuses_is_repeated_and_then_given_up(jobs):
     jobs.go(minutes=1)
     assert jobs.run().state == "running"
     assert jobs.loop.rest() == loop.WATCH, "no busy loop"
-    Dyno.objects.update(created_at=clock.now() - timedelta(minutes=6))
+    JobRun.objects.filter(number=1).update(started_at=clock.now() - timedelta(minutes=6))
     jobs.turn()
     run = JobRun.objects.get(number=1)
     assert (run.state, run.reason) == ("failed", "start")

@@ -58,6 +58,8 @@ DAY = timedelta(hours=25)
         (Waiting(), "start"),
         (Waiting(obstacle="maintenance"), "maintenance"),
         (Waiting(obstacle="maintenance", kept=True, age=DAY), "wait"),
+        (Waiting(overdue=timedelta(minutes=11)), "worker"),
+        (Waiting(overdue=timedelta(minutes=11), kept=True), "start"),
         (Waiting(running=1), "wait"),
         (Waiting(running=1, overlap="allow"), "start"),
         (Waiting(running=1, age=DAY), "overlap"),

@@ -6,6 +6,7 @@ It sleeps until the next planned moment of any job. All state is in rows, so a r
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -75,13 +76,17 @@ class Loop:
         if dyno is None or dyno.state == "ended":
             runs.conclude(run=run, home=self.home)
         elif dyno.state == "wanted":
-            self._start(dyno)
+            self._start(dyno, clock.now() - (run.started_at or dyno.created_at))
 
-    def _start(self, dyno: Dyno) -> None:
-        """Start the dyno; repeatable. Give up after an error of the app, or when the engine fails for long."""
+    def _start(self, dyno: Dyno, age: timedelta) -> None:
+        """Start the dyno; repeatable. Give up after an error of the app, or when it is too late."""
+        if age > rules.LATE and self.engine.describe(dyno.engine_id) is None:
+            text = "could not be started in time: Greenroom was not running"
+            planned_starts.give_up(dyno=dyno, reason="start", text=text)
+            return
         try:
             planned_starts.begin(dyno=dyno, engine=self.engine, home=self.home)
         except GreenroomError as error:
-            if isinstance(error, PlatformError) and clock.now() - dyno.created_at < rules.START_TIME:
+            if isinstance(error, PlatformError) and age < rules.START_TIME:
                 raise
             planned_starts.give_up(dyno=dyno, reason="start", text=f"could not be started: {error}")

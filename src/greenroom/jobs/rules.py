@@ -88,11 +88,15 @@ def decide(facts: Facts) -> Decision:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A waiting run. age: since it was written. running, of_app, of_all: running dynos of its job, its app, and all."""
+    """A waiting run. age: since it was written; overdue: since the worker should have looked at it.
+
+    running, of_app, of_all: running dynos of its job, its app, and all. kept: it waits as long as it takes.
+    """
 
     obstacle: str = ""
     kept: bool = False
     age: timedelta = timedelta(0)
+    overdue: timedelta = timedelta(0)
     overlap: str = "skip"
     running: int = 0
     of_app: int = 0
@@ -103,6 +107,8 @@ def start(run: Waiting) -> str:
     """``start``, ``wait``, or the reason for which the run is missed."""
     if run.obstacle:
         return "wait" if run.kept else run.obstacle
+    if run.overdue > LATE and not run.kept:
+        return "worker"
     full = run.of_app >= OF_AN_APP or run.of_all >= AT_ONCE
     busy = run.running > 0 and run.overlap != "allow"
     if not full and not busy:

@@ -28,11 +28,11 @@ DEFAULTS: dict[str, Any] = {
 
 
 class JobError(ValueError):
-    """An invalid job. key: of the value, empty for the job itself; problem: without a full stop."""
+    """An invalid job. key: of the value, empty for the job itself; problem: without a full stop; hint: may be empty."""
 
-    def __init__(self, key: str, problem: str) -> None:
+    def __init__(self, key: str, problem: str, hint: str = "") -> None:
         super().__init__(problem)
-        self.key, self.problem = key, problem
+        self.key, self.problem, self.hint = key, problem, hint
 
 
 def job(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def _check_command(command: object) -> None:
     if migrates(command):
         raise JobError(
             "command",
-            f"`{command[:100]}` migrates the database, which only a user's command may do: greenroom run -a APP --"
-            " python manage.py migrate",
+            f"`{command[:100]}` migrates the database, which only a user's command may do",
+            hint="greenroom run -a APP -- python manage.py migrate",
         )
 
 
@@ -98,5 +98,7 @@ def jobs(value: object, bad: Callable[[str, str], BuildError]) -> dict[str, dict
         try:
             found[name] = job(name, given)
         except JobError as error:
-            raise bad(f"[jobs.{name[:60]}] {error.key}".strip(), error.problem.rstrip(".")) from error
+            wrong = bad(f"[jobs.{name[:60]}] {error.key}".strip(), error.problem.rstrip("."))
+            wrong.hint = f"remove it; {error.hint}" if error.hint else wrong.hint
+            raise wrong from error
     return found

@@ -39,7 +39,8 @@ def add(*, actor: Actor, app: App, name: str, given: Mapping[str, Any]) -> Job:
         wanted = job_settings.job(name, given)
     except JobError as error:
         text = f"{error.key}: {error.problem}." if error.key else f"{error.problem[0].upper()}{error.problem[1:]}."
-        raise UserError(text, hint="greenroom help jobs:add") from error
+        hint = error.hint.replace("APP", app.name) or "greenroom help jobs:add"
+        raise UserError(text, hint=hint) from error
     lock_app(app.pk)
     present = {row.name: row for row in queries.of_app(app)}
     if name in present:
@@ -54,7 +55,10 @@ def add(*, actor: Actor, app: App, name: str, given: Mapping[str, Any]) -> Job:
         )
     row = _write(app, name, {**wanted, "origin": USER, "account_id": actor.account_id})
     audit(
-        actor=actor, action="job.add", app=app, detail={"job": name, "schedule": row.schedule, "command": row.command}
+        actor=actor,
+        action="job.add",
+        app=app,
+        detail={"job": name, "schedule": row.schedule, "command": row.command[:500]},
     )
     wake()
     return row

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import PLATFORM, Actor
@@ -129,11 +129,10 @@ def ask(*, actor: Actor, app: App, name: str) -> JobRun:
     found = queries.obstacle(app)
     if found.reason:
         raise ConflictError(f"The job {name} cannot run now: {found.text}.", hint=found.hint)
-    opened = JobRun.objects.filter(job=job, finished_at=None).order_by("-number").first()
-    if opened is not None and job.overlap != "allow":
-        raise ConflictError(
-            f"Run {opened.number} of {name} has not ended.", hint=f"greenroom jobs:log {opened.number} -a {app.name}"
-        )
+    opened = list(JobRun.objects.filter(job=job, finished_at=None).order_by("-number")[: rules.OF_A_JOB])
+    if len(opened) >= (rules.OF_A_JOB if job.overlap == "allow" else 1):
+        number = opened[0].number
+        raise ConflictError(f"Run {number} of {name} has not ended.", hint=f"greenroom jobs:log {number} -a {app.name}")
     row = _write(job, app, "user", clock.now(), actor=actor)
     audit(actor=actor, action="job.run", app=app, detail={"job": name, "run": row.number})
     wake()
@@ -172,6 +171,7 @@ def _facts(run: JobRun, job: Job, obstacle: str) -> rules.Waiting:
         obstacle=obstacle,
         kept=run.trigger == "catch_up" and job.catch_up,
         age=clock.now() - run.created_at,
+        overdue=clock.now() - (run.look_at or run.created_at),
         overlap=job.overlap,
         running=rows.filter(job=job).count(),
         of_app=rows.filter(app_id=run.app_id).count(),
@@ -191,7 +191,7 @@ def _begin(run: JobRun, job: Job, app: App, home: Path) -> None:
     run.state, run.reason, run.dyno, run.dyno_name = "running", "", dyno, dyno.name
     run.command, run.release, run.started_at = job.command, live.release, clock.now()
     run.save()
-    text = f"Starting process with command `{job.command[:500]}` for the job {job.name}, run {run.number}"
+    text = f"Run {run.number} of the job {job.name}, planned for {clock.heroku_time(run.planned_at)}"
     transaction.on_commit(partial(say, app=app, home=home, process=dyno.name, text=text))
 
 
@@ -225,7 +225,9 @@ def conclude(*, run: JobRun, home: Path) -> None:
 
 
 def _ending(dyno: Dyno) -> str:
-    return "it was stopped" if dyno.exit_reason == "asked" else dyno.health_detail.strip(": ")
+    if dyno.exit_reason == "lost":
+        return "its dyno was lost: Greenroom or the machine was stopped"
+    return "it was stopped" if dyno.exit_reason == "asked" else dyno.health_detail
 
 
 def _forget(rows: Sequence[JobRun]) -> int:
@@ -242,5 +244,6 @@ def forget_old(*, most: int = 500) -> int:
     """Delete the runs and the ended jobs that are older than ``rules.KEPT``. Returns the number of runs."""
     limit = clock.now() - rules.KEPT
     count = _forget(list(JobRun.objects.filter(created_at__lt=limit).order_by("created_at")[:most]))
-    Job.objects.filter(ended_at__lt=limit).exclude(runs__finished_at=None, runs__isnull=False).delete()
+    opened = JobRun.objects.filter(job=OuterRef("pk"), finished_at=None)
+    Job.objects.filter(~Exists(opened), ended_at__lt=limit).delete()
     return count
