@@ -94,6 +94,30 @@ def test_the_package_that_is_built_is_named():
     assert "psycopg2 is built from source" in explain.installer(UV + "Error: pg_config executable not found.", 1)[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            "  x Failed to build `pillow==9.5.0`\n  The build backend returned an error\n      KeyError: '__version__'\n",
+            "pillow 9.5.0 has no wheel for this Python and cannot be built from source.\nKeyError: '__version__'",
+            "an older Python: echo 3.10 > .python-version",
+        ),
+        (
+            "Failed to build `backports.zoneinfo==0.2.1`",
+            "backports.zoneinfo 0.2.1 has no wheel",
+            "Python 3.9 and newer",
+        ),
+        ("Failed to build `sklearn==0.0`\n", "sklearn 0.0 has no wheel", "scikit-learn"),
+        ("Failed to download and build `old`", "old has no wheel", "a newer version of it"),
+    ],
+)
+def test_a_package_that_cannot_be_built_for_this_python_is_named(text, message, hint):
+    found = explain.installer(text, 1)
+    assert found[0].startswith(message)
+    assert hint in found[1]
+    assert explain.locked("poetry", text, 1) == found
+
+
 def test_an_unknown_header_is_named_too():
     message, hint = explain.installer("a.c:1:10: fatal error: nobody/knows.h: No such file or directory", 1)
     assert "nobody/knows.h" in message

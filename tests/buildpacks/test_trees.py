@@ -227,6 +227,23 @@ def test_which_versions_are_had_warned_about_or_refused(tree):
     assert ask("3.11").warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "pin"),
+    [
+        (".python-version", "3.7.8", "echo 3.11"),
+        (".python-version", "2.7", "echo 3.11"),
+        ("runtime.txt", "python-3.8.1", "git rm runtime.txt; echo 3.11"),
+        (".python-version", "3.99", "echo 3.13"),
+    ],
+)
+def test_the_hint_for_another_python_names_the_closest_one(tree, file, text, pin):
+    """Packages that an old project pins have wheels for an old Python."""
+    with pytest.raises(BuildError) as raised:
+        tree({**PIP, file: text})
+    assert raised.value.hint.startswith(f"{pin} > .python-version"), raised.value.hint
+    assert "python_eol" not in raised.value.hint
+
+
 def test_an_app_may_insist_on_a_version_file(tree):
     assert tree(PIP).warnings
     assert reason(tree, PIP, python_default="error") == "python-version-file::not-found"

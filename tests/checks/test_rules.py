@@ -278,3 +278,10 @@ def test_a_withheld_commit_tells_for_each_check_what_to_do_next():
         "full output of `scan`: greenroom checks:info scan aaaaaaaa -a shop",
         "rerun `scan` on the same commit: greenroom checks:rerun scan --sha aaaaaaaa -a shop",
     ]
+    told = remedies(runs, required=("tests", "scan"), app="shop", sha="a" * 40, first=True)
+    assert told[-1] == (
+        "deploy the first version all the same: greenroom deploy:override aaaaaaaa --check tests --check scan --reason"
+        ' "10 characters or more" -a shop'
+    )
+    green = [Run(name="tests", status="completed", conclusion="success")]
+    assert remedies(green, required=("tests",), app="shop", sha="a" * 40, first=True) == []

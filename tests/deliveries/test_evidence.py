@@ -107,7 +107,21 @@ def test_the_schema_is_the_cause_only_by_evidence(failure, output, words, cause)
             EXITED,
             TRACE + "django.core.exceptions.ImproperlyConfigured: Error loading psycopg2 or psycopg module",
             {},
-            "psycopg[binary]",
+            "psycopg[binary] to requirements.txt, commit and push (psycopg2-binary before Django 4.2)",
+        ),
+        (
+            EXITED,
+            "ImportError: _psycopg.so: undefined symbol: _PyInterpreterState_Get\n"
+            + TRACE
+            + "django.core.exceptions.ImproperlyConfigured: Error loading psycopg2 or psycopg module",
+            {},
+            "does not work with this Python",
+        ),
+        (
+            EXITED,
+            TRACE + "ModuleNotFoundError: No module named 'pkg_resources'",
+            {},
+            "add setuptools<81 to requirements.txt",
         ),
         (
             EXITED,

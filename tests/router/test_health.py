@@ -135,7 +135,8 @@ def test_a_redirect_of_scheme_host_or_slash_is_judged_by_its_end(app, goal, end,
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "404 Not Found", "405 Method Not Allowed"])
 def test_an_api_without_a_page_is_healthy_unless_the_team_named_the_page(app, status):
-    assert ask(app(lambda *_: status)).healthy
+    answer = ask(app(lambda *_: status))
+    assert (answer.healthy, answer.https) == (True, False)
     answer = ask(app(lambda *_: status), "/healthz")
     assert not answer.healthy
     assert "health_path in greenroom.toml" in answer.text
