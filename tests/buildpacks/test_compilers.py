@@ -98,7 +98,7 @@ def test_the_package_that_is_built_is_named():
     ("text", "message", "hint"),
     [
         (
-            "  x Failed to build `pillow==9.5.0`\n  The build backend returned an error\n      KeyError: '__version__'\n",
+            "  x Failed to build `pillow==9.5.0`\n  The backend returned an error\n    KeyError: '__version__'\n",
             "pillow 9.5.0 has no wheel for this Python and cannot be built from source.\nKeyError: '__version__'",
             "an older Python: echo 3.10 > .python-version",
         ),
