@@ -125,6 +125,8 @@ def test_while_migrations_are_pending_the_page_says_whether_the_schema_is_why_it
     assert (about["vendor"], about["wsgi"]) == ("sqlite", "conf.wsgi")
     migrate(app, DB=database)
     assert "page" not in probe(app, ("/", "shop.localhost"), DB=database)["about"], "nothing is pending: nobody asks"
+    first = probe(app, ("/", "shop.localhost", "first"), DB=database)["about"]["page"]
+    assert first == (seen if not seen.get("schema") else {"status": 200}), "it explains a first release that fails"
 
 
 def test_what_the_settings_give_away_is_noticed(app, database):

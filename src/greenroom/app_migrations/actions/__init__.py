@@ -28,6 +28,7 @@ from greenroom.apps.queries import hostnames
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
 from greenroom.dynos import actions as dynos
+from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoState, Engine
 from greenroom.releases.models import Release
@@ -93,7 +94,8 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
         MigrationState.objects.filter(pk=state.pk).update(probe=state.probe, probes=state.probes)
     slug = state.release.slug
     path = (slug.settings.get("health_path") if slug else "") or "/"
-    parts = probe_spec_parts(state.framework, (path, hostnames(state.app)[0]))
+    first = () if dyno_queries.live(state.app) else ("first",)
+    parts = probe_spec_parts(state.framework, (path, hostnames(state.app)[0], *first))
     order = errand(
         release=state.release,
         name=state.probe,

@@ -72,7 +72,7 @@ def program(framework: Framework, path: str) -> Path:
 
 
 def probe_spec_parts(framework: str = "", asked: tuple[str, ...] = ()) -> ProbeParts:
-    """The probe's parts. asked: the health path and the host name of the app."""
+    """The probe's parts. asked: the health path and the host name of the app, and ``first`` without a live one."""
     parts = parts_of(_script(framework))
     return replace(parts, command=(*parts.command, *asked))
 

@@ -88,13 +88,12 @@ def _options(order: Order, env: Mapping[str, str], *, hang_up: bool) -> StartOpt
 
 
 def _release_to_run(app: App) -> Release:
-    """The release for a one-off dyno: the live one, else the newest with code."""
+    """The release for a one-off dyno: the live one, else the newest with code; a failed one if there is no other, to
+    find out why.
+    """
     live = dyno_queries.live(app)
-    row = (
-        live.release
-        if live
-        else releases.of_app(app).exclude(slug=None).filter(status__in=("pending", "succeeded")).first()
-    )
+    rows = releases.of_app(app).exclude(slug=None)
+    row = live.release if live else rows.filter(status__in=("pending", "succeeded")).first() or rows.first()
     if row is None:
         text, hint = standing(app)
         raise ConflictError(f"Cannot run commands on {app.name} yet: {text}", hint=hint)

@@ -87,10 +87,11 @@ def prepare(root):
     return None
 
 
-def inspect(path="", host=""):
+def inspect(path="", host="", first=""):
     """The state of the migrations against the default database, as a map. Django's errors propagate.
 
-    path, host: the health path and the host name; with pending migrations the page is requested once, in process.
+    path, host: the health path and the host name; the page is requested once, in process, with pending migrations and
+    for the first release (first).
     """
     import django
     from django.conf import settings
@@ -122,7 +123,9 @@ def inspect(path="", host=""):
         "lacking": lacking(connection),
         "detail": "",
         "version": django.get_version(),
-        "about": dict(about(settings, connection.vendor), **({"page": page(path, host)} if plan and path else {})),
+        "about": dict(
+            about(settings, connection.vendor), **({"page": page(path, host)} if path and (plan or first) else {})
+        ),
     }
 
 
@@ -320,7 +323,7 @@ def probe(root, *asked):
 
 def main(argv):
     """Write the answer and exit at once, even if the app has started threads."""
-    text = json.dumps(probe(os.getcwd(), *argv[2:4]))
+    text = json.dumps(probe(os.getcwd(), *argv[2:5]))
     if len(argv) > 1:
         target = os.path.join(argv[1], "probe.json")
         with open(target + ".new", "w", encoding="utf-8") as file:
