@@ -39,7 +39,9 @@ class Client:
     def ask(self, op: str, **wish: Any) -> bytes:
         """The response to a request. NotFoundError for an unknown message, AppError for one that cannot be parsed."""
         self._sock.sendall(json.dumps({"op": op, **wish}).encode() + b"\n")
-        word, size = self._file.readline(LINE).split()
+        word, _, size = self._file.readline(LINE).partition(b" ")
+        if not word:
+            raise OSError("it closed the connection")
         if int(size) > MOST:
             raise ValueError("the response is too large")
         data = self._read(int(size))
