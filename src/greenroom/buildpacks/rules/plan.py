@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenroom.addons.rules.services import services, substitute
+from greenroom.addons.rules.services import plan_problem, services, substitute
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import package_managers, python_versions, secret_key, version_files
@@ -172,7 +172,10 @@ def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str,
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
         service = plan.partition(":")[0]
         known = next((one for one in services() if service in one.names), None)
-        if known is None and (other := substitute(service)):
+        other = None if known else substitute(service)
+        if other and other.kind in attached.values() and not other.given:
+            continue
+        if other and not other.given:
             found.append(
                 f"Warning: app.json requires the add-on {plan}, which is not available.\nInstead: heroku addons:create"
                 f" {other.name}"
@@ -187,9 +190,10 @@ def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str,
             continue
         elif not known.given:
             attachment = f" --as {name}" if name else ""
+            there = service if plan_problem(known, plan) else plan  # Heroku's plan may be unknown here
             found.append(
                 f"Warning: app.json requires the add-on {plan}.\nCreate it once: heroku addons:create"
-                f" {plan}{attachment}"
+                f" {there}{attachment}"
             )
         elif name not in ("", known.attachment):
             found.append(
