@@ -217,3 +217,10 @@ def test_a_mail_of_endless_nesting_is_unreadable_and_the_trap_goes_on(tmp_path):
         trap.request({"op": "show", "number": 1})
     keep(trap.store)
     assert json.loads(trap.request({"op": "show", "number": 2}))["text"] == "Text\n"
+
+
+def test_a_mail_of_countless_parts_is_unreadable_before_it_fills_the_memory(tmp_path):
+    trap = trap_in(tmp_path, message_bytes=10_000_000, bytes=10_000_000)
+    keep(trap.store, b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n" * 30_000)
+    with pytest.raises(letters.UnreadableError):
+        trap.request({"op": "show", "number": 1})

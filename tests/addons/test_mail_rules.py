@@ -7,6 +7,7 @@ import pytest
 from greenroom.addons.mail import rules
 from greenroom.addons.rules import services
 from greenroom.basics.errors import UserError
+from greenroom.builds import rules as builds
 
 
 @pytest.mark.parametrize("address", ["qa@example.com", "QA@Example.COM", "anybody+x@staff.example"])
@@ -96,3 +97,23 @@ def test_an_error_for_want_of_starttls_has_a_remedy():
     assert rules.SERVICE.diagnosis
     assert "EMAIL_USE_TLS" in rules.SERVICE.diagnosis.remedy("x STARTTLS extension not supported by server. y")
     assert rules.SERVICE.diagnosis.remedy("x") == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [
+        ("EMAIL_HOST", "heroku addons:create mail"),
+        ("EMAIL_URL", "heroku addons:create mail"),
+        ("MAILGUN_SMTP_PORT", "heroku addons:create mailgun"),
+        ("REDIS_URL", "heroku addons:create heroku-redis"),
+        ("DATABASE_URL", ""),
+        ("STRIPE_KEY", ""),
+    ],
+)
+def test_a_config_var_that_an_add_on_sets_leads_to_the_add_on(key, command):
+    assert services.creating(key) == command
+    hint = f"greenroom config:set {key}=..."
+    result = {"ok": False, "reason": "collectstatic-key", "message": "x", "hint": hint}
+    facts = {"phase": "exited", "reason": "exit", "detail": "", "memory_mb": 512, "minutes": 15}
+    ended = builds.ended(exit_code=builds.FAILED, result=result, **facts)
+    assert ended.hint == (f"{command}, or {hint}" if command else hint)

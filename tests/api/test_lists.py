@@ -111,6 +111,7 @@ BOUNDED = {
     "/apps/{app}/available-dyno-sizes": "one fixed list",
     "/apps/{app}/available-stacks": "one",
     "/apps/{app}/features": "one fixed list",
+    "/apps/{app}/mail": "200 mails of the trap at most",
     "/apps/{app}/buildpack-installations": "one",
     "/buildpacks": "one",
     "/buildpacks/{name}/revisions": "one",

@@ -39,7 +39,7 @@ class Trap:
         monkeypatch.setattr(clients, "connect", self.connect)
 
     @contextlib.contextmanager
-    def connect(self, home, key, password):
+    def connect(self, home, key, password, *, app):
         if not self.answers:
             raise PlatformError("The mail trap does not answer.")
         yield self
@@ -48,7 +48,7 @@ class Trap:
         try:
             return self.program.request({"op": op, **wish})
         except MissingError:
-            clients._refuse(b"missing", wish)
+            clients._refuse(b"missing", wish, "shop")
 
     def facts(self, op, **wish):
         return json.loads(self.ask(op, **wish))

@@ -372,6 +372,9 @@ def test_add_ons_of_app_json_that_are_not_here_are_pointed_out(tree):
     assert "addons:create heroku-redis:mini" in warnings(["heroku-redis:mini"])[0]
     assert warnings(["heroku-redis:mini", {"plan": "heroku-redis", "as": "CACHE"}], REDIS="redis", CACHE="redis") == []
     assert "--as CACHE" in warnings([{"plan": "heroku-redis", "as": "CACHE"}], REDIS="redis")[0]
+    assert "Instead: heroku addons:create mail" in warnings(["sendgrid:starter"])[0]
+    assert warnings(["mailgun:starter"])[0].endswith("heroku addons:create mailgun"), "that plan is unknown here"
+    assert warnings(["sendgrid:starter", "mailgun:starter"], EMAIL="mail") == []
     assert "config:set KAFKA_URL=" in warnings(["heroku-kafka:basic-0"])[0]
     assert "config:set QUEUE_URL=" in warnings([{"plan": "cloudamqp:lemur", "as": "QUEUE"}])[0]
     assert (

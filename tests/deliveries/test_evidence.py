@@ -130,6 +130,7 @@ def test_the_schema_is_the_cause_only_by_evidence(failure, output, words, cause)
             "greenroom run -a shop python manage.py migrate",
         ),
         (EXITED, TRACE + "KeyError: 'STRIPE_KEY'", {}, "greenroom config:set STRIPE_KEY=... -a shop"),
+        (EXITED, TRACE + "KeyError: 'EMAIL_HOST'", {}, "heroku addons:create mail -a shop, or"),
         (
             EXITED,
             TRACE + "KeyError: 'HEROKU_BRANCH'",

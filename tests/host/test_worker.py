@@ -63,6 +63,8 @@ def test_exactly_the_runners_that_are_meant_run(home):
         "maintenance",
         "databases",
         "key-value stores",
+        "mail traps",
+        "mail relays",
         "pipelines",
         "webhooks",
         "drains",

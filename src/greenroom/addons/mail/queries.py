@@ -75,7 +75,7 @@ def server_of(addon: Addon, home: Path) -> Server:
 
 def connection(addon: Addon, home: Path) -> AbstractContextManager[clients.Client]:
     """A connection to the trap as the platform. PlatformError if its server does not answer."""
-    return clients.connect(home, key_of(addon), secret_of(addon, home)["platform"])
+    return clients.connect(home, key_of(addon), secret_of(addon, home)["platform"], app=addon.app.name)
 
 
 def values_of(addon: Addon, home: Path) -> dict[str, str]:

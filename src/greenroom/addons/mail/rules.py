@@ -76,7 +76,7 @@ SERVICE = Service(
     name="mail",
     human_name="Mail Trap",
     noun="mail trap",
-    aliases=("mailgun", "mailertogo"),
+    aliases=("mailgun", "mailertogo", "cloudmailin"),
     words=("mail", "sendgrid", "postmark", "sparkpost", "smtp"),
     plans=tuple(_plans()),
     attachment="EMAIL",
@@ -95,6 +95,7 @@ SERVICE = Service(
             "_SMTP_USER": "_HOST_USER",
             "_SMTP_PASSWORD": "_HOST_PASSWORD",
         },
+        "CLOUDMAILIN": {"_SMTP_URL": "_URL"},
     },
     nowhere={
         "_URL": "smtp://127.0.0.1:1",

@@ -187,6 +187,15 @@ def remedies(app: str, own: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def creating(key: str) -> str:
+    """The command that creates the add-on which sets the config var; empty if no service does, or each app has it."""
+    for one in services():
+        for attachment in () if one.given else (one.attachment, *one.dialects):
+            if key in one.keys(attachment):
+                return f"heroku addons:create {one.name if attachment == one.attachment else attachment.lower()}"
+    return ""
+
+
 def listed(services: Iterable[Service]) -> str:
     """``the only add-on service is X``, or ``the add-on services are X and Y``."""
     names = [one.name for one in services]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenroom.addons.rules.services import Service, services, substitute
+from greenroom.addons.rules.services import Service, plan_problem, services, substitute
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import package_managers, python_versions, secret_key, version_files
@@ -179,12 +179,15 @@ def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str,
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
         service = plan.partition(":")[0]
         known = next((one for one in services() if service in one.names), None)
+        other = None if known else substitute(service)
+        if other and other.kind in attached.values() and not other.given:
+            continue
         if known is None and ("scheduler" in service or "cron" in service):
             found.append(
                 f"Warning: app.json requires the add-on {plan}; on Greenroom, jobs need no add-on.\nDeclare them in"
                 " greenroom.toml as [jobs.NAME], or: greenroom jobs:add NAME --schedule @daily -- COMMAND"
             )
-        elif known is None and (other := substitute(service)):
+        elif other and not other.given:
             found.append(
                 f"Warning: app.json requires the add-on {plan}, which is not available.\nInstead: heroku addons:create"
                 f" {other.name}"
@@ -199,9 +202,10 @@ def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str,
             continue
         elif not known.given:
             attachment = (f" --as {name}" if name else "") + _options(known, entry)
+            there = service if plan_problem(known, plan) else plan  # Heroku's plan may be unknown here
             found.append(
                 f"Warning: app.json requires the add-on {plan}.\nCreate it once: heroku addons:create"
-                f" {plan}{attachment}"
+                f" {there}{attachment}"
             )
         elif name not in ("", known.attachment):
             found.append(

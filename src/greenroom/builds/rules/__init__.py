@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from greenroom.addons.rules.services import creating
+
 FAILED = 10
 NEEDS_BUILD = 20
 DOUBT = 21
@@ -16,6 +18,7 @@ PARTS = ("pre", "manager", "resolve", "wheels", "sources", "compile", "tool", "i
 """Parts of the names of a build's dynos. Earlier versions used the last two; their results are no longer accepted."""
 CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"<>]+(?=@)")
 """The credentials in a URL: a user with a password or a token, before the host."""
+SETTING = re.compile(r"greenroom config:set ([A-Z][A-Z0-9_]*)=\.\.\.\Z")
 SHORTEST = 4
 """Minimum characters of a secret: masking shorter ones would hide half the output."""
 HEAVY = 500_000_000
@@ -98,7 +101,7 @@ def _ended_by_itself(exit_code: int | None, detail: str, result: dict[str, Any])
         return Ended("doubt" if exit_code == DOUBT else "conflict", message=_text(result, "message", 500))
     if exit_code == FAILED and result.get("ok") is False:
         reason = _text(result, "reason", 80) or "build::failed"
-        return Ended("failed", reason, _text(result, "message", 4000), _text(result, "hint", 500))
+        return Ended("failed", reason, _text(result, "message", 4000), _hint(_text(result, "hint", 500)))
     ending = f"exit code {exit_code}" + (f" ({detail})" if detail else "")
     return Ended(
         "errored",
@@ -106,6 +109,13 @@ def _ended_by_itself(exit_code: int | None, detail: str, result: dict[str, Any])
         f"The build's process ended without a result: {ending}.",
         "push again; if it fails again: greenroom doctor",
     )
+
+
+def _hint(text: str) -> str:
+    """A hint to set a config var names the add-on that sets it, if there is one."""
+    match = SETTING.match(text)
+    made = creating(match[1]) if match else ""
+    return f"{made}, or {text}" if made else text
 
 
 def _text(result: dict[str, Any], key: str, limit: int) -> str:

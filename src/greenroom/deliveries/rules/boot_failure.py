@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from greenroom.addons.rules import diagnosis
+from greenroom.addons.rules.services import creating
 from greenroom.buildpacks.inside import removed_modules
 from greenroom.config_vars.rules import reserved
 
@@ -222,7 +223,9 @@ def _no_variable(seen: Seen, text: str) -> str:
     found = next((match[1] for pattern in VARIABLES if (match := pattern.search(text))), "")
     if reserved(found):
         return f"{found} is reserved and cannot be set: read it with os.environ.get, or use another name"
-    return f"greenroom config:set {found}=... -a {seen.app}" if found else ""
+    made = creating(found)
+    first = f"{made} -a {seen.app}, or " if made else ""
+    return f"{first}greenroom config:set {found}=... -a {seen.app}" if found else ""
 
 
 def _host(seen: Seen, text: str) -> str:

@@ -25,7 +25,8 @@ REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionE
 class Client:
     """An open connection to a trap."""
 
-    def __init__(self, sock: Socket, password: str) -> None:
+    def __init__(self, sock: Socket, password: str, app: str) -> None:
+        self.app = app
         self._sock, self._file = sock, sock.makefile("rb")
         self._file.readline(200)  # the greeting
         sock.sendall(f"GREENROOM {password}\r\n".encode())
@@ -38,12 +39,14 @@ class Client:
     def ask(self, op: str, **wish: Any) -> bytes:
         """The response to a request. NotFoundError for an unknown message, AppError for one that cannot be parsed."""
         self._sock.sendall(json.dumps({"op": op, **wish}).encode() + b"\n")
-        word, size = self._file.readline(LINE).split()
+        word, _, size = self._file.readline(LINE).partition(b" ")
+        if not word:
+            raise OSError("it closed the connection")
         if int(size) > MOST:
             raise ValueError("the response is too large")
         data = self._read(int(size))
         if word != b"OK":
-            _refuse(data, wish)
+            _refuse(data, wish, self.app)
         return data
 
     def _read(self, size: int) -> bytes:
@@ -61,29 +64,29 @@ class Client:
         return json.loads(self.ask(op, **wish))
 
 
-def _refuse(data: bytes, wish: dict[str, Any]) -> NoReturn:
+def _refuse(data: bytes, wish: dict[str, Any], app: str) -> NoReturn:
     number = wish.get("number") or ""
     if data == b"missing":
         raise NotFoundError(
             f"The trap has no mail {number}".rstrip() + ": it never existed, is too old, or was cleared.",
-            hint="list those that it has: greenroom mail -a APP",
+            hint=f"list those that it has: greenroom mail -a {app}",
             resource="mail",
         )
     if data == b"unreadable":
-        raise AppError(f"Mail {number} cannot be parsed.", hint=f"greenroom mail:show {number} --raw -a APP")
+        raise AppError(f"Mail {number} cannot be parsed.", hint=f"greenroom mail:show {number} --raw -a {app}")
     raise ValueError(f"the trap refused: {data[:80]!r}")
 
 
 @contextlib.contextmanager
-def connect(home: Path, key: str, password: str) -> Iterator[Client]:
+def connect(home: Path, key: str, password: str, *, app: str) -> Iterator[Client]:
     """A connection to the trap of that key. PlatformError if it does not answer as expected."""
     client = None
     try:
-        client = Client(engine(home).connect(names.service(key), timeout=SECONDS), password)
+        client = Client(engine(home).connect(names.service(key), timeout=SECONDS), password, app)
         yield client
     except REFUSALS as error:
         raise PlatformError(
-            f"The mail trap does not answer: {error}", hint="greenroom logs -a APP --ps mail; it is started again"
+            f"The mail trap does not answer: {error}", hint=f"greenroom logs -a {app} --ps mail; it is started again"
         ) from error
     finally:
         if client:

@@ -20,6 +20,8 @@ VALUE, HEADERS = 4_000, 200
 TEXT, HTML = 200_000, 1_000_000
 """Characters that are shown."""
 PARTS, DEPTH = 200, 20
+MARKS = 20_000
+"""Lines that may begin a part: more of them exhaust the memory."""
 ODD = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"}
 """Encodings that no mail uses and that are slow or surprising."""
 
@@ -65,6 +67,9 @@ def clean(text: str) -> str:
 
 def read(file: BinaryIO) -> Message:
     """The parsed message. UnreadableError."""
+    if sum(piece.count(b"\n--") for piece in iter(lambda: file.read(1 << 20), b"")) > MARKS:
+        raise UnreadableError
+    file.seek(0)
     try:
         return BytesParser(policy=POLICY).parse(file)
     except Exception as error:
