@@ -63,6 +63,7 @@ def test_exactly_the_runners_that_are_meant_run(home):
         "maintenance",
         "databases",
         "key-value stores",
+        "volumes",
         "pipelines",
         "webhooks",
         "drains",
