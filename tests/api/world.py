@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import tarfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -287,14 +288,13 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
 
 
 def _volume(app: App) -> tuple[Addon, Snapshot]:
-    """A volume with a snapshot and a restore."""
+    """A volume with a snapshot and a restore. Their ids are the last ones: tests copy the first row of a table."""
+    last = {"id": uuid.UUID("f" * 12 + app.id.hex[12:])}
     data = {"path": "/app/media", "size": 5_000_000, "key": "files-1", "level": "near", "bytes": 4_100_000, "files": 7}
-    name = f"volume-of-{app.name}"
-    row = Addon.objects.create(
-        app=app, kind="volume", name=name, plan="volume:standard", state="provisioned", data=data
-    )
-    Attachment.objects.create(addon=row, app=app, name="VOLUME_MEDIA")
-    facts = {"addon": row, "finished_at": clock.now()}
+    values = {"name": f"volume-of-{app.name}", "plan": "volume:standard", "state": "provisioned"}
+    row = Addon.objects.create(app=app, kind="volume", data=data, **values, **last)
+    Attachment.objects.create(addon=row, app=app, name="VOLUME_MEDIA", **last)
+    facts = {"addon": row, "finished_at": clock.now(), **last}
     copy = Snapshot.objects.create(number=91, kind="manual", state="succeeded", size=9, file="files-2", **facts)
     Restore.objects.create(number=92, snapshot=copy, state="done", copy="files-3", saved=copy, **facts)
     return row, copy

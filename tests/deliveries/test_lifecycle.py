@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenroom.addons import queries as addons
-from greenroom.addons.actions import drop_doubles, make_doubles
+from greenroom.addons.actions import Surroundings, drop_doubles, make_doubles
 from greenroom.addons.postgres import actions as postgres
 from greenroom.apps.models import App
 from greenroom.deliveries.actions import addon_lifecycle, app_lifecycle
@@ -48,8 +48,7 @@ def test_an_app_that_wants_no_database_gets_none_until_somebody_adds_one(alice, 
     app_lifecycle.finish(actor=alice, app=app, home=home)  # as the worker does for every app without a second release
     assert (app.addons.count(), app.releases.count(), addons.nowhere(app)) == (0, 1, {})
     assert (home / app.repo_folder).is_dir()
-    made = make_doubles(app=app, label="a test run")
-    assert (made.values, made.forwards, made.mounts) == ({}, (), ())
+    assert make_doubles(app=app, label="a test run") == Surroundings({}, (), ())
     row = addon_lifecycle.create(kind="postgres", actor=alice, app=app, home=home, name="", wanted="", confirmed=False)
     try:
         assert list(app.addons.get().attachments.values_list("name", flat=True)) == ["DATABASE"]

@@ -65,6 +65,7 @@ def test_exactly_the_runners_that_are_meant_run(home):
         "key-value stores",
         "mail traps",
         "mail relays",
+        "volumes",
         "pipelines",
         "webhooks",
         "drains",

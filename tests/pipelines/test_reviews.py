@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from greenroom.accounts.models import Account
+from greenroom.addons import actions as addons
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -332,3 +333,30 @@ def test_a_conflict_is_said_and_tried_again(alice, pipe, home, branch, driver, m
     assert (row.state, row.sha, row.message) == ("creating", "", "it is being pushed to")
     monkeypatch.setattr(review_apps.platform_pushes, "move_branch", moves_branch)
     assert again(driver).sha == branch
+
+
+def test_it_gets_an_empty_volume_for_each_of_its_parent_unless_the_branch_has_a_list(
+    alice, pipe, shop, home, tmp_path, branch, driver
+):
+    given = {"at": "/app/media", "size": "5M"}
+    parents = addons.record(actor=alice, app=shop, home=home, kind="volume", attachment="VOLUME_MEDIA", options=given)
+    addons.finish(addon=parents, home=home)
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    again(driver)
+    row = again(driver)
+    (own,) = row.app.addons.filter(kind="volume")
+    assert (own.data["path"], own.data["size"]) == ("/app/media", 5_000_000)
+    assert own.data["key"] != parents.data["key"]
+    assert config_vars.values(config_vars.latest(row.app), home)["VOLUME_MEDIA_PATH"] == "/app/media"
+    listed = (
+        b'{"environments": {"review": {"addons": [{"plan": "volume", "as": "VOLUME_B", "options": {"at": "/data"}}]}}}'
+    )
+    sha = bring(shop, home, archive(tmp_path, entry("app.json", listed))).sha
+    review_addons.create_declared(actor=alice, app=row.app, parent=shop, head=sha, home=home)
+    review_addons.create_declared(actor=alice, app=row.app, parent=shop, head=sha, home=home)
+    assert {one.data["path"] for one in row.app.addons.filter(kind="volume")} == {"/app/media", "/data"}
+
+
+def test_options_that_a_service_does_not_have_are_ignored_as_before():
+    declared = b'{"addons": [{"plan": "heroku-redis", "options": {"version": "7"}}, {"plan": "volume", "options": 7}]}'
+    assert [options for _, _, _, options in review_addons._declared(declared)] == [{}, {}]

@@ -174,45 +174,41 @@ def _options(service: Service, entry: str | dict[str, Any]) -> str:
 
 def _addons(app_json: dict[str, Any], attached: Mapping[str, str]) -> tuple[str, ...]:
     """The ``addons`` of app.json except those that the app has, or that each app has by default."""
-    found = []
-    for entry in app_json.get("addons") or []:
-        plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
-        service = plan.partition(":")[0]
-        known = next((one for one in services() if service in one.names), None)
-        other = None if known else substitute(service)
-        if other and other.kind in attached.values() and not other.given:
-            continue
-        if known is None and ("scheduler" in service or "cron" in service):
-            found.append(
-                f"Warning: app.json requires the add-on {plan}; on Greenroom, jobs need no add-on.\nDeclare them in"
-                " greenroom.toml as [jobs.NAME], or: greenroom jobs:add NAME --schedule @daily -- COMMAND"
-            )
-        elif other and not other.given:
-            found.append(
-                f"Warning: app.json requires the add-on {plan}, which is not available.\nInstead: heroku addons:create"
-                f" {other.name}"
-            )
-        elif known is None:
-            key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
-            found.append(
-                f"Warning: app.json requires the add-on {plan}, which is not available.\nSet its URL as a config var:"
-                f" greenroom config:set {key}=..."
-            )
-        elif attached.get(name) == known.kind or (not name and known.kind in attached.values()):
-            continue
-        elif not known.given:
-            attachment = (f" --as {name}" if name else "") + _options(known, entry)
-            there = service if plan_problem(known, plan) else plan  # Heroku's plan may be unknown here
-            found.append(
-                f"Warning: app.json requires the add-on {plan}.\nCreate it once: heroku addons:create"
-                f" {there}{attachment}"
-            )
-        elif name not in ("", known.attachment):
-            found.append(
-                f"Warning: app.json requires a second {known.noun}, {name}.\nCreate it once: heroku addons:create"
-                f" {service} --as {name}"
-            )
-    return tuple(found)
+    found = (_addon(entry, attached) for entry in app_json.get("addons") or [])
+    return tuple(f"Warning: app.json requires {text}" for text in found if text)
+
+
+def _addon(entry: str | dict[str, Any], attached: Mapping[str, str]) -> str:
+    plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
+    service = plan.partition(":")[0]
+    known = next((one for one in services() if service in one.names), None)
+    if known is None:
+        return _unknown_addon(plan, service, name, attached)
+    if attached.get(name) == known.kind or (not name and known.kind in attached.values()):
+        return ""
+    if not known.given:
+        attachment = (f" --as {name}" if name else "") + _options(known, entry)
+        there = service if plan_problem(known, plan) else plan  # Heroku's plan may be unknown here
+        return f"the add-on {plan}.\nCreate it once: heroku addons:create {there}{attachment}"
+    if name in ("", known.attachment):
+        return ""
+    return f"a second {known.noun}, {name}.\nCreate it once: heroku addons:create {service} --as {name}"
+
+
+def _unknown_addon(plan: str, service: str, name: str, attached: Mapping[str, str]) -> str:
+    """An add-on of Heroku's that is not available, with what takes its place."""
+    other = substitute(service)
+    if "scheduler" in service or "cron" in service:
+        return (
+            f"the add-on {plan}; on Greenroom, jobs need no add-on.\nDeclare them in greenroom.toml as [jobs.NAME], or:"
+            " greenroom jobs:add NAME --schedule @daily -- COMMAND"
+        )
+    if other and not other.given:
+        taken = other.kind in attached.values()
+        there = f"the add-on {plan}, which is not available.\nInstead: heroku addons:create {other.name}"
+        return "" if taken else there
+    key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
+    return f"the add-on {plan}, which is not available.\nSet its URL as a config var: greenroom config:set {key}=..."
 
 
 def _never_given(app_json: dict[str, Any]) -> tuple[str, ...]:
