@@ -61,6 +61,7 @@ def test_exactly_the_runners_that_are_meant_run(home):
         "deliveries",
         "router log",
         "maintenance",
+        "jobs",
         "databases",
         "key-value stores",
         "mail traps",

@@ -59,7 +59,6 @@ class Runner:
         self.name = name
         self.turn = turn
         self.idle = idle
-        self.idle = idle
         self.until = rest or (lambda: idle)
         self.gap = gap
         self.wake = threading.Event()
