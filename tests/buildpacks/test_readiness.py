@@ -44,6 +44,17 @@ def test_an_app_that_lacks_nothing_gets_no_line():
     assert lines(app(), INSTALLED + ROOT + URL) == []
 
 
+def test_static_files_that_nothing_serves_are_told():
+    """The admin would have no styles: Django serves none while DEBUG is off."""
+    bare = app(package=lambda name: "whitenoise" not in name and "static" not in name)
+    [line] = lines(bare, INSTALLED + ROOT + URL)
+    assert "add whitenoise to the requirements" in line
+    storage = 'STORAGES = {"staticfiles": {"BACKEND": "storages.backends.s3.S3Storage"}}\n'
+    for settled in (app(), app(process_types={"worker": "celery"}), app(collects=False)):
+        assert lines(settled, INSTALLED + ROOT + URL) == []
+    assert lines(bare, INSTALLED + ROOT + URL + storage) == []
+
+
 def test_without_a_procfile_the_line_to_write_names_the_wsgi_module():
     [line] = lines(app(has_procfile=False, process_types={}), INSTALLED + ROOT)
     assert "echo 'web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT' > Procfile" in line
@@ -97,14 +108,14 @@ def test_what_a_hook_may_still_install_is_not_reported():
     ],
 )
 def test_a_missing_driver_is_named_if_the_settings_use_postgresql(text):
-    [line] = lines(app(package=lambda _: False), INSTALLED + ROOT + text)
+    [line] = lines(app(package=lambda name: name == "whitenoise"), INSTALLED + ROOT + text)
     assert "psycopg[binary]" in line
-    assert lines(app(package=lambda name: name == "psycopg2_binary"), INSTALLED + ROOT + text) == []
+    assert lines(app(package=lambda name: name in ("whitenoise", "psycopg2_binary")), INSTALLED + ROOT + text) == []
 
 
 def test_settings_with_another_database_need_no_driver_of_postgresql():
     text = INSTALLED + ROOT + '# postgresql and DATABASE_URL are for later\nENGINE = "django.db.backends.mysql"\n'
-    assert lines(app(package=lambda _: False), text) == []
+    assert lines(app(package=lambda name: name == "whitenoise"), text) == []
 
 
 def test_a_missing_static_root_is_said_before_collectstatic_fails():

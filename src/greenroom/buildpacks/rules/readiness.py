@@ -38,6 +38,8 @@ DYNAMIC = frozenset(
 )
 """Names by which settings are set in a way that their text does not show."""
 STATIC_ROOT = 'STATIC_ROOT = BASE_DIR / "staticfiles", or os.path.join(BASE_DIR, "staticfiles") if BASE_DIR is a string'
+STATIC_SERVERS = ("whitenoise", "servestatic", "dj_static", "dj-static", "static3")
+"""Names of distributions that serve static files, as their metadata folders spell them."""
 OWN_STORAGES = ("whitenoise.", "django.")
 """Beginnings of storage classes that need STATIC_ROOT."""
 BUCKETS = frozenset({"AWS_STORAGE_BUCKET_NAME", "GS_BUCKET_NAME", "AZURE_CONTAINER", "CLOUDINARY_STORAGE"})
@@ -82,7 +84,8 @@ def lacks(app: App, settings: Settings | None, collecting: Settings | None) -> l
     found = [_procfile(app, settings)]
     if not app.hooked:
         found += [_server(app), _driver(app, settings)]
-    return [line for line in (*found, _static_root(app, collecting), _media_root(app, settings)) if line]
+    statics = [_static_root(app, collecting), "" if app.hooked else _static_server(app, collecting)]
+    return [line for line in (*found, *statics, _media_root(app, settings)) if line]
 
 
 def _procfile(app: App, settings: Settings | None) -> str:
@@ -146,16 +149,30 @@ def _driver(app: App, settings: Settings | None) -> str:
 
 
 def _static_root(app: App, settings: Settings | None) -> str:
-    if settings is None or not (app.is_django and app.collects and settings.whole):
+    if settings is None or "STATIC_ROOT" in settings.assigned or not _has_statics(app, settings):
         return ""
-    if "STATIC_ROOT" in settings.assigned or STATICFILES not in settings.strings:
+    return f"STATIC_ROOT is not set, which collectstatic needs: in the settings: {STATIC_ROOT}"
+
+
+def _static_server(app: App, settings: Settings | None) -> str:
+    if settings is None or "web" not in app.process_types or not _has_statics(app, settings):
         return ""
+    if any(app.package(name) for name in STATIC_SERVERS):
+        return ""
+    return (
+        "Nothing serves the static files while DEBUG is off: add whitenoise to the requirements, and"
+        " whitenoise.middleware.WhiteNoiseMiddleware after SecurityMiddleware to MIDDLEWARE"
+    )
+
+
+def _has_statics(app: App, settings: Settings) -> bool:
+    """Whether there are static files to collect and to serve from this dyno, as far as the settings can be followed."""
+    if not (app.is_django and app.collects and settings.whole) or STATICFILES not in settings.strings:
+        return False
     own = "STATICFILES_DIRS" in settings.assigned or any("/static/" in f"/{name}" for name in app.files)
     if not (own or ADMIN in settings.strings):
-        return ""  # there may be nothing to collect
-    if any(STORAGE.match(text) and not text.startswith(OWN_STORAGES) for text in settings.strings):
-        return ""  # a storage elsewhere needs none
-    return f"STATIC_ROOT is not set, which collectstatic needs: in the settings: {STATIC_ROOT}"
+        return False  # there may be nothing to collect
+    return not any(STORAGE.match(text) and not text.startswith(OWN_STORAGES) for text in settings.strings)
 
 
 def _media_root(app: App, settings: Settings | None) -> str:
