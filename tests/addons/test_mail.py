@@ -35,6 +35,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.neighbours]
 MACHINES: dict[str, Machine] = {}
 LOOPBACK = outgoing.networks(["127.0.0.0/8"])
 TO = ["qa@example.com"]
+ONE_MODE = pytest.mark.parametrize("machine", MODES[:1], indirect=True)
+"""For what does not depend on the engine's mode."""
 
 
 def make_engine(home):
@@ -164,6 +166,7 @@ def test_mail_of_each_kind_is_kept_and_shown(machine, trap, place, settings):
         facts.message(trap, place, 9)
 
 
+@ONE_MODE
 def test_the_list_is_filtered_and_paged(machine, trap, place):
     batch = [letter(subject=f"No {number}", to=[f"u{number}@example.com"]) for number in range(5)]
     sent(machine, trap, place, *batch, letter(subject="Other", from_email="x@other.example"))
@@ -248,6 +251,7 @@ def test_a_server_that_was_killed_is_started_again_with_its_mail(machine, trap, 
     assert [row["number"] for row in listed(trap, place)] == [2, 1], "numbers go on"
 
 
+@ONE_MODE
 def test_a_cleared_trap_is_empty_and_never_reuses_a_number(machine, alice, trap, place):
     sent(machine, trap, place, letter(), letter())
     assert traps.clear(actor=alice, addon=trap, home=place) == 2
@@ -256,6 +260,7 @@ def test_a_cleared_trap_is_empty_and_never_reuses_a_number(machine, alice, trap,
     assert [row["number"] for row in listed(trap, place)] == [3]
 
 
+@ONE_MODE
 def test_a_new_password_works_at_once_and_the_former_one_for_a_while(machine, alice, trap, place, monkeypatch):
     former = registry.kind("mail").values(trap, place)["_HOST_PASSWORD"]
     traps.new_password(actor=alice, addon=trap, home=place)
@@ -284,6 +289,7 @@ def test_a_removed_trap_leaves_no_process_and_no_file(machine, trap, shop, place
     assert not list((place / "run" / "addons").iterdir())
 
 
+@ONE_MODE
 def test_a_test_run_gets_the_names_and_no_server(machine, trap, shop):
     made = actions.make_doubles(app=shop, label="test-1")
     assert made.values["EMAIL_HOST"] == "127.0.0.1"
@@ -291,6 +297,7 @@ def test_a_test_run_gets_the_names_and_no_server(machine, trap, shop):
     assert [one for one in made.forwards if "mail" in one.service] == []
 
 
+@ONE_MODE
 def test_the_relay_sends_to_allowed_recipients_and_to_nobody_else(machine, alice, trap, place):
     sent(machine, trap, place, letter(subject="Before"))
     loop = RelayLoop(place, LOOPBACK)
@@ -311,6 +318,7 @@ def test_the_relay_sends_to_allowed_recipients_and_to_nobody_else(machine, alice
     assert listed(trap, place)[0]["relayed"] == 2
 
 
+@ONE_MODE
 def test_an_entry_that_was_denied_or_a_relay_that_was_removed_stops_what_waits(machine, alice, trap, place):
     loop = RelayLoop(place, LOOPBACK)
     with Sink() as sink:
@@ -330,6 +338,7 @@ def test_an_entry_that_was_denied_or_a_relay_that_was_removed_stops_what_waits(m
     assert "relay" not in queries.secret_of(trap, place)
 
 
+@ONE_MODE
 def test_a_relay_that_fails_is_tried_again_and_one_that_refuses_is_not(machine, alice, trap, place, monkeypatch):
     now = [clock.now()]
     monkeypatch.setattr(clock, "now", lambda: now[0])
@@ -352,6 +361,7 @@ def test_a_relay_that_fails_is_tried_again_and_one_that_refuses_is_not(machine, 
     assert row.error == "550 5.1.1 No such user"
 
 
+@ONE_MODE
 def test_a_claimed_mail_whose_worker_died_is_sent_after_the_lease(machine, alice, trap, place, monkeypatch):
     with Sink() as sink:
         traps.set_relay(actor=alice, addon=trap, home=place, url=sink.url, password="", allowed=LOOPBACK)
