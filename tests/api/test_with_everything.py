@@ -13,8 +13,16 @@ from django.urls import get_resolver
 from greenroom.entrypoints.api.routing import ROUTES
 from tests.api import world as worlds
 
-NONE_HERE = {"/oauth/clients/{id}", "/account/features/{feature}"}
-"""Routes of resources that never exist here."""
+TRAP = {
+    "/apps/{app}/mail",
+    "/apps/{app}/mail/{mail}",
+    "/apps/{app}/mail/{mail}/raw",
+    "/apps/{app}/mail/{mail}/attachments/{part}",
+    "/apps/{app}/mail-trap",
+}
+"""Reads of a mail trap need its server; tests/api/test_mail.py has one and looks at each."""
+NONE_HERE = {"/oauth/clients/{id}", "/account/features/{feature}"} | TRAP
+"""Routes of resources that do not exist in this world."""
 
 pytestmark = pytest.mark.django_db
 
