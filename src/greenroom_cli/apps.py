@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -25,7 +26,8 @@ def create(cx: Context, name: str, no_remote: bool, no_database: bool, remote: s
     """Create an app and add its git remote.
 
     The app gets a git repository and a database. Without NAME a random name is chosen. Inside a git repository the
-    remote `greenroom` is added, with this command as its credential helper: no token is written to .git/config.
+    remote `greenroom` is added, with this command as its credential helper: no token is written to .git/config. Config
+    vars for which app.json of the repository asks for a random secret (`"generator": "secret"`) are set.
     """
     body = {**({"name": name} if name else {}), **({"database": False} if no_database else {})}
     with output.progress(f"Creating {output.app_mark(name) if name else 'app'}") as step:
@@ -40,8 +42,44 @@ def create(cx: Context, name: str, no_remote: bool, no_database: bool, remote: s
         from greenroom_cli.git_commands import announce_remote
 
         announce_remote(app, cx, remote)
-    output.hint(f"greenroom config:set SECRET_KEY=... -a {app}   (undo: greenroom destroy -a {app})")
+        done = _set_secrets(cx, app)
+    else:
+        done = []
+    first = "git push greenroom HEAD:master" if done else f"greenroom config:set SECRET_KEY=... -a {app}"
+    output.hint(f"{first}   (undo: greenroom destroy -a {app})")
     return None
+
+
+def _set_secrets(cx: Context, app: str) -> list[str]:
+    """Set the config vars for which app.json of the repository asks for a random secret, as Heroku does for an app that
+    is made from a repository. Returns their names.
+    """
+    import secrets
+
+    names = _asked_secrets()
+    if not names:
+        return []
+    try:
+        cx.api.patch(f"/apps/{quote(app, safe='')}/config-vars", {name: secrets.token_hex(32) for name in names})
+    except CliError as error:
+        output.warn(f"{', '.join(names)} could not be set: {error}")
+        return []
+    output.note(f"Set {', '.join(names)} to a random secret, as app.json asks.")
+    return names
+
+
+def _asked_secrets() -> list[str]:
+    import json
+    from pathlib import Path
+
+    top = git.git("rev-parse", "--show-toplevel")[1].strip()
+    try:
+        with (Path(top) / "app.json").open("rb") as file:
+            env = json.loads(file.read(1_000_000))["env"]
+        asked = [name for name, entry in env.items() if isinstance(entry, dict) and entry.get("generator") == "secret"]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return []  # the push names what is wrong with the file
+    return [name for name in asked if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name)]
 
 
 @command("apps", example="greenroom apps", app=False, json=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,31 @@ def test_create_adds_a_remote_and_no_token_to_the_repository(at_server, greenroo
     assert git("remote", "get-url", "greenroom").strip() == f"http://localhost:{at_server.port}/{APP}.git"
     assert TOKEN not in Path(".git/config").read_text()
     assert greenroom("ps").exit_code == 0
+
+
+def test_create_sets_the_secrets_that_app_json_asks_for(at_server, greenroom, checkout):
+    env = {
+        "SECRET_KEY": {"generator": "secret"},
+        "DEBUG": "0",
+        "URL": {"value": "x"},
+        "bad name": {"generator": "secret"},
+    }
+    Path("app.json").write_text(json.dumps({"env": env}))
+    result = greenroom("create", APP)
+    assert result.exit_code == 0
+    assert "Set SECRET_KEY to a random secret" in result.stderr
+    assert "hint: git push greenroom HEAD:master" in result.stderr
+    [sent] = [request.body for request in at_server.asked("PATCH", "/config-vars")]
+    assert list(sent) == ["SECRET_KEY"]
+    assert len(sent["SECRET_KEY"]) == 64
+    assert sent["SECRET_KEY"] not in result.output
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"env": []}', '{"env": {"A": null}}', "[" * 100_000])
+def test_an_app_json_that_is_wrong_does_not_keep_an_app_from_being_created(at_server, greenroom, checkout, text):
+    Path("app.json").write_text(text)
+    assert greenroom("create", APP).exit_code == 0
+    assert at_server.asked("PATCH", "/config-vars") == []
 
 
 def test_create_without_a_name_says_the_name_it_got(at_server, greenroom):

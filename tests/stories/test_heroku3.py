@@ -95,7 +95,12 @@ def test_config_vars_are_read_set_and_taken_away(app):
 def test_addons_services_and_buildpacks(heroku, app):
     (addon,) = app.addons()
     assert addon.plan.name == "heroku-postgresql:essential-0"
-    assert [service.name for service in heroku.addon_services()] == ["heroku-postgresql", "heroku-redis"]
+    assert [service.name for service in heroku.addon_services()] == [
+        "heroku-postgresql",
+        "heroku-redis",
+        "mail",
+        "volume",
+    ]
     assert app.buildpacks()
 
 

@@ -117,7 +117,9 @@ def _app_json(project: Project, found: Plan) -> None:
     if not isinstance(env, dict) or "SECRET_KEY" in env:
         return
     env["SECRET_KEY"] = {"description": "Signs sessions and links", "generator": "secret"}
-    found.write("app.json", text, json.dumps(value, indent=2) + "\n", "a new app gets a SECRET_KEY of its own")
+    found.write(
+        "app.json", text, json.dumps(value, indent=2) + "\n", "greenroom create gives a new app a SECRET_KEY of its own"
+    )
 
 
 def _procfile(project: Project, settings: str, found: Plan) -> list[str]:
