@@ -22,10 +22,11 @@ def folder(prefix: str) -> Path:
 def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
     """This test process's value of the variable, made if necessary; a parallel worker does not use an inherited one.
 
-    A value set from outside is kept: for all workers if ``shared``, otherwise only in runs without workers.
+    A value set from outside is kept if ``shared``. Otherwise it is not used: it may be the home of an installation,
+    which tests would damage.
     """
     worker, mark = os.environ.get("PYTEST_XDIST_WORKER", ""), f"{variable}_OF_TEST_WORKER"
-    if variable in os.environ and os.environ.get(mark, worker if shared else "") == worker:
+    if variable in os.environ and os.environ.get(mark, worker if shared else None) == worker:
         return os.environ[variable]
     os.environ[mark] = worker
     return make()
