@@ -17,6 +17,7 @@ from django.core import mail
 from django.core.mail.backends.smtp import EmailBackend
 
 from greenroom.addons import actions, queries, registry
+from greenroom.addons.actions import servers as addon_servers
 from greenroom.addons.mail import actions as traps
 from greenroom.addons.mail import queries as facts
 from greenroom.addons.mail import rules
@@ -25,6 +26,7 @@ from greenroom.addons.mail.drivers import relays
 from greenroom.addons.mail.loop import Loop
 from greenroom.addons.mail.loop.relays import Loop as RelayLoop
 from greenroom.addons.models import Addon, RelayedMail
+from greenroom.addons.queries import server_dyno, server_key
 from greenroom.basics import clock, outgoing
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.engine import names
@@ -91,13 +93,13 @@ def mailing(machine, addon, place, password="") -> Iterator[EmailBackend]:
 
 
 def copy_all(machine, addon, door):
-    """What a dyno's forward does."""
+    """Copy both ways, as the forward of a dyno does."""
     while True:
         try:
             left, _ = door.accept()
         except OSError:
             return
-        right = machine.engine.connect(names.service(facts.key_of(addon)), timeout=10)
+        right = machine.engine.connect(names.service(server_key(addon)), timeout=10)
         for ends in ((left, right), (right, left)):
             threading.Thread(target=copy, args=ends, daemon=True).start()
 
@@ -228,7 +230,7 @@ def test_no_password_stands_in_a_command_line_an_environment_or_a_file_of_the_ho
     trap.refresh_from_db()
     secrets = [word.encode() for word in queries.secret_of(trap, place).values()]
     assert b"of-the-relay" in secrets
-    state = machine.engine.describe(facts.dyno_of(trap))
+    state = machine.engine.describe(server_dyno(trap))
     for pid in (state.pid, state.host_pid):
         line = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
         assert not [word for word in secrets if word in line]
@@ -239,8 +241,8 @@ def test_no_password_stands_in_a_command_line_an_environment_or_a_file_of_the_ho
 
 def test_a_server_that_was_killed_is_started_again_with_its_mail(machine, trap, place):
     sent(machine, trap, place, letter())
-    machine.engine.signal(facts.dyno_of(trap), "KILL")
-    until(lambda: machine.engine.describe(facts.dyno_of(trap)).ended)
+    machine.engine.signal(server_dyno(trap), "KILL")
+    until(lambda: machine.engine.describe(server_dyno(trap)).ended)
     assert facts.info(trap, place)["answers"] is False
     Loop(place).turn()
     trap.refresh_from_db()
@@ -269,7 +271,7 @@ def test_a_new_password_works_at_once_and_the_former_one_for_a_while(machine, al
     for password in ("", former):
         with mailing(machine, trap, place, password=password) as backend:
             assert backend.send_messages([letter()]) == 1
-    monkeypatch.setattr(traps, "FORMER", timedelta(0))
+    monkeypatch.setattr(addon_servers, "FORMER", timedelta(0))
     traps.new_password(actor=alice, addon=trap, home=place)
     with pytest.raises(smtplib.SMTPAuthenticationError), mailing(machine, trap, place, password=former) as backend:
         backend.send_messages([letter()])
@@ -281,7 +283,7 @@ def test_a_new_password_works_at_once_and_the_former_one_for_a_while(machine, al
 
 def test_a_removed_trap_leaves_no_process_and_no_file(machine, trap, shop, place):
     sent(machine, trap, place, letter())
-    volume = place / "volumes" / shop.id.hex / facts.key_of(trap)
+    volume = place / "volumes" / shop.id.hex / server_key(trap)
     assert volume.is_dir()
     actions.deprovision(addon=trap, home=place)
     assert machine.engine.list() == []

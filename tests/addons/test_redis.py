@@ -15,7 +15,9 @@ import pytest
 import valkey
 
 from greenroom.addons import actions, queries, registry
+from greenroom.addons.actions import servers as addon_servers
 from greenroom.addons.models import Addon
+from greenroom.addons.queries import server_key
 from greenroom.addons.redis import actions as stores
 from greenroom.addons.redis import queries as facts
 from greenroom.addons.redis import rules
@@ -136,7 +138,7 @@ def test_without_the_password_nothing_is_answered(store, place):
 
 def test_no_password_stands_in_a_command_line_or_in_a_file_of_the_home(machine, store, place):
     secrets = [word.encode() for word in queries.secret_of(store, place).values()]
-    state = machine.engine.describe(servers.dyno_id(facts.key_of(store), 1))
+    state = machine.engine.describe(servers.dyno_id(server_key(store), 1))
     for pid in (state.pid, state.host_pid):
         line = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
         assert not [word for word in secrets if word in line]
@@ -172,9 +174,9 @@ def test_a_server_that_was_killed_is_started_again_with_its_settings_and_persist
             client.set("greeting", "hello")
     time.sleep(1.1)  # appendfsync everysec
     for store in (kept, loose):
-        machine.engine.signal(servers.dyno_id(facts.key_of(store), 1), "KILL")
+        machine.engine.signal(servers.dyno_id(server_key(store), 1), "KILL")
     for store in (kept, loose):
-        until(lambda store=store: machine.engine.describe(servers.dyno_id(facts.key_of(store), 1)).ended)
+        until(lambda store=store: machine.engine.describe(servers.dyno_id(server_key(store), 1)).ended)
     loop = Loop(place)
     loop.turn()
     for store, wanted in ((kept, "hello"), (loose, None)):
@@ -197,7 +199,7 @@ def test_a_server_that_keeps_ending_is_started_less_and_less_often(machine, stor
     loop, starts = Loop(place), []
     for _ in range(40):
         store.refresh_from_db()
-        dyno = servers.dyno_id(facts.key_of(store), store.data["starts"])
+        dyno = servers.dyno_id(server_key(store), store.data["starts"])
         machine.engine.signal(dyno, "KILL")
         until(lambda dyno=dyno: (state := machine.engine.describe(dyno)) is None or state.ended)
         loop.turn()
@@ -218,7 +220,7 @@ def test_a_new_password_works_at_once_and_the_former_one_for_a_while(alice, stor
     loop = Loop(place)
     loop.turn()
     assert valkey.from_url(former).ping()
-    monkeypatch.setattr(stores, "FORMER", timedelta(0))
+    monkeypatch.setattr(addon_servers, "FORMER", timedelta(0))
     later = clock.now() + timedelta(minutes=11)
     monkeypatch.setattr(clock, "now", lambda: later)
     loop.turn()
@@ -234,7 +236,7 @@ def test_a_removed_store_leaves_no_process_and_no_file(machine, alice, shop, pla
     store = made(alice, shop, place, plan="premium-0")
     with as_app(store, place) as client:
         client.set("greeting", "hello")
-    volume = place / "volumes" / shop.id.hex / facts.key_of(store)
+    volume = place / "volumes" / shop.id.hex / server_key(store)
     assert volume.is_dir()
     actions.deprovision(addon=store, home=place)
     assert machine.engine.list() == []

@@ -1,4 +1,4 @@
-"""What ``greenroom prepare`` changes: the settings of startproject, and the files next to manage.py."""
+"""``greenroom prepare`` changes the settings of startproject and the files next to manage.py."""
 
 from __future__ import annotations
 

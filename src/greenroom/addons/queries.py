@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 
 from greenroom.addons import registry
 from greenroom.addons.contract import Loss, Restores, Schema, Snapshots
+from greenroom.addons.drivers import service_dynos
 from greenroom.addons.models import Addon, Attachment, Restore, Snapshot
 from greenroom.addons.rules import services
 from greenroom.addons.rules.access import OWNER, swapped
@@ -252,3 +253,18 @@ def restore(app: App, name: str) -> Restore:
 def loss(snapshot: Snapshot) -> Loss | None:
     """The data that a restore of the snapshot would discard now; None if the add-on does not respond."""
     return snapshots_for(snapshot.addon).loss(snapshot)
+
+
+def server_key(addon: Addon) -> str:
+    """The key of a server that is a dyno: name of its service and its volume, and beginning of its dynos' ids."""
+    return f"{addon.kind}-{addon.pk.hex}"
+
+
+def server_start(addon: Addon) -> int:
+    """The number of the server's present start, from 1."""
+    return int(addon.data.get("starts", 1))
+
+
+def server_dyno(addon: Addon) -> str:
+    """The engine's id of the present server."""
+    return service_dynos.dyno_id(server_key(addon), server_start(addon))

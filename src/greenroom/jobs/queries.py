@@ -29,7 +29,7 @@ class Obstacle:
 
 
 def obstacle(app: App) -> Obstacle:
-    """What keeps the app's jobs from running now."""
+    """The reason why the app's jobs cannot run now."""
     flags = f" -a {app.name}"
     live = dynos.live(app)
     if live is None or live.release.slug is None:

@@ -76,7 +76,7 @@ class Decision:
 
 
 def decide(facts: Facts) -> Decision:
-    """What happens at a planned moment. At most one run of a job waits, except with overlap ``allow``."""
+    """Decide about a planned moment. At most one run of a job waits, except with overlap ``allow``."""
     open_runs = facts.running + facts.waiting
     if facts.obstacle:
         if facts.catch_up and not facts.waiting:

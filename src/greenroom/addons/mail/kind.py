@@ -10,12 +10,14 @@ from django.conf import settings
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.addons.actions import servers
 from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Mounts, Options, Platform, Restores, Schema, Snapshots
 from greenroom.addons.drivers import service_dynos
 from greenroom.addons.mail import actions, queries, rules
 from greenroom.addons.mail import loop as traps
 from greenroom.addons.mail.loop import relays
 from greenroom.addons.models import Addon
+from greenroom.addons.queries import server_key
 from greenroom.apps.models import App
 from greenroom.engine.contract import Forward
 
@@ -44,7 +46,7 @@ class Mail:
         return actions.is_ready(addon=addon, home=home)
 
     def deprovision(self, *, addon: Addon, home: Path) -> None:
-        actions.remove(addon=addon, home=home)
+        servers.remove(addon=addon, home=home)
 
     def values(self, addon: Addon, home: Path) -> dict[str, str]:
         return queries.values_of(addon, home)
@@ -57,7 +59,7 @@ class Mail:
         return []
 
     def forwards(self, addons: Sequence[Addon]) -> tuple[Forward, ...]:
-        return tuple(service_dynos.forward(queries.key_of(addon), int(addon.data["port"])) for addon in addons)
+        return tuple(service_dynos.forward(server_key(addon), int(addon.data["port"])) for addon in addons)
 
     def info(self, addon: Addon) -> dict[str, Any]:
         return queries.info(addon, settings.HOME)

@@ -8,30 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.addons import queries as addons
-from greenroom.addons.drivers import service_dynos
 from greenroom.addons.mail import rules
 from greenroom.addons.mail.drivers import clients
 from greenroom.addons.mail.drivers.servers import Server
 from greenroom.addons.models import Addon, RelayedMail
-from greenroom.addons.queries import secret_of
+from greenroom.addons.queries import secret_of, server_key, server_start
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError
-
-
-def key_of(addon: Addon) -> str:
-    """The key of the server: name of its service and its volume, and beginning of its dynos' ids."""
-    return f"mail-{addon.pk.hex}"
-
-
-def start_of(addon: Addon) -> int:
-    """The number of the server's present start, from 1."""
-    return int(addon.data.get("starts", 1))
-
-
-def dyno_of(addon: Addon) -> str:
-    """The engine's id of the present server."""
-    return service_dynos.dyno_id(key_of(addon), start_of(addon))
 
 
 def trap_of(app: App) -> Addon:
@@ -63,8 +47,8 @@ def server_of(addon: Addon, home: Path) -> Server:
     """The server of the trap's present start."""
     platform = secret_of(addon, home)["platform"]
     return Server(
-        key=key_of(addon),
-        number=start_of(addon),
+        key=server_key(addon),
+        number=server_start(addon),
         owner=addon.app_id.hex,
         uid=addon.app.number,
         plan=addon.plan,
@@ -75,7 +59,7 @@ def server_of(addon: Addon, home: Path) -> Server:
 
 def connection(addon: Addon, home: Path) -> AbstractContextManager[clients.Client]:
     """A connection to the trap as the platform. PlatformError if its server does not answer."""
-    return clients.connect(home, key_of(addon), secret_of(addon, home)["platform"], app=addon.app.name)
+    return clients.connect(home, server_key(addon), secret_of(addon, home)["platform"], app=addon.app.name)
 
 
 def values_of(addon: Addon, home: Path) -> dict[str, str]:
@@ -94,7 +78,7 @@ def info(addon: Addon, home: Path) -> dict[str, Any]:
         "limit_count": it.count,
         "limit_days": it.days,
         "message_bytes": it.message_mb * rules.MB,
-        "restarts": start_of(addon) - 1,
+        "restarts": server_start(addon) - 1,
         "allowed": allowed_of(addon),
         "relay": relay.url if relay else None,
         "waiting": RelayedMail.objects.filter(addon=addon, state="waiting").count(),

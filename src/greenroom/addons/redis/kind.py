@@ -10,9 +10,11 @@ from django.conf import settings
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.addons.actions import servers
 from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Mounts, Options, Platform, Restores, Schema, Snapshots
 from greenroom.addons.drivers import service_dynos
 from greenroom.addons.models import Addon
+from greenroom.addons.queries import server_key
 from greenroom.addons.redis import actions, queries, rules
 from greenroom.addons.redis import loop as loops
 from greenroom.addons.redis.actions import doubles
@@ -44,7 +46,7 @@ class Redis:
         return actions.is_ready(addon=addon, home=home)
 
     def deprovision(self, *, addon: Addon, home: Path) -> None:
-        actions.remove(addon=addon, home=home)
+        servers.remove(addon=addon, home=home)
 
     def values(self, addon: Addon, home: Path) -> dict[str, str]:
         return {suffix: queries.url_of(addon, home, suffix) for suffix in rules.SERVICE.variables}
@@ -57,7 +59,7 @@ class Redis:
         return []
 
     def forwards(self, addons: Sequence[Addon]) -> tuple[Forward, ...]:
-        return tuple(service_dynos.forward(queries.key_of(addon), int(addon.data["port"])) for addon in addons)
+        return tuple(service_dynos.forward(server_key(addon), int(addon.data["port"])) for addon in addons)
 
     def info(self, addon: Addon) -> dict[str, Any]:
         return queries.info(addon, settings.HOME)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from greenroom.addons.drivers.server_watch import Watch
 from greenroom.addons.models import Addon
-from greenroom.addons.redis import actions, queries, rules
+from greenroom.addons.queries import server_dyno
+from greenroom.addons.redis import actions, rules
 from greenroom.basics import clock
 
 
@@ -18,7 +19,7 @@ class Loop:
         self.watch = Watch(
             home,
             noun=rules.SERVICE.noun,
-            dyno_of=queries.dyno_of,
+            dyno_of=server_dyno,
             restart=lambda addon: actions.restart(addon=addon, home=home),
             look_after=self._forget_former,
         )

@@ -9,9 +9,8 @@ from urllib.parse import quote
 
 import valkey
 
-from greenroom.addons.drivers import service_dynos
 from greenroom.addons.models import Addon
-from greenroom.addons.queries import secret_of
+from greenroom.addons.queries import secret_of, server_key, server_start
 from greenroom.addons.redis import rules
 from greenroom.addons.redis.drivers import clients
 from greenroom.addons.redis.drivers.servers import Server
@@ -19,24 +18,9 @@ from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
 
 
-def key_of(addon: Addon) -> str:
-    """The key of the server: name of its service and its volume, and beginning of its dynos' ids."""
-    return f"redis-{addon.pk.hex}"
-
-
-def start_of(addon: Addon) -> int:
-    """The number of the server's present start, from 1."""
-    return int(addon.data.get("starts", 1))
-
-
-def dyno_of(addon: Addon) -> str:
-    """The engine's id of the present server."""
-    return service_dynos.dyno_id(key_of(addon), start_of(addon))
-
-
 def connection(addon: Addon, home: Path) -> AbstractContextManager[valkey.Valkey]:
     """A connection to the store as the platform. PlatformError if its server does not answer."""
-    return clients.connect(home, key_of(addon), secret_of(addon, home)["platform"])
+    return clients.connect(home, server_key(addon), secret_of(addon, home)["platform"])
 
 
 def settings_of(addon: Addon) -> dict[str, Any]:
@@ -61,8 +45,8 @@ def server_of(addon: Addon, home: Path) -> Server:
         plan=addon.plan, settings=settings_of(addon), passwords=passwords_of(addon, home), platform=platform
     )
     return Server(
-        key=key_of(addon),
-        number=start_of(addon),
+        key=server_key(addon),
+        number=server_start(addon),
         owner=addon.app_id.hex,
         uid=addon.app.number,
         port=int(addon.data["port"]),
@@ -93,7 +77,7 @@ def info(addon: Addon, home: Path) -> dict[str, Any]:
         "limit_bytes": it.data_mb * 1_000_000,
         "connection_limit": it.connections,
         "persistent": it.kept,
-        "restarts": start_of(addon) - 1,
+        "restarts": server_start(addon) - 1,
         **settings_of(addon),
     }
     empty = dict.fromkeys(("version", "connections", "used_bytes", "keys", "evicted_keys", "expired_keys"))

@@ -27,7 +27,7 @@ def artefact(addon: Addon, key: str = "") -> str:
 
 
 def mounts(rows: Sequence[Addon], *, dyno: str) -> tuple[Mount, ...]:
-    """What a dyno of that kind sees of the volumes.
+    """The mounts of the volumes in a dyno of that kind.
 
     ``probe`` (radar, rehearsal): the files, with writes that end with the dyno. ``run``: always writable, so that a
     user can delete files of a full volume. Others: writable unless it is full.

@@ -69,7 +69,7 @@ class Project:
 
 
 def plan(project: Project) -> Plan:
-    """What to change. Raises ValueError if there is no Django project here or a file cannot be read."""
+    """Plan the changes. Raises ValueError if there is no Django project here or a file cannot be read."""
     if "manage.py" not in project.files:
         raise ValueError("there is no manage.py here")
     found = Plan()

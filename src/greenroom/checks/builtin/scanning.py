@@ -21,7 +21,7 @@ from greenroom.checks.builtin.results import left_json, shown_output, why_ended
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside import scanners
 from greenroom.checks.models import CheckRun
-from greenroom.engine import names
+from greenroom.engine import host_python, names
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.git.queries import archive, resolve, show
 from greenroom.slugs.models import Slug
@@ -110,7 +110,7 @@ def _reader(
     memory_mb: int = MEMORY_MB,
 ) -> DynoSpec:
     """A dyno that reads archives. It has no config vars and runs no code of the app."""
-    interpreter, extra = tools.python()
+    interpreter, extra = host_python.find()
     return DynoSpec(
         id=dyno,
         kind="scan",
@@ -178,7 +178,7 @@ def models_spec(
         settings=environment.seen(run.app, home),
         folder=home / slug.folder,
     )
-    interpreter, extra = tools.python()
+    interpreter, extra = host_python.find()
     return DynoSpec(
         id=models_dyno_id(run),
         kind="scan",

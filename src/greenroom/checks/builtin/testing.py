@@ -22,6 +22,7 @@ from greenroom.checks.models import CheckRun
 from greenroom.checks.rules import travis as travis_rules
 from greenroom.checks.rules.travis import jobs as travis_jobs
 from greenroom.config_vars.drivers.sealed_maps import for_tests
+from greenroom.engine import host_python
 from greenroom.engine.contract import Capacity, DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.git.models import Push
 from greenroom.slugs.models import Slug
@@ -53,7 +54,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
         options |= _options_of(travis)
         marks |= _marked(travis, run, slug)
     config = _config(run, slug, home=home, addons=own.values, marks=marks)
-    interpreter, extra = tools.python()
+    interpreter, extra = host_python.find()
     total, silence = limits_of(slug)
     return DynoSpec(
         id=dyno_id(run),

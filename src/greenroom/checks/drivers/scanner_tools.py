@@ -18,6 +18,7 @@ from uv import find_uv_bin
 from greenroom.basics.errors import GreenroomError, PlatformError, UserError
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside import scanners
+from greenroom.engine import host_python
 
 
 def listed(home: Path) -> list[dict[str, object]]:
@@ -46,7 +47,7 @@ def install(home: Path, name: str) -> Path:
     target.parent.chmod(0o755)
     fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
     try:
-        _uv("venv", "--relocatable", "--python", tools.python()[0], "--allow-existing", str(fresh / "new"))
+        _uv("venv", "--relocatable", "--python", host_python.find()[0], "--allow-existing", str(fresh / "new"))
         _uv("pip", "install", "--python", str(fresh / "new" / "bin" / "python"), scanners.find(name).requirement)
         (fresh / "new").chmod(0o755)
         if target.exists():

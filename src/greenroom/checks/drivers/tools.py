@@ -6,10 +6,8 @@ An app's system user may lack access to the folder of a virtual environment, but
 from __future__ import annotations
 
 import hashlib
-import os
 import py_compile
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib.metadata import files, version
@@ -35,7 +33,6 @@ OUT = "/greenroom/out"
 SECRETS_PACKAGES = ("detect_secrets", "requests", "urllib3", "idna", "certifi", "charset_normalizer", "yaml")
 
 FOLDER, SCANNER_FOLDERS = "cache/tools", "cache/scanners"
-SYSTEM_PYTHON = "/usr/bin/python3"
 MAIN = "import sys\n\nfrom runner.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 
@@ -78,15 +75,6 @@ def out_mount() -> Mount:
 def ruff_version() -> str:
     """The version of the scanning ruff."""
     return version("ruff")
-
-
-def python() -> tuple[str, tuple[Mount, ...]]:
-    """The interpreter for the platform's scripts, and its mounts (none for the system's Python)."""
-    if os.access(SYSTEM_PYTHON, os.X_OK):
-        return SYSTEM_PYTHON, ()
-    prefix = sys.base_prefix
-    name = f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    return f"{prefix}/{name}", (Mount(target=prefix, source=names.host(prefix)),)
 
 
 @lru_cache

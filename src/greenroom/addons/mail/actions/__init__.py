@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +9,20 @@ from django.db import connection, transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons.actions import servers as addon_servers
 from greenroom.addons.actions import set_secret
 from greenroom.addons.contract import Draft
-from greenroom.addons.drivers import service_dynos
 from greenroom.addons.drivers.engines import engine
 from greenroom.addons.mail import queries, rules
 from greenroom.addons.mail.drivers import servers
 from greenroom.addons.models import Addon
 from greenroom.addons.queries import secret_of
 from greenroom.apps.models import App
-from greenroom.basics import clock, ids, outgoing
+from greenroom.basics import ids, outgoing
 from greenroom.basics.errors import ConflictError, UserError
-from greenroom.engine import names
 
 LOCK = 7_406
 """The advisory lock of the ports."""
-FORMER = timedelta(minutes=10)
-"""How long the former password remains valid after a rotation."""
 
 
 def draft(app: App) -> Draft:
@@ -51,39 +47,17 @@ def start(*, addon: Addon, home: Path) -> None:
 
 def is_ready(*, addon: Addon, home: Path) -> bool:
     """Whether the server accepts connections; waits for a moment. PlatformError if it has ended."""
-    return service_dynos.listens(
-        engine(home), queries.dyno_of(addon), seconds=service_dynos.START_SECONDS, process=servers.PROCESS
-    )
+    return addon_servers.is_ready(addon=addon, home=home, process=servers.PROCESS)
 
 
 def restart(*, addon: Addon, home: Path) -> None:
-    """Start the server again after its end. The number is written first, since ids of dynos are never reused."""
-    with transaction.atomic():
-        row = Addon.objects.select_for_update().select_related("app").get(pk=addon.pk)
-        if row.state == "deprovisioning" or row.data.get("starts") != addon.data.get("starts"):
-            return
-        row.data["starts"] = queries.start_of(row) + 1
-        row.save(update_fields=["data"])
-    start(addon=row, home=home)
-    engine(home).forget(service_dynos.dyno_id(queries.key_of(row), row.data["starts"] - 1))
-
-
-def remove(*, addon: Addon, home: Path) -> None:
-    """End the server and remove its messages."""
-    key, last = queries.key_of(addon), queries.start_of(addon)
-    volume = names.volume(addon.app_id.hex, key)
-    service_dynos.remove(engine(home), key=key, numbers=range(max(1, last - 1), last + 1), volume=volume)
+    """Start the server again after its end."""
+    addon_servers.restart(addon=addon, home=home, start=lambda row: start(addon=row, home=home))
 
 
 def new_password(*, actor: Actor, addon: Addon, home: Path) -> None:
-    """Give the trap a new password. The former one remains valid for FORMER, until all dynos have the new one."""
-    with transaction.atomic():
-        row = Addon.objects.select_for_update().select_related("app").get(pk=addon.pk)
-        secret = secret_of(row, home)
-        set_secret(row, home, {**secret, "password": ids.new_secret(24), "former": secret["password"]})
-        row.data["former_until"] = (clock.now() + FORMER).timestamp()
-        row.save(update_fields=["data", "updated_at"])
-        audit(actor=actor, action="addon.rotate", app=row.app, detail={"addon": row.name})
+    """Give the trap a new password. The former one remains valid for a while, until all dynos have the new one."""
+    row = addon_servers.renew_password(actor=actor, addon=addon, home=home)
     words = [(rules.digest(word), until) for word, until in queries.passwords_of(row, home)]
     with queries.connection(row, home) as client:
         client.ask("passwords", passwords=words)

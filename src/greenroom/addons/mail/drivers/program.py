@@ -1,11 +1,9 @@
-"""Copies the program of the traps to ``<home>/cache/tools``, where the engine can mount it, and finds its Python."""
+"""Copies the program of the traps to ``<home>/cache/tools``, where the engine can mount it."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from greenroom.engine.contract import Mount
 
 FOLDER = "/greenroom/mail"
 INSIDE = Path(__file__).parent.parent / "inside"
-SYSTEM_PYTHON = "/usr/bin/python3"
 MAIN = "from trap.server import main\n\nmain()\n"
 
 
@@ -32,14 +29,6 @@ def mount(home: Path) -> Mount:
     name = f"mail-{digest}"
     atomic.folder(home / "cache" / "tools" / name, fill)
     return Mount(target=FOLDER, source=names.tool(name))
-
-
-def python() -> tuple[str, tuple[Mount, ...]]:
-    """The interpreter, and its mounts (none for the system's Python)."""
-    if os.access(SYSTEM_PYTHON, os.X_OK):
-        return SYSTEM_PYTHON, ()
-    prefix, name = sys.base_prefix, f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    return f"{prefix}/{name}", (Mount(target=prefix, source=names.host(prefix)),)
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from typing import Any
 from greenroom.addons.drivers import service_dynos
 from greenroom.addons.mail import rules
 from greenroom.addons.mail.drivers import program
-from greenroom.engine import names
+from greenroom.engine import host_python, names
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, Limits, Mount
 
 PROCESS = "mail"
@@ -35,7 +35,7 @@ class Server:
 
 def start(engine: Engine, server: Server, home: Path) -> DynoState:
     """Start the server, or describe it. EngineError."""
-    python, mounts = program.python()
+    python, mounts = host_python.find()
     data = Mount(target="/data", source=names.volume(server.owner, server.key), mode="rw")
     return engine.start(
         DynoSpec(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from greenroom.addons.drivers.server_watch import Watch
-from greenroom.addons.mail import actions, queries, rules
+from greenroom.addons.mail import actions, rules
 from greenroom.addons.models import Addon
+from greenroom.addons.queries import server_dyno
 
 
 class Loop:
@@ -16,7 +17,7 @@ class Loop:
         self.watch = Watch(
             home,
             noun=rules.SERVICE.noun,
-            dyno_of=queries.dyno_of,
+            dyno_of=server_dyno,
             restart=lambda addon: actions.restart(addon=addon, home=home),
         )
 
