@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import smtplib
 import socket
 import threading
@@ -30,38 +29,15 @@ from greenroom.addons.queries import server_dyno, server_key
 from greenroom.basics import clock, outgoing
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.engine import names
+from tests.addons.machines import machine, place  # noqa: F401 -- fixtures
 from tests.addons.smtp_sink import Sink
-from tests.engine.machine import MODES, PYTHON, Machine
+from tests.engine.machine import MODES, PYTHON
 
 pytestmark = [pytest.mark.django_db, pytest.mark.neighbours]
-MACHINES: dict[str, Machine] = {}
 LOOPBACK = outgoing.networks(["127.0.0.0/8"])
 TO = ["qa@example.com"]
 ONE_MODE = pytest.mark.parametrize("machine", MODES[:1], indirect=True)
 """For what does not depend on the engine's mode."""
-
-
-def make_engine(home):
-    """The engine of the test."""
-    return MACHINES["now"].engine
-
-
-@pytest.fixture(params=MODES)
-def machine(request, settings, home) -> Iterator[Machine]:
-    """A local engine whose home has the master key."""
-    settings.MAKE_ENGINE = f"{__name__}.make_engine"
-    MACHINES["now"] = machine = Machine(request.param)
-    shutil.copytree(home / "keys", Path(machine.home) / "keys")
-    settings.HOME = Path(machine.home)
-    try:
-        yield machine
-    finally:
-        machine.close()
-
-
-@pytest.fixture
-def place(machine) -> Path:
-    return Path(machine.home)
 
 
 @pytest.fixture

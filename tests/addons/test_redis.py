@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,35 +24,17 @@ from greenroom.addons.redis.drivers import servers
 from greenroom.addons.redis.loop import Loop
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
-from tests.engine.machine import MODES, PYTHON, Machine
+from tests.addons.machines import machine, place  # noqa: F401 -- fixtures
+from tests.engine.machine import PYTHON
 
 pytestmark = [pytest.mark.django_db, pytest.mark.neighbours]
-MACHINES: dict[str, Machine] = {}
 
 
-def make_engine(home):
-    """The engine of the test."""
-    return MACHINES["now"].engine
-
-
-@pytest.fixture(params=MODES)
-def machine(request, settings, home, monkeypatch) -> Iterator[Machine]:
-    """A local engine whose home has the master key. Each process of the suite has ports of its own."""
+@pytest.fixture(autouse=True)
+def ports(monkeypatch) -> None:
+    """Each process of the suite has ports of its own."""
     first = 16_400 + 200 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     monkeypatch.setattr(rules, "PORTS", range(first, first + 200))
-    settings.MAKE_ENGINE = f"{__name__}.make_engine"
-    MACHINES["now"] = machine = Machine(request.param)
-    shutil.copytree(home / "keys", Path(machine.home) / "keys")
-    settings.HOME = Path(machine.home)
-    try:
-        yield machine
-    finally:
-        machine.close()
-
-
-@pytest.fixture
-def place(machine) -> Path:
-    return Path(machine.home)
 
 
 @pytest.fixture

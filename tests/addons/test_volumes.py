@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,33 +15,10 @@ from greenroom.addons.volume.loop import Loop
 from greenroom.basics.errors import ConflictError, NotFoundError
 from greenroom.engine import names
 from greenroom.engine.contract import Mount
-from tests.engine.machine import MODES, Machine
+from tests.addons.machines import machine, place  # noqa: F401 -- fixtures
 
 pytestmark = [pytest.mark.django_db, pytest.mark.neighbours]
-MACHINES: dict[str, Machine] = {}
 MB = 1_000_000
-
-
-def make_engine(home):
-    """The engine of the test."""
-    return MACHINES["now"].engine
-
-
-@pytest.fixture(params=MODES)
-def machine(request, settings, home) -> Iterator[Machine]:
-    settings.MAKE_ENGINE = f"{__name__}.make_engine"
-    MACHINES["now"] = machine = Machine(request.param)
-    shutil.copytree(home / "keys", Path(machine.home) / "keys")
-    settings.HOME = Path(machine.home)
-    try:
-        yield machine
-    finally:
-        machine.close()
-
-
-@pytest.fixture
-def place(machine) -> Path:
-    return Path(machine.home)
 
 
 @pytest.fixture
