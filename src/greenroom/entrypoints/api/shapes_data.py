@@ -17,6 +17,38 @@ FREE = {"cents": 0, "unit": "month", "contract": False, "metered": False}
 WORDS = {"wanted": "pending", "loaded": "copy filled", "verified": "copy verified", "saved": "current data saved"}
 
 
+def snapshot_facts(row: Snapshot) -> dict[str, Any]:
+    """The fields of a snapshot of any kind of add-on."""
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "kind": row.kind,
+        "state": row.state,
+        "reason": row.reason or None,
+        "by": row.by,
+        "size_bytes": row.size,
+        "seconds": row.seconds,
+        "failure": row.failure or None,
+        "created_at": heroku_time(row.created_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
+
+
+def restore_facts(row: Restore) -> dict[str, Any]:
+    """The fields of a restore of any kind of add-on. saved: the snapshot that has the replaced data."""
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "state": row.state,
+        "snapshot": row.snapshot.name if row.snapshot else None,
+        "saved": row.saved.name if row.saved else None,
+        "by": row.by,
+        "failure": row.failure or None,
+        "created_at": heroku_time(row.created_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
+
+
 def service(own: Service) -> dict[str, Any]:
     """An add-on service."""
     return {

@@ -14,6 +14,7 @@ from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.deliveries.actions import addon_data
+from greenroom.entrypoints.api import shapes_data
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -33,48 +34,28 @@ def database_of(app: App) -> Addon:
 
 def snapshot_shape(row: Snapshot) -> dict[str, Any]:
     """A snapshot. ``size_bytes`` is the file's size, ``database_bytes`` that of the database."""
-    return {
-        "id": str(row.id),
-        "name": row.name,
-        "kind": row.kind,
-        "state": row.state,
-        "reason": row.reason or None,
+    return shapes_data.snapshot_facts(row) | {
         "pinned": row.pinned,
-        "by": row.by,
         "release": {"version": row.release_version} if row.release_version else None,
         "addon": row.addon.name,
         "tables": row.tables,
         "migrations": [".".join(pair) for pair in row.migration_state],
-        "size_bytes": row.size,
         "database_bytes": row.database_size,
-        "seconds": row.seconds,
         "sha256": row.sha256 or None,
-        "failure": row.failure or None,
-        "created_at": heroku_time(row.created_at),
-        "finished_at": heroku_time(row.finished_at),
     }
 
 
 def restore_shape(row: Restore) -> dict[str, Any]:
     """A restore with its steps."""
-    return {
-        "id": str(row.id),
-        "name": row.name,
-        "state": row.state,
-        "snapshot": row.snapshot.name if row.snapshot else None,
-        "saved": row.saved.name if row.saved else None,
+    return shapes_data.restore_facts(row) | {
         "kept_database": row.kept or None,
         "kept_until": heroku_time(row.kept_until),
-        "by": row.by,
-        "failure": row.failure or None,
         "swap_seconds": row.swap_seconds,
         "addon": row.addon.name,
         "steps": [
             {"state": step.state, "detail": step.detail, "at": heroku_time(step.at)}
             for step in sorted(row.steps.all(), key=lambda step: step.pk)
         ],
-        "created_at": heroku_time(row.created_at),
-        "finished_at": heroku_time(row.finished_at),
     }
 
 

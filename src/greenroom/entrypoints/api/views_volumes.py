@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenroom.addons.models import Addon, Restore, Snapshot
+from greenroom.addons.models import Addon
 from greenroom.addons.volume import actions, queries, rules
 from greenroom.addons.volume.actions import restores, snapshots
 from greenroom.basics.clock import heroku_time
@@ -13,6 +13,7 @@ from greenroom.deliveries.actions import addon_lifecycle
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.shapes_data import restore_facts, snapshot_facts
 
 QUOTA = "measured"
 """How the size is enforced: the worker measures, and a full volume is read-only from the next start of its dynos."""
@@ -36,38 +37,6 @@ def volume_shape(row: Addon) -> dict[str, Any]:
         "measured_at": data.get("measured"),
         "created_at": heroku_time(row.created_at),
         "updated_at": heroku_time(row.updated_at),
-    }
-
-
-def snapshot_shape(row: Snapshot) -> dict[str, Any]:
-    """A snapshot of a volume."""
-    return {
-        "id": str(row.id),
-        "name": row.name,
-        "kind": row.kind,
-        "state": row.state,
-        "reason": row.reason or None,
-        "by": row.by,
-        "size_bytes": row.size,
-        "seconds": row.seconds,
-        "failure": row.failure or None,
-        "created_at": heroku_time(row.created_at),
-        "finished_at": heroku_time(row.finished_at),
-    }
-
-
-def restore_shape(row: Restore) -> dict[str, Any]:
-    """A restore of a volume. saved: the snapshot that has the replaced files."""
-    return {
-        "id": str(row.id),
-        "name": row.name,
-        "state": row.state,
-        "snapshot": row.snapshot.name if row.snapshot else None,
-        "saved": row.saved.name if row.saved else None,
-        "by": row.by,
-        "failure": row.failure or None,
-        "created_at": heroku_time(row.created_at),
-        "finished_at": heroku_time(row.finished_at),
     }
 
 
@@ -128,7 +97,7 @@ def destroy_volume(call: Call) -> dict[str, Any]:
 @route("GET", "/apps/{app}/volumes/{volume}/snapshots", "data:read", returns="[volume-snapshot]")
 def list_volume_snapshots(call: Call) -> Listing:
     """List the volume's snapshots, newest first."""
-    return Listing(queries.snapshots(_volume(call)), each(snapshot_shape))
+    return Listing(queries.snapshots(_volume(call)), each(snapshot_facts))
 
 
 @route(
@@ -141,13 +110,13 @@ def list_volume_snapshots(call: Call) -> Listing:
 def take_volume_snapshot(call: Call) -> Reply:
     """Request a snapshot: {reason}. The response's state is ``wanted``."""
     row = snapshots.ask(actor=call.actor, addon=_volume(call), reason=call.text("reason"), home=HOME)
-    return Reply(snapshot_shape(row), 201)
+    return Reply(snapshot_facts(row), 201)
 
 
 @route("GET", "/apps/{app}/volumes/{volume}/snapshots/{volume_snapshot}", "data:read", returns="volume-snapshot")
 def get_volume_snapshot(call: Call) -> dict[str, Any]:
     """Get one snapshot."""
-    return snapshot_shape(queries.snapshot(_volume(call), call.params["volume_snapshot"]))
+    return snapshot_facts(queries.snapshot(_volume(call), call.params["volume_snapshot"]))
 
 
 @route("DELETE", "/apps/{app}/volumes/{volume}/snapshots/{volume_snapshot}", "data:write", returns="volume-snapshot")
@@ -155,7 +124,7 @@ def delete_volume_snapshot(call: Call) -> dict[str, Any]:
     """Delete a snapshot with its files."""
     row = queries.snapshot(_volume(call), call.params["volume_snapshot"])
     snapshots.delete(actor=call.actor, snapshot=row)
-    return snapshot_shape(row)
+    return snapshot_facts(row)
 
 
 @route(
@@ -168,10 +137,10 @@ def restore_volume(call: Call) -> Reply:
     """Request a restore of the volume. The present files become a snapshot; the dynos start again."""
     addon = _volume(call)
     row = queries.snapshot(addon, call.params["volume_snapshot"])
-    return Reply(restore_shape(restores.ask(actor=call.actor, addon=addon, snapshot=row, home=HOME)), 202)
+    return Reply(restore_facts(restores.ask(actor=call.actor, addon=addon, snapshot=row, home=HOME)), 202)
 
 
 @route("GET", "/apps/{app}/volumes/{volume}/restores/{volume_restore}", "data:read", returns="volume-restore")
 def get_volume_restore(call: Call) -> dict[str, Any]:
     """Get one restore."""
-    return restore_shape(queries.restore(_volume(call), call.params["volume_restore"]))
+    return restore_facts(queries.restore(_volume(call), call.params["volume_restore"]))
