@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.machine import IS_ROOT, MODES, Machine
+from tests.engine.neighbour import Neighbour, started
 
 ONE_MODE = {"test_attach.py", "test_forward_tls.py", "test_stopping.py"}
 """Files whose subject does not depend on the user that dynos run as: they run as root only, where the suite is root.
@@ -46,3 +47,12 @@ def own_machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     it = Machine(request.param)
     yield it
     it.close()
+
+
+@pytest.fixture(scope="session")
+def neighbour() -> Iterator[Neighbour]:
+    """Another machine in a private network that the operator has opened."""
+    if not IS_ROOT:
+        pytest.skip("needs root")
+    with started() as it:
+        yield it

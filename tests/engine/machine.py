@@ -33,16 +33,28 @@ ALICE, BOB = 7, 8
 """The numbers of Alice's and Bob's apps."""
 
 
-OPENED = "10.77.{}"
-"""The private network that the operator has opened to dynos; a neighbour of the tests is in it."""
+OPENED, OPENED_6 = "10.77.{}", "fd77:{}"
+"""The private networks that the operator has opened to dynos; a neighbour of the tests is in them."""
+
+
+_WITH_TUN = """
+import os, stat, subprocess, sys, tempfile
+node = os.path.join(tempfile.mkdtemp(), 'tun')
+os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(10, 200))
+os.chmod(node, 0o666)
+subprocess.run(['mount', '--bind', node, '/dev/net/tun'], check=True)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+WITH_TUN = ("unshare", "--mount", sys.executable, "-c", _WITH_TUN)
+"""Starts a command that sees /dev/net/tun as open to all, as udev makes it; a container may have it for root alone."""
 
 
 class Machine:
     """A home, its supervisor and its engine."""
 
-    def __init__(self, mode: str, *, deep: str = "", group: int = 0, disk: str = "") -> None:
-        """``disk``: the size of a separate disk, in tmpfs syntax; root only."""
-        self.mode, self.group, self.disk = mode, group, disk
+    def __init__(self, mode: str, *, deep: str = "", group: int = 0, disk: str = "", proxy: bool = False) -> None:
+        """``disk``: the size of a separate disk, in tmpfs syntax; root only. ``proxy``: dynos have no gateway."""
+        self.mode, self.group, self.disk, self.proxy = mode, group, disk, proxy
         self.tcp: tuple[str, ...] = ()
         self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
         if disk:
@@ -70,12 +82,18 @@ class Machine:
     def begin(self) -> None:
         argv = ["-m", "greenroom.engine.local.supervisor", "--home", self.home, "--bwrap", find_bwrap()]
         argv += [word for address in self.tcp for word in ("--tcp", address)]
-        argv += ["--open", OPENED.format(0) + ".0/16"]
+        argv += [
+            "--open",
+            OPENED.format(0) + ".0/16",
+            "--open",
+            OPENED_6.format("") + ":/16",
+            *(["--proxy"] if self.proxy else []),
+        ]
         if self.is_root:
             argv = [sys.executable, *argv, "--group", str(self.group), "--first-uid", "200000"]
         elif IS_ROOT:
             drop = ["setpriv", "--reuid", str(ORDINARY), "--regid", str(ORDINARY), "--clear-groups"]
-            argv = [*drop, PYTHON, *argv]
+            argv = [*WITH_TUN, *drop, PYTHON, *argv]
         else:
             argv = [sys.executable, *argv]
         env = {"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", "CANARY_OF_THE_HOST": "seen"}

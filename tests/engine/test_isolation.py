@@ -67,9 +67,10 @@ def test_services_of_the_host_cannot_be_reached(machine: Machine, host_service: 
     assert machine.printed(python=KNOCK.format(port=port, name=name)).split() == ["ConnectionRefusedError"] * 2
 
 
-def test_a_dyno_has_loopback_and_nothing_else(machine: Machine) -> None:
-    text = machine.printed(python="import socket; print([name for _, name in socket.if_nameindex()])")
-    assert text.strip() == "['lo']"
+def test_a_dyno_has_loopback_its_gateway_and_nothing_else(machine: Machine) -> None:
+    devices = "import socket; print([name for _, name in socket.if_nameindex()])"
+    assert machine.printed(python=devices).strip() == "['lo', 'out']"
+    assert machine.printed(python=devices, egress=False).strip() == "['lo']"
 
 
 def test_only_the_apps_own_files_and_the_systems_programs_are_there(machine: Machine) -> None:

@@ -11,7 +11,7 @@ import pytest
 from greenroom.engine import artefacts
 from greenroom.engine.contract import PLATFORM, DynoSpec, Forward, Limits, Mount
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import forwards, plan, protocol
+from greenroom.engine.local import connections, plan, protocol
 from greenroom.engine.local.loop import Loop
 from greenroom.engine.local.plan import Place
 
@@ -383,7 +383,6 @@ def test_a_request_that_is_too_long_is_refused_by_the_client() -> None:
 
 
 def test_a_shim_accepts_the_order_of_a_supervisor_that_runs_the_code_before_an_upgrade(monkeypatch):
-    monkeypatch.setattr(forwards.netns, "enter_network", lambda: None)
-    order = {"forwards": [], "egress": 0, "opened": []}
-    assert forwards.open_all(Loop(), order) == []
-    assert (order["outside"], order["tls"]) == (None, None)
+    monkeypatch.setattr(connections.netns, "enter_network", lambda: None)
+    made = connections.Connections(Loop(), {"forwards": [], "egress": 0, "opened": []})
+    assert (made.outside, made.certificate, made.gateway) == (None, None, None)

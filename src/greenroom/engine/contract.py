@@ -101,7 +101,8 @@ class DynoSpec:
               dyno with the name takes its place.
     host_port: with ``service``: also listen on this port of the machine's 127.0.0.1, for its users; 0: no. Optional for
               an engine; if the port is taken, the dyno starts without it.
-    egress:   allow outbound HTTP and HTTPS, by proxy variables that the engine sets.
+    egress:   allow connections to the internet: TCP, UDP and names, or at least HTTP and HTTPS by proxy variables that
+              the engine sets. Never to the host and its networks.
     log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
     output:   also keep the raw output, for ``Engine.output`` (builds, tests).
     attach:   do not start the process until a client connects by ``Engine.attach``, which gets stdin and output.

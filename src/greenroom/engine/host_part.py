@@ -20,13 +20,14 @@ class HostSettings:
     """The parts of the machine that dynos may use. readable: folders outside of the home; networks: private networks.
 
     tcp: the only address outside of the home that forwards may lead to, or empty. gid: the group of the control plane;
-    -1 without root.
+    -1 without root. proxy: the operator wants dynos to reach the outside by an HTTP proxy.
     """
 
     readable: tuple[Path, ...]
     tcp: str
     networks: tuple[str, ...]
     gid: int
+    proxy: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

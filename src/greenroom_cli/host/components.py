@@ -129,6 +129,7 @@ def _engine(home: Path, install: Installation) -> list[Component]:
         tcp=database_address(os.environ["DATABASE_URL"]) if install.postgres == "external" else "",
         networks=tuple(private_egress(os.environ)),
         gid=install.control_gid if install.mode == "root" else -1,
+        proxy=wants_proxy(os.environ),
     )
     return [
         Component(
@@ -139,6 +140,14 @@ def _engine(home: Path, install: Installation) -> list[Component]:
             locks_itself=True,
         )
     ]
+
+
+def wants_proxy(environ: Mapping[str, str]) -> bool:
+    """Whether dynos get an HTTP proxy, not a gateway: ``GREENROOM_EGRESS=proxy``. HostError for another value."""
+    asked = environ.get("GREENROOM_EGRESS", "") or "gateway"
+    if asked not in ("gateway", "proxy"):
+        raise HostError(f"GREENROOM_EGRESS is {asked[:20]!r}", hint="it is gateway (the default) or proxy")
+    return asked == "proxy"
 
 
 def private_egress(environ: Mapping[str, str]) -> list[str]:

@@ -68,7 +68,8 @@ def _packed(text: str) -> bytes:
     return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
 
 
-def _within(address: bytes, net: str, bits: int) -> bool:
+def within(address: bytes, net: str, bits: int) -> bool:
+    """Whether the packed address is in the network. Of the same family."""
     shift = len(address) * 8 - bits
     return int.from_bytes(address, "big") >> shift == _number(net) >> shift
 
@@ -79,21 +80,21 @@ def refusal(address: bytes, opened: Opened = ()) -> str:
     """
     if len(address) == 16:
         for net, bits, why in _NETS_6:
-            if _within(address, net, bits):
+            if within(address, net, bits):
                 return why
         for net, bits, at in _EMBEDDED:
-            if _within(address, net, bits):
+            if within(address, net, bits):
                 return refusal(address[at : at + 4], opened)
         return _private(address, opened)
     for net, bits, why in _NETS_4:
-        if _within(address, net, bits):
+        if within(address, net, bits):
             return why
     return _private(address, opened)
 
 
 def _private(address: bytes, opened: Opened) -> str:
     def among(nets: Opened) -> bool:
-        return any((":" in net) == (len(address) == 16) and _within(address, net, bits) for net, bits in nets)
+        return any((":" in net) == (len(address) == 16) and within(address, net, bits) for net, bits in nets)
 
     return (
         "a private network (the operator opens one by GREENROOM_PRIVATE_EGRESS)"

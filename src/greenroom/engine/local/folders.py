@@ -16,7 +16,7 @@ from typing import Any
 from greenroom.basics import logfile
 from greenroom.engine.contract import PLATFORM, DynoSpec
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import plan, sandbox
+from greenroom.engine.local import gateway, plan, sandbox
 from greenroom.engine.local.plan import Place
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,7 +28,7 @@ def lay_out(place: Place) -> None:
         _folder(place, relative, owner=0, mode=mode)
     for folder in (plan.SOCKETS, plan.SERVICES):
         _folder(place, folder, owner=0, mode=0o3773)  # sticky: each app's shims rename only their own sockets
-    sandbox.make_etc(place.path(plan.ETC))
+    sandbox.make_etc(place.path(plan.ETC), "" if place.proxy else gateway.RESOLVER)
 
 
 def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ class LocalHostPart:
         argv += [word for path in settings.readable for word in ("--allow", str(path))]
         argv += ["--tcp", settings.tcp] if settings.tcp else []
         argv += [word for network in settings.networks for word in ("--open", network)]
+        argv += ["--proxy"] if settings.proxy else []
         return (*argv, *(["--group", str(settings.gid)] if settings.gid >= 0 else []))
 
     def answers(self, home: Path) -> bool:

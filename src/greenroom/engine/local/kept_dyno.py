@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from greenroom.engine.local.bridge import Bridge
+from greenroom.engine.local.connections import Connections
 from greenroom.engine.local.launch import Tree
 from greenroom.engine.local.loop import Loop
 from greenroom.engine.local.output import Journal
@@ -24,6 +25,7 @@ class KeptDyno(Protocol):
     state: State
     journal: Journal
     way_in: Bridge | None
+    connections: Connections
     why: str
     heard: float
 

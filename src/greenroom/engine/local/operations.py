@@ -45,6 +45,8 @@ class Operations:
 
     def _problems(self) -> list[str]:
         found = [f"there are no control groups: {self._lacking}"] if self._lacking else []
+        if self._place.proxy not in ("", plan.ASKED):
+            found.append(f"dynos reach the outside by HTTP and HTTPS only: {self._place.proxy}")
         if self._unmapped:
             found.append(
                 f"dynos can replace committed files, not change them: {self._place.home} cannot be idmapped"

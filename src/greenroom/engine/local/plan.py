@@ -15,7 +15,7 @@ from typing import Any
 from greenroom.engine import artefacts, names
 from greenroom.engine.contract import PLATFORM, DynoSpec, Mount
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import egress, forwards, sandbox, seccomp
+from greenroom.engine.local import connections, egress, sandbox, seccomp
 
 READABLE = ("slugs", "envs", "sources", "cache", "volumes")
 """Folders of home that may be mounted into dynos."""
@@ -26,6 +26,8 @@ FORWARDS = ("run/postgres", "run/addons")
 SOCKETS, SERVICES = "run/sockets", "run/addons"
 CERTIFICATE_BYTES = 65_536
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
+ASKED = "the operator asked for it"
+"""The reason of a proxy that is no problem."""
 OWN = "_own"
 """Folder on disk for a dyno's writes, in its scratch folder (whose other names start with a letter or digit); kept
 until the dyno is forgotten.
@@ -44,6 +46,7 @@ class Place:
 
     opened: private networks (``10.2.0.0/16``) that dynos may connect to; all others are closed.
     tcp: the ``HOST:PORT`` that forwards may target, besides the unix sockets of the embedded PostgreSQL.
+    proxy: why dynos reach the outside by an HTTP proxy; empty if they have a gateway (``gateway.py``).
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Place:
         bwrap: str,
         tcp: Iterable[str] = (),
         opened: Iterable[str] = (),
+        proxy: str = "",
     ) -> None:
         self.home, self.root, self.first_uid, self.group, self.bwrap = (
             os.path.realpath(home),
@@ -65,7 +69,7 @@ class Place:
             group,
             bwrap,
         )
-        self.tcp = frozenset(tcp)
+        self.tcp, self.proxy = frozenset(tcp), proxy
         self.opened = [(net, int(bits)) for net, _, bits in (text.partition("/") for text in opened)]
         self.allow = [os.path.realpath(path) for path in allow]
         self.allow_as_given = [os.path.normpath(path) for path in allow]
@@ -93,7 +97,7 @@ def endpoint(dyno_id: str) -> str:
 def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
     """The shim's complete order, ready to be marshalled. Raises EngineError."""
     _check(spec)
-    port = _egress_port(spec) if spec.egress else 0
+    port = _egress_port(spec) if spec.egress and place.proxy else 0
     env = dict(egress.variables(port)) | dict(spec.env) if port else dict(spec.env)
     views = [view(place, spec, mount) for mount in spec.mounts]
     words = sandbox.options(
@@ -125,6 +129,7 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "forwards": [(it.port, _forward(place, it.service, it.port)) for it in spec.forwards],
         "certificate": certificate(place) if spec.forwards or spec.host_port else b"",
         "egress": port,
+        "gateway": spec.egress and not place.proxy,
         "opened": place.opened,
         "limits": {name: getattr(spec.limits, name) for name in _LIMITS},
         **{name: getattr(spec, name) for name in _AS_GIVEN},
@@ -175,7 +180,7 @@ def _forward(place: Place, target: str, port: int) -> str:
     kind, _ = names.target(target)
     if kind == names.SERVICE:
         return within(place, artefacts.socket(target, port), FORWARDS, "forward")
-    if target.removeprefix(forwards.TCP) not in place.tcp:
+    if target.removeprefix(connections.TCP) not in place.tcp:
         allowed = ", ".join(sorted(place.tcp)) or "none"
         _refuse(f"the forward to {target[:200]!r} is not allowed", hint=f"allowed: {allowed} (supervisor --tcp)")
     return target

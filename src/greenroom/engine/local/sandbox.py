@@ -33,14 +33,12 @@ ETC = {
     "group": f"root:x:0:\ndyno:x:{UID}:\nnogroup:x:65534:\n",
     "hosts": f"127.0.0.1 localhost {HOSTNAME}\n::1 ip6-localhost ip6-loopback\n",
     "hostname": f"{HOSTNAME}\n",
-    "resolv.conf": (
-        "# a dyno has no name server: its way out is the proxy of HTTP_PROXY\noptions attempts:1 timeout:1\n"
-    ),
     "nsswitch.conf": (
         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
     ),
     "timezone": "Etc/UTC\n",
 }
+NO_RESOLVER = "# a dyno has no name server: its way out is the proxy of HTTP_PROXY\noptions attempts:1 timeout:1\n"
 FROM_HOST = (
     "alternatives",
     "ca-certificates",
@@ -59,10 +57,13 @@ FROM_HOST = (
 """Files of the host's /etc that programs need and that are not confidential."""
 
 
-def make_etc(folder: str) -> None:
-    """Create the /etc of all dynos: Greenroom's own files, and copies of the host's. Repeatable. Raises OSError."""
+def make_etc(folder: str, resolver: str) -> None:
+    """Create the /etc of all dynos: Greenroom's own files, and copies of the host's. Repeatable. Raises OSError.
+
+    resolver: address of the dynos' name server; empty if they have none.
+    """
     _folder(folder)
-    for name, text in ETC.items():
+    for name, text in (ETC | {"resolv.conf": f"nameserver {resolver}\n" if resolver else NO_RESOLVER}).items():
         _write(os.path.join(folder, name), text.encode())
     _link("/usr/share/zoneinfo/Etc/UTC", os.path.join(folder, "localtime"))
     for name in FROM_HOST:

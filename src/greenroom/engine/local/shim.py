@@ -13,8 +13,9 @@ from time import monotonic
 
 from greenroom.engine.local import (
     bridge,
+    connections,
     deadlines,
-    forwards,
+    ingress,
     launch,
     memory_quota,
     netns,
@@ -49,7 +50,6 @@ class Shim:
         self.heard = monotonic()
         self._session: session.Session | None = None
         self.way_in: bridge.Bridge | None = None
-        self._kept: list[object] = []
         self._code: int | None = None
         self._ran = self._is_up = self._stopping = self._done = self._telling = False
         self._pending: list[int] = []
@@ -62,7 +62,7 @@ class Shim:
         netns.forgo_privileges()
         if order["uid"] < 0:
             netns.enter_user_namespace()
-        self._kept += forwards.open_all(self.loop, order)
+        self.connections = connections.Connections(self.loop, order)
         self._groups = tuple(
             [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave")
         )
@@ -80,6 +80,7 @@ class Shim:
         order = self.order
         self.state = state.State(order["folder"], order["state"])
         self.journal = output.Journal(order["log"], order["state"]["process"])
+        self.connections.log_to(self.journal.say)
         self._counter = state.Counter(order["folder"]) if order["port"] else None
         self._signals()
         printed = output.Journal("", "") if order["attach"] else self.journal
@@ -123,7 +124,7 @@ class Shim:
         if self._stopping:
             self._begin_stopping()
         if self.order["port"]:
-            forwards.await_port(self, monotonic())
+            ingress.await_port(self, monotonic())
         else:
             self._up()
 
@@ -258,7 +259,7 @@ class Shim:
         elif number == signals.KILL:
             self.tree.kill()
         elif number == signals.DRAIN:
-            forwards.drain(self, monotonic() + self.limits["drain"])
+            ingress.drain(self, monotonic() + self.limits["drain"])
         elif number == signals.STOP:
             self.stop()
         elif not self.tree.signal(number):
@@ -342,7 +343,7 @@ class Shim:
 
     def _close_ways(self) -> None:
         if self.way_in:
-            forwards.close(self.way_in, self.order["socket"], self.state.values["socket_inode"])
+            ingress.close(self.way_in, self.order["socket"], self.state.values["socket_inode"])
 
     def _end_unborn(self, detail: str) -> None:
         if self._session:

@@ -24,9 +24,9 @@ from greenroom.basics import unixsock
 from greenroom.basics.errors import GreenroomError
 from greenroom.engine import artefacts, names
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import cgroups, folders, protocol, state_reader, uids
+from greenroom.engine.local import cgroups, folders, gateway, protocol, state_reader, uids
 from greenroom.engine.local.operations import Operations
-from greenroom.engine.local.plan import Place
+from greenroom.engine.local.plan import ASKED, Place
 
 CLIENTS = 64
 """Maximum concurrent connections; further ones wait."""
@@ -165,6 +165,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="UID",
         help="uid of the app with number 0; default: a range of the home's own",
     )
+    parser.add_argument("--proxy", action="store_true", help="dynos reach the world by an HTTP proxy, not a gateway")
     parser.add_argument("--bwrap", default="", metavar="PATH", help="bubblewrap to use")
     return parser.parse_args(argv)
 
@@ -179,6 +180,7 @@ def _place(args: argparse.Namespace) -> Place:
             not it.ended for dyno_id in state_reader.all_ids(home) if (it := state_reader.describe(home, dyno_id))
         )
         first, problem = uids.first_uid(home, living=living)
+    proxy = ASKED if args.proxy else gateway.lacking(root=root)
     if problem:
         print(f"supervisor: {problem}", file=sys.stderr, flush=True)
     return Place(
@@ -190,6 +192,7 @@ def _place(args: argparse.Namespace) -> Place:
         bwrap=args.bwrap or find_bwrap(),
         tcp=args.tcp,
         opened=args.open,
+        proxy=proxy,
     )
 
 

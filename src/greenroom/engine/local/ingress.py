@@ -1,4 +1,4 @@
-"""The connections between a dyno's own network and the outside, opened by the shim before it drops its privileges."""
+"""The way in of a dyno with a port: from its first answer until its last connection has ended."""
 
 from __future__ import annotations
 
@@ -7,67 +7,17 @@ from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
 from greenroom.basics import unixsock
-from greenroom.engine.local import bridge, egress, forward_tls, netns
+from greenroom.engine.local import bridge, netns
+from greenroom.engine.local.connections import door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from greenroom.engine.local.kept_dyno import KeptDyno
-    from greenroom.engine.local.loop import Loop
-
-TCP = "tcp:"
-"""Prefix of a forward to ``tcp:HOST:PORT`` instead of a unix socket's path."""
-
 
 PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
 """(seconds since the start, interval in seconds) of the checks whether the port has been bound."""
 SOCKET_MODE, SERVICE_MODE = 0o660, 0o666
 """Modes of a dyno's socket: for the router; of a service: for the shims of all dynos."""
-
-
-def split(target: str) -> tuple[bytes, int]:
-    """Host and port of ``tcp:HOST:PORT``; an IPv6 host is in brackets."""
-    return egress.split(target.removeprefix(TCP).encode(), 5432)
-
-
-def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
-    """Enter the dyno's network with the egress proxy and the forwards of the order. Returns objects to keep alive.
-
-    A forward to a unix socket speaks TLS with clients that ask for it. Raises OSError.
-    """
-    forwards = order["forwards"]
-    outward = bool(order["egress"]) or any(target.startswith(TCP) for _, target in forwards)
-    connector = egress.Connector(loop, order["opened"]) if outward else None  # its threads stay in the host's network
-    order["outside"] = _listen_outside(order.get("host_port", 0))  # a supervisor of an earlier version sends none
-    netns.enter_network()
-    pem = order.get("certificate", b"")
-    certificate = order["tls"] = forward_tls.Certificate(pem) if pem and (forwards or order["outside"]) else None
-    kept: list[object] = []
-    if connector and order["egress"]:
-        kept.append(egress.Proxy(loop, bridge.listen(order["egress"]), connector))
-    for port, target in forwards:
-        listener = bridge.listen(port)
-        if connector and target.startswith(TCP):
-            kept.append(egress.Outward(loop, listener, connector, *split(target)))
-        else:
-            dial = lambda path=target: bridge.dial_unix(path)  # noqa: E731
-            kept.append(_door(loop, listener, dial, certificate))
-    return kept
-
-
-def _listen_outside(port: int) -> socket | None:
-    """A listener on 127.0.0.1 of the host's network; None without a port, or if it is taken."""
-    try:
-        return bridge.listen(port) if port else None
-    except OSError:
-        return None
-
-
-def _door(
-    loop: Loop, listener: socket, dial: bridge.Dial, certificate: forward_tls.Certificate | None
-) -> bridge.Bridge:
-    return forward_tls.Door(loop, listener, dial, certificate) if certificate else bridge.Bridge(loop, listener, dial)
 
 
 def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
@@ -106,8 +56,10 @@ def _open_way_in(shim: KeptDyno, host: str) -> bool:
         return False
     shim.state.values["socket_inode"] = os.stat(path).st_ino
     shim.way_in = bridge.Bridge(shim.loop, sock, lambda: bridge.dial(family, address), shim.count)
-    if outside := shim.order["outside"]:
-        _door(shim.loop, outside, lambda: bridge.dial(family, address), shim.order["tls"])  # the loop keeps it
+    if outside := shim.connections.outside:
+        door(
+            shim.loop, outside, lambda: bridge.dial(family, address), shim.connections.certificate
+        )  # the loop keeps it
     return True
 
 
