@@ -58,7 +58,7 @@ class Web:
         name = f"run/sockets/{uuid.uuid4().hex[:8]}.sock"
         self.path = os.path.join(machine.home, name)
         state = machine.start(
-            python=APP.format(at_term=at_term), kind="web", port=5000, socket=name, limits={"grace": 3.0, **limits}
+            python=APP.format(at_term=at_term), kind="web", port=5000, socket=name, limits={"grace": 6.0, **limits}
         )
         self.id, self.process = state.id, state.process
         machine.until_listening(self.id)
@@ -136,7 +136,7 @@ def test_streams_that_an_app_leaves_open_after_sigterm_end_before_it_is_killed(w
     before = time.monotonic()
     dyno.signal("STOP")
     assert (_rest(chat), _rest(events)) == (GOING, LAST_CHUNK)
-    assert 0.3 < time.monotonic() - before < 2.5, "after a sixth of the grace period"
+    assert 0.8 < time.monotonic() - before < 5, "after a sixth of the grace period"
     dyno.machine.engine.forget(dyno.id)
 
 
@@ -146,7 +146,7 @@ def test_a_websocket_ends_behind_a_whole_message(web: Callable[..., Web]) -> Non
     chat.sendall(b"\x81\x04ab")
     assert chat.recv(100) == b"\x81\x04ab"
     dyno.signal("STOP")
-    time.sleep(1)
+    time.sleep(1.3)  # longer than a sixth of the grace period
     chat.sendall(b"cd")
     assert _rest(chat) == b"cd" + GOING
     dyno.machine.engine.forget(dyno.id)
@@ -160,15 +160,15 @@ def test_a_crash_looks_like_one(web: Callable[..., Web]) -> None:
 
 
 def test_only_connections_without_data_are_closed(web: Callable[..., Web]) -> None:
-    dyno = web(idle=0.6)
+    dyno = web(idle=1.5)
     idle, events, busy = dyno.open("/ws", WS), dyno.open("/events", EVENTS), dyno.open("/ws", WS)
     for _ in range(8):
-        time.sleep(0.15)
+        time.sleep(0.25)
         busy.sendall(b"\x81\x01x")
         assert busy.recv(100) == b"\x81\x01x"
     assert (_rest(idle), _rest(events)) == (b"", b"")
     assert dyno.said("Error H15 (Idle connection) -> ")
-    assert dyno.said("closed after 0.6 seconds without data")
+    assert dyno.said("closed after 1.5 seconds without data")
     before = dyno.machine.engine.describe(dyno.id)
     assert before
     assert before.active == 1

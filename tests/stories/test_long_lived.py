@@ -1,4 +1,4 @@
-"""A chat goes on over a deployment: close codes, clean ends of event streams, and no lost request; and a large upload."""
+"""A chat over a deployment: close codes, clean ends of event streams, no lost request; and a large upload."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def page(scope, receive, send):
         total, more = total + len(event.get('body', b'')), event.get('more_body')
     kind = b'text/event-stream' if scope['path'] == '/events' else b'text/plain'
     await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', kind)]})
-    number = 0
+    number, ending = 0, asyncio.ensure_future(receive())
     while scope['path'] == '/events':
         number += 1
         text = f'id: {number}\\ndata: {VERSION}\\n\\n'
         await send({'type': 'http.response.body', 'body': text.encode(), 'more_body': True})
-        await asyncio.sleep(0.1)
+        if await asyncio.wait([ending], timeout=0.1) != (set(), {ending}): return
     await send({'type': 'http.response.body', 'body': str(total).encode()})
 """
 APP = {
@@ -86,11 +86,21 @@ class Events:
         self.thread.join(30)
         return self.end
 
+    def leave(self) -> None:
+        self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(30)
+
     def _read(self) -> None:
         try:
             self.end = "clean" if self.answer.read().endswith(b"\n\n") else "within an event"
         except (OSError, ValueError, http.client.HTTPException) as error:
             self.end = repr(error)
+
+
+def serving(team: Team) -> list[int]:
+    """The shims of the app's web dynos, those that are ending included."""
+    app_id = team.place.api("GET", f"/apps/{team.name}")[1]["id"]
+    return list(team.place.dyno_pids(app_id).values())
 
 
 def test_a_chat_goes_on_over_a_deployment(team):
@@ -119,9 +129,10 @@ def test_a_chat_goes_on_over_a_deployment(team):
         assert (events.first, events.wait()) == ("data: v1", "clean")
         again = Events(team)
         assert again.first == "data: v2"
-    again.connection.sock.shutdown(socket.SHUT_RDWR)
+    again.leave()
     assert clients.bad == []
     assert clients.good > 50
+    team.wait_for(lambda: serving(team), lambda pids: len(pids) == 1, seconds=20)
     assert not any("R12" in line for line in team.greenroom("logs", "-n", "200").stdout.splitlines())
 
 
@@ -130,9 +141,7 @@ def test_an_upload_is_kept_in_no_memory(team):
         """Megabytes."""
         return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) // 1024
 
-    app_id = team.place.api("GET", f"/apps/{team.name}")[1]["id"]
-    team.wait_for(lambda: team.place.dyno_pids(app_id), lambda pids: len(pids) == 1)
-    pids = [team.place.pids()["caddy"], *team.place.dyno_pids(app_id).values()]
+    pids = [team.place.pids()["caddy"], *serving(team)]
     before = [peak(pid) for pid in pids]
     connection = http.client.HTTPConnection("127.0.0.1", team.place.http_port, timeout=60)
     body = (bytes(1 << 20) for _ in range(MEGABYTES))
