@@ -70,7 +70,14 @@ def test_an_event_stream_gets_its_last_chunk_between_two_chunks_and_nowhere_else
     for cut in range(1, len(event)):
         assert _fed(EVENTS, event, event[:cut]).stream.missing() == b"", cut  # type: ignore[union-attr]
     assert _fed(EVENTS, event, LAST_CHUNK).stream.missing() == b"", "the app has ended it"  # type: ignore[union-attr]
-    assert _fed(EVENTS, b"no chunk\r\n", event).stream.missing() == b""  # type: ignore[union-attr]
+    assert _fed(EVENTS, b"D;name=value\r\ndata: hello\n\n\r\n").stream.missing() == LAST_CHUNK  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("line", [b"no chunk", b"-5", b"+5", b"1_0", b"0x5", b"", b"5 5", b"f" * 2000])
+def test_a_broken_event_stream_gets_nothing_added(line: bytes) -> None:
+    stream = _fed(EVENTS, line + b"\r\n", b"d\r\ndata: hello\n\n\r\n").stream
+    assert stream
+    assert (stream.whole, stream.missing()) == (False, b"")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ HEAD_BYTES = 16_384
 LINE_BYTES = 1024
 GOING = b"\x88\x02\x03\xf4"
 """A websocket's close frame with the code 1012, "service restart"."""
+HEX = b"0123456789abcdefABCDEF"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -93,10 +94,9 @@ class Chunks(Stream):
         return LAST_CHUNK if self.whole and not self._over else b""
 
     def _begin(self) -> None:
-        try:
-            size = int(bytes(self._line).partition(b";")[0], 16)
-        except ValueError:
-            size, self._broken = 0, True
+        digits = bytes(self._line).partition(b";")[0].strip()
+        self._broken = not digits or bool(digits.strip(HEX))  # int() also takes a sign and underscores
+        size = 0 if self._broken else int(digits, 16)
         self._line.clear()
         self._over = not size
         self._left = size + 2 if size else 0
