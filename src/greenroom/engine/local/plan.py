@@ -131,6 +131,7 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "egress": port,
         "gateway": spec.egress and not place.proxy,
         "opened": place.opened,
+        "rules": None if spec.allowed is None else [(host, port) for host, port in spec.allowed],
         "limits": {name: getattr(spec.limits, name) for name in _LIMITS},
         **{name: getattr(spec, name) for name in _AS_GIVEN},
     }
