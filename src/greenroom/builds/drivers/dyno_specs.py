@@ -13,6 +13,7 @@ from typing import Any
 from greenroom.addons import queries as addons
 from greenroom.addons.rules.access import BUILD
 from greenroom.apps.models import App
+from greenroom.apps.queries import allowed_targets
 from greenroom.buildpacks.rules import pins
 from greenroom.buildpacks.rules.dyno_environment import ENV_PLACE, build_env
 from greenroom.buildpacks.rules.python_versions import Interpreter
@@ -243,6 +244,7 @@ def compile_spec(
         env=seen,
         mounts=(*_app_mounts(env, writable), *more, *cache, *_job_mounts(source, python, home)),
         cwd="/app",
+        allowed=allowed_targets(app),
         forwards=addons.forwards(app),
         limits=LIMITS,
         output=True,

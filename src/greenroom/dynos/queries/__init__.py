@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -40,6 +41,13 @@ def watched(app: App) -> Rollout | None:
 def held(app: App) -> Rollout | None:
     """The roll-out that is held for migrations."""
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="held").first()
+
+
+def count_since_before(app: App, moment: datetime | None) -> int:
+    """The number of running dynos that were created before a moment."""
+    if moment is None:
+        return 0
+    return Dyno.objects.filter(app=app, state__in=("starting", "up", "stopping"), created_at__lt=moment).count()
 
 
 def active_rollouts() -> QuerySet[Rollout]:

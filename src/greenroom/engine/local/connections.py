@@ -66,7 +66,7 @@ class Connections:
             self._kept.append(egress.Proxy(loop, bridge.listen(order["egress"]), connector, reach))
 
     def log_to(self, say: Callable[[str], None]) -> None:
-        """Write refused connections to the app's log."""
+        """Write refused connections to the app's log, or where ``say`` writes."""
         if self.gateway:
             self.gateway.say = say
 

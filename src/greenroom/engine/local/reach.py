@@ -14,6 +14,7 @@ from greenroom.engine.local import addresses
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     Opened = Sequence[tuple[str, int]]
     Rule = tuple[str, int]
@@ -73,9 +74,8 @@ class Rules:
                 for port in ports:
                     self._known.pop((it, port), None)
                     self._known[it, port] = until
-            for kept in (self._last, self._known):
-                while len(kept) > NAMES:
-                    del kept[next(iter(kept))]  # type: ignore[attr-defined]
+            _cut(self._last)
+            _cut(self._known)
 
     def allow(self, target: bytes, port: int) -> bool:
         """Whether the rules allow the target. An unknown address costs a look-up of the rules' names, now and then."""
@@ -136,6 +136,12 @@ class Reach:
             raise RefusedError(self._rules.advice(target, port))
         if why := addresses.route_refusal(target):
             raise RefusedError(why)
+
+
+def _cut(kept: dict[Any, Any]) -> None:
+    """Forget the oldest entries."""
+    while len(kept) > NAMES:
+        del kept[next(iter(kept))]
 
 
 def _packed(text: str) -> bytes:
