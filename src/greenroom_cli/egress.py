@@ -73,8 +73,8 @@ def open_all(cx: Context, **wait: Any) -> int | None:
 @TARGETS
 @waits
 def allow(cx: Context, targets: tuple[str, ...], **wait: Any) -> int | None:
-    """Allow targets: a name, *.NAME, an address or a network; all ports without :PORT. Restarts the app if the policy
-    is closed.
+    """Allow targets: names (*.NAME for all below it), addresses or networks, with :PORT or for all ports. Restarts the
+    app if the policy is closed.
     """
     return _change(cx, f"Allowing {', '.join(targets)}", {"allow": list(targets)}, **wait)
 

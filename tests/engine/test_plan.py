@@ -353,10 +353,10 @@ def test_a_forward_and_a_discard_of_an_older_client_are_understood() -> None:
 def test_a_client_without_egress_rules_leaves_the_way_open_and_no_rule_is_not_every_rule(place: Place) -> None:
     wire = protocol.spec_to_wire(_spec())
     del wire["allowed"]
-    assert plan.order(place, protocol.spec_from_wire(wire))["rules"] is None
-    assert plan.order(place, protocol.spec_from_wire(wire | {"allowed": []}))["rules"] == []
+    assert plan.order(place, protocol.spec_from_wire(wire))["allowed"] is None
+    assert plan.order(place, protocol.spec_from_wire(wire | {"allowed": []}))["allowed"] == ()
     order = plan.order(place, protocol.spec_from_wire(wire | {"allowed": [["a.org", 1]]}))
-    assert order["rules"] == [("a.org", 1)]
+    assert order["allowed"] == (("a.org", 1),)
     assert marshal.dumps(order)
 
 

@@ -232,7 +232,7 @@ def compile_spec(
     """
     config = addons.environment(config, app=app, home=home, access=BUILD)
     seen = build_env(config=config, commit=commit, request_id=request_id, parts=parts)
-    names = sorted(key for key, value in config.items() if seen.get(key) == value)
+    job = {**job, "names": sorted(key for key, value in config.items() if seen.get(key) == value)}
     cache = (app_cache_mount(app),) if any(job.get(key) for key in ("hooks", "node", "apt")) else ()
     return DynoSpec(
         id=dyno_id,
@@ -243,12 +243,11 @@ def compile_spec(
         command=command(python, "build"),
         env=seen,
         mounts=(*_app_mounts(env, writable), *more, *cache, *_job_mounts(source, python, home)),
-        cwd="/app",
         allowed=allowed_targets(app),
         forwards=addons.forwards(app),
         limits=LIMITS,
         output=True,
-        stdin=json.dumps({**job, "names": names}).encode(),
+        stdin=json.dumps(job).encode(),
     )
 
 

@@ -57,7 +57,7 @@ class Connections:
                 self._kept.append(door(loop, listener, dial, self.certificate))
 
     def _open_outward(self, loop: Loop, order: dict[str, Any], connector: egress.Connector, ipv6: bool) -> None:
-        reach = Reach(order["opened"], order.get("rules"))
+        reach = Reach(order["opened"], order.get("allowed"))
         if order.get("gateway"):
             from greenroom.engine.local import gateway  # not in every dyno; imports cost memory in each shim
 
