@@ -130,6 +130,13 @@ def test_the_log_says_the_command_that_allows_a_refused_target(machine: Machine,
     assert f"greenroom egress:allow {neighbour.other}:7" in lines[1]
 
 
+def test_a_dyno_without_a_log_has_it_in_its_output(machine: Machine, neighbour: Neighbour) -> None:
+    text = machine.printed(python=KNOCK.format(targets=[("tcp", "api.example.test", 80)]), allowed=(), log="")
+    assert "[greenroom] The connection to " in text
+    assert "greenroom egress:allow api.example.test:80" in text
+    assert CLOSED in text.splitlines()
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_rules_hold_for_the_proxy(mode: str, neighbour: Neighbour) -> None:
     targets = [f"api.example.test:{port}" for port in (80, 7)] + [f"{neighbour.address}:80", f"{neighbour.other}:7"]
