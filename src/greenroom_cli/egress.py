@@ -41,7 +41,7 @@ def _tell_former(cx: Context, row: dict[str, Any]) -> None:
             f"{count} running dyno{'' if count == 1 else 's'} started before the last change and still"
             f" follow{'s' if count == 1 else ''} the former rules."
         )
-        output.hint(f"greenroom ps:restart{cx.flags()}")
+        output.hint(f"greenroom ps:restart{cx.flags()}   (one-off dynos keep them until they end)")
 
 
 @command("egress:close", example="greenroom egress:close -a ach-payslip-staging", json=True)
@@ -109,9 +109,8 @@ def _change(cx: Context, word: str, body: dict[str, Any], *, no_wait: bool, time
     elif row["policy"] == "closed" and not row["rules"]:
         output.note("No target is allowed.")
         output.hint(f"greenroom egress:allow api.example.org:443{cx.flags()}")
-    if version and not no_wait:
-        _tell_former(cx, row)
     if failed:
+        _tell_former(cx, row)
         raise failed
     if not cx.as_json and version:
         output.hint(f"undo with: greenroom {_undo(body)}{cx.flags()}")

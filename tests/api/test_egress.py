@@ -9,7 +9,7 @@ from django.urls import get_resolver
 
 from greenroom.basics import clock
 from greenroom.config_vars import actions as config_vars
-from greenroom.dynos.models import Dyno
+from greenroom.dynos.models import Dyno, Rollout
 from greenroom.releases.models import Release
 from tests.api.test_data import client_of, send
 
@@ -83,12 +83,21 @@ def test_a_developer_may_look_and_not_change_and_a_stranger_sees_nothing(bob, ch
     assert client_of(charlie).get(PATH).status_code == 404
 
 
-def test_running_dynos_from_before_a_change_are_counted(alice, shop):
+def test_running_dynos_from_before_a_change_are_counted_unless_a_release_is_about_to_replace_them(alice, shop):
     change(alice, policy="closed")
     release = Release.objects.latest("version")
     now = clock.now()
-    for name, state, minutes in (("a", "up", -5), ("b", "ended", -5), ("c", "up", 5), ("d", "stopping", -5)):
-        facts = {"kind": "web", "type": "web", "ordinal": 1, "command": "x", "engine_id": name, "state": state}
+    for name, state, minutes in (
+        ("web", "up", -5),
+        ("web", "ended", -5),
+        ("web", "up", 5),
+        ("web", "stopping", -5),
+        ("run", "up", -5),
+    ):
+        facts = {"kind": name, "type": name, "ordinal": 1, "command": "x", "state": state}
+        facts["engine_id"] = f"{name}{state}{minutes}"
         row = Dyno.objects.create(app=shop, release=release, **facts)
         Dyno.objects.filter(pk=row.pk).update(created_at=now + timedelta(minutes=minutes))
     assert client_of(alice).get(PATH).json()["former_dynos"] == 2
+    Rollout.objects.create(app=shop, release=release, state="watched")
+    assert client_of(alice).get(PATH).json()["former_dynos"] == 1, "the one-off dyno stays"

@@ -44,10 +44,13 @@ def held(app: App) -> Rollout | None:
 
 
 def count_since_before(app: App, moment: datetime | None) -> int:
-    """The number of running dynos that were created before a moment."""
+    """The number of running dynos that were created before a moment and stay: not those that a watched release is about
+    to replace.
+    """
     if moment is None:
         return 0
-    return Dyno.objects.filter(app=app, state__in=("starting", "up", "stopping"), created_at__lt=moment).count()
+    rows = Dyno.objects.filter(app=app, state__in=("starting", "up"), created_at__lt=moment)
+    return (rows.exclude(kind__in=("web", "worker")) if watched(app) else rows).count()
 
 
 def active_rollouts() -> QuerySet[Rollout]:

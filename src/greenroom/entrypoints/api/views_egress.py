@@ -16,7 +16,7 @@ from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 
 
 def _shown(app: App) -> dict[str, Any]:
-    """former_dynos: running dynos that were created before the last change, and follow the rules of before."""
+    """former_dynos: running dynos that were created before the last change, and follow the rules of before it."""
     return {
         "app": {"id": str(app.id), "name": app.name},
         "policy": app.egress,
