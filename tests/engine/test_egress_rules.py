@@ -104,6 +104,20 @@ def test_a_wildcard_stands_for_names_below_it(machine: Machine, neighbour: Neigh
     assert said == [CLOSED, CLOSED, "open", "open", CLOSED], "after its look-up, the address is known"
 
 
+def test_a_look_up_with_a_nul_does_not_open_the_address_of_its_first_part(
+    machine: Machine, neighbour: Neighbour
+) -> None:
+    script = """
+import socket, struct
+labels = b''.join(bytes([len(it)]) + it for it in (b'api', b'example', b'test\\0', b'zone', b'test')) + bytes(1)
+query = struct.pack('!HHHHHH', 7, 0x100, 1, 0, 0, 0) + labels + struct.pack('!HH', 1, 1)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.settimeout(20); s.sendto(query, ('192.0.0.5', 53)); print(s.recv(4096)[3] & 15)
+"""
+    script += KNOCK.format(targets=[("tcp", neighbour.address, 7)])
+    assert machine.printed(python=script, allowed=(("*.zone.test", 7),)).split() == ["1", CLOSED]
+
+
 def test_rules_hold_for_datagrams(machine: Machine, neighbour: Neighbour) -> None:
     targets = [("udp", neighbour.address, 7), ("udp", "www.zone.test", 7), ("udp", neighbour.other, 9)]
     said = knocked(machine, *targets, allowed=((neighbour.address, 7), ("www.zone.test", 7)))

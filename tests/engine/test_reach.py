@@ -121,6 +121,14 @@ def test_a_dyno_that_looks_up_many_names_does_not_grow_its_shim(monkeypatch: pyt
     assert rules.allow(b"\x08" + (2 * reach.NAMES - 1).to_bytes(3, "big"), 443)
 
 
+@pytest.mark.parametrize("name", ["evil.net\0.zone.org", "a\\.zone.org", "evil.net .zone.org", "evil.net/.zone.org"])
+def test_a_name_that_a_resolver_reads_otherwise_opens_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    Resolver(monkeypatch)
+    rules = Rules([("*.zone.org", 0)])
+    rules.learn(name, [_packed("203.0.113.9")])
+    assert not rules.allow(_packed("203.0.113.9"), 443)
+
+
 @pytest.mark.parametrize("name", ["a\nheroku[web.1]: b", "x" * 300, "a\x1b[31mb", "ü.org"])
 def test_a_name_of_the_program_that_is_no_host_name_is_not_repeated_in_the_log(name: str) -> None:
     rules, target = Rules([]), _packed("203.0.113.9")

@@ -63,8 +63,12 @@ class Rules:
             self._names.setdefault(host, set()).add(port)
 
     def learn(self, name: str, packed: list[bytes]) -> None:
-        """Remember the addresses of a name that the dyno looked up."""
+        """Remember the addresses of a name that the dyno looked up. Ignores what is no host name: resolvers read ``\\``
+        and NUL in their own way, so the rules' end of such a name need not be the end of the name that was resolved.
+        """
         name = name.lower().rstrip(".")
+        if not _is_host_name(name):
+            return
         ports = self._names.get(name, set()) | {port for zone, port in self._zones if name.endswith(zone)}
         until = monotonic() + KEPT_SECONDS
         with self._lock:
@@ -109,9 +113,7 @@ class Rules:
 
     def advice(self, target: bytes, port: int) -> str:
         """The reason of a refusal, with the name by which the dyno looked the address up."""
-        name = self._last.get(target, "")
-        plain = name.isascii() and name.replace("-", "").replace(".", "").replace("_", "").isalnum()
-        host = name if plain and len(name) < 254 else addresses.text(target)
+        host = self._last.get(target) or addresses.text(target)
         shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return f"the app's egress rules do not allow it (to allow it: greenroom egress:allow {shown})"
 
@@ -136,6 +138,11 @@ class Reach:
             raise RefusedError(self._rules.advice(target, port))
         if why := addresses.route_refusal(target):
             raise RefusedError(why)
+
+
+def _is_host_name(name: str) -> bool:
+    plain = name.replace("-", "").replace(".", "").replace("_", "")
+    return name.isascii() and plain.isalnum() and len(name) < 254
 
 
 def _cut(kept: dict[Any, Any]) -> None:
