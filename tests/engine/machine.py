@@ -38,11 +38,12 @@ OPENED, OPENED_6 = "10.77.{}", "fd77:{}"
 
 
 _WITH_TUN = """
-import os, stat, subprocess, sys, tempfile
+import contextlib, os, stat, subprocess, sys, tempfile
 node = os.path.join(tempfile.mkdtemp(), 'tun')
-os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(10, 200))
-os.chmod(node, 0o666)
-subprocess.run(['mount', '--bind', node, '/dev/net/tun'], check=True)
+with contextlib.suppress(OSError):
+    os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(10, 200))
+    os.chmod(node, 0o666)
+    subprocess.run(['mount', '--bind', node, '/dev/net/tun'], check=False)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 _WITH_HOSTS = "import os, subprocess, sys; subprocess.run(['mount', '--bind', sys.argv[1], '/etc/hosts'], check=True)"
@@ -122,6 +123,11 @@ class Machine:
                 assert self.supervisor.poll() is None, "the supervisor has ended"
                 if time.monotonic() > deadline:
                     raise
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether its dynos reach the outside by a gateway."""
+        return not self.proxy and not [it for it in self._about()["problems"] if "HTTP and HTTPS only" in it]
 
     def kill_supervisor(self) -> None:
         assert self.supervisor
