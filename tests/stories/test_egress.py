@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from greenroom.engine.local import gateway
 from tests.engine.neighbour import started
 from tests.stories.test_host import small_team
 
@@ -25,8 +26,8 @@ http.server.HTTPServer(("", int(os.environ["PORT"])), Page).serve_forever()
 
 @pytest.fixture
 def team(installation, tmp_path):
-    if os.geteuid():
-        pytest.skip("needs root, for a neighbour")
+    if os.geteuid() or gateway.lacking(root=True):
+        pytest.skip("needs root, for a neighbour, and a gateway")
     team = small_team(installation, tmp_path, "s-egress")
     yield team
     team.destroy()
