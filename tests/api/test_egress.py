@@ -98,6 +98,13 @@ def test_running_dynos_from_before_a_change_are_counted_unless_a_release_is_abou
         facts["engine_id"] = f"{name}{state}{minutes}"
         row = Dyno.objects.create(app=shop, release=release, **facts)
         Dyno.objects.filter(pk=row.pk).update(created_at=now + timedelta(minutes=minutes))
+    rollout = Rollout.objects.create(app=shop, release=release, state="live")
     assert client_of(alice).get(PATH).json()["former_dynos"] == 2
-    Rollout.objects.create(app=shop, release=release, state="watched")
+    rollout.state = "retired"
+    rollout.save()
+    assert client_of(alice).get(PATH).json()["former_dynos"] == 1, "the one-off dyno stays"
+    rollout.state = "live"
+    rollout.save()
+    newer = Release.objects.create(app=shop, version=99, kind="config", config=release.config, description="x")
+    Rollout.objects.create(app=shop, release=newer, state="watched")
     assert client_of(alice).get(PATH).json()["former_dynos"] == 1, "the one-off dyno stays"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from greenroom.apps.models import App
 from greenroom.basics import clock
@@ -44,13 +44,14 @@ def held(app: App) -> Rollout | None:
 
 
 def count_since_before(app: App, moment: datetime | None) -> int:
-    """The number of running dynos that were created before a moment and stay: not those that a watched release is about
-    to replace.
+    """The number of running dynos that were created before a moment and stay: one-off dynos, and those of the live
+    release unless a watched one is about to replace them.
     """
     if moment is None:
         return 0
     rows = Dyno.objects.filter(app=app, state__in=("starting", "up"), created_at__lt=moment)
-    return (rows.exclude(kind__in=("web", "worker")) if watched(app) else rows).count()
+    one_off, staying = ~Q(kind__in=("web", "worker")), Q(release__rollout__state="live")
+    return rows.filter(one_off if watched(app) else one_off | staying).count()
 
 
 def active_rollouts() -> QuerySet[Rollout]:
