@@ -10,6 +10,7 @@ import pytest
 from greenroom.basics.outgoing import networks
 from greenroom.builds.drivers import leftovers
 from greenroom.builds.queries import gathers
+from greenroom.builds.steps import sources
 from greenroom.git.drivers import lfs_store
 from tests.builds.hosting import BASE
 from tests.sources.forge import ENV, Repo, forging
@@ -52,12 +53,15 @@ def with_submodule(workshop, url, sha):
 
 def test_the_slug_has_the_files_of_submodules_and_of_git_lfs(workshop, forge):
     kit = Repo(forge, "lib/kit")
-    sha = with_submodule(workshop, kit.url, kit.commit("one", **{"kit.py": "kit\n"}))
+    files = {"kit.py": "kit\n", ".gitattributes": "*.bin filter=lfs\n", "own.bin": POINTER}
+    sha = with_submodule(workshop, kit.url, kit.commit("one", **files))
     with lfs_store.upload(workshop.home / workshop.app.repo_folder, OID) as upload:
         upload.write(CONTENT)
         upload.keep()
     build = workshop.start(commit=sha)
     assert gathers(build)
+    workshop.step(build)
+    sources._running.clear()  # as after kill -9 of the worker
     workshop.finish(build)
     assert build.status == "succeeded", f"{build.failure_message}\n{workshop.text}"
     assert not gathers(build)
@@ -66,6 +70,7 @@ def test_the_slug_has_the_files_of_submodules_and_of_git_lfs(workshop, forge):
     assert (tree / "vendor/kit/kit.py").read_text() == "kit\n"
     assert "-----> Git LFS: 1 file, 0.3 MB" in workshop.text
     assert "-----> Fetching 1 submodule: 'vendor/kit'" in workshop.text
+    assert "Files in Git LFS of submodules stay pointer files: 'vendor/kit'" in workshop.text
     asked = len(forge.asked)
     again = workshop.built(commit=sha)
     assert (again.slug_id, len(forge.asked)) == (build.slug_id, asked)

@@ -136,6 +136,8 @@ def test_other_addresses_and_large_bodies_are_refused_and_locks_are_not_supporte
     assert httpx.get(f"{lfs}/objects/{'g' * 64}", timeout=30).status_code == 404
     answer = httpx.post(f"{lfs}/objects/batch", content=b"[]", timeout=30)
     assert (answer.status_code, answer.json()["message"]) == (422, "The request body must be a JSON object.")
+    chunks = (piece for piece in (CONTENT,))
+    assert httpx.put(f"{lfs}/objects/{OID}", content=chunks, timeout=30).status_code == 411
     assert httpx.post(f"{lfs}/objects/batch", content=bytes(rules.MAX_BODY + 1), timeout=30).status_code == 413
     for place in ("locks", "locks/verify"):
         assert httpx.post(f"{lfs}/{place}", json={}, timeout=30).status_code == 501

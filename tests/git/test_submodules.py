@@ -142,7 +142,7 @@ def _commit(work, submodules, target=None, **files):
 
 def written(shop, home, sha, policy, origin=""):
     tree = queries.tree(shop, home, sha)
-    fetched = queries.write_tree(shop, home, tree, origin=origin, policy=policy)
+    fetched = queries.write_tree(shop, home, tree, origin=origin, policy=policy).fetched
     with tarfile.open(home / "sources" / f"{tree.key}.tar") as tar:
         return fetched, {member.name: tar.extractfile(member).read().decode() for member in tar if member.isreg()}
 

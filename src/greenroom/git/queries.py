@@ -219,18 +219,21 @@ def tree(app: App, home: Path, sha: str) -> Tree:
     return Tree(sha=sha, key=key, found=found, lacking=lacking)
 
 
-def write_tree(app: App, home: Path, tree: Tree, *, origin: str = "", policy: modules.Policy | None = None) -> int:
-    """Write ``sources/KEY.tar``, with the submodules and the files in Git LFS. Returns the number of submodules that
-    were fetched. Repeatable; takes minutes if submodules are fetched.
+def write_tree(
+    app: App, home: Path, tree: Tree, *, origin: str = "", policy: modules.Policy | None = None
+) -> modules.Walk:
+    """Write ``sources/KEY.tar``, with the submodules and the files in Git LFS. Returns the submodules that it found.
+    Repeatable; takes minutes if submodules are fetched.
 
     origin: the URL of the source repository, '' for a push. policy: where submodules may be fetched from; None: only
     those in the cache. UserError for a submodule that is refused or cannot be fetched, PlatformError, OSError.
     """
     repo, target = repository_path(app, home), home / "sources" / f"{tree.key}.tar"
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    walk = modules.Walk(home=home, repo=repo, policy=policy)
     if not tree.found:
         archive(app, home, tree.sha, target)
-        return 0
+        return walk
     lacking = set(tree.lacking)
     pointers = [pointer for pointer in tree.found.pointers if pointer not in lacking]
     size = tree.found.size + sum(pointer.size for pointer in pointers)
@@ -238,12 +241,11 @@ def write_tree(app: App, home: Path, tree: Tree, *, origin: str = "", policy: mo
         most = f"{rules.DEFAULT_LIMITS.tree_bytes / 1e6:,.0f} MB"
         raise UserError(f"The files of the commit exceed {most} in total, Git LFS included.", hint=rules.KEEP_OUT)
     disk.guard(home, "builds", size)
-    walk = modules.Walk(home=home, repo=repo, policy=policy)
     walk.below(repo, tree.found, origin)
     whole_tree.write(repo, tree.sha, target, pointers=pointers, placed=walk.found)
     if walk.fetched:
         modules.evict(repo, {placed.sha for placed in walk.found})
-    return walk.fetched
+    return walk
 
 
 def origin_of(app: App, sha: str) -> str:

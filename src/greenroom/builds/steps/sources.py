@@ -25,7 +25,7 @@ PATIENCE = 0.3
 """Seconds that a step may wait, so that a quick fetch needs no second call."""
 
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tree")
-_running: dict[str, Future[str]] = {}
+_running: dict[str, Future[tuple[str, list[str]]]] = {}
 
 
 class Gathering(Part):
@@ -62,7 +62,7 @@ class Gathering(Part):
         if key not in _running:
             _running[key] = _pool.submit(self._gather, queries.origin_of(self.build.app, self.build.commit))
         try:
-            tar = _running[key].result(timeout=PATIENCE)
+            tar, pointing = _running[key].result(timeout=PATIENCE)
         except StillRunning:
             return False
         except UserError as error:
@@ -72,14 +72,19 @@ class Gathering(Part):
             _running.pop(key, None)
             raise
         _running.pop(key, None)
+        if pointing:
+            names = ", ".join(printable(repr(path), 120) for path in pointing[: lfs.SHOWN])
+            self.say(f" !     Files in Git LFS of submodules stay pointer files: {names}")
         return self.plan_from(tar)
 
-    def _gather(self, origin: str) -> str:
-        """Write the tar and return its path below the home. Runs in a thread, without the database."""
+    def _gather(self, origin: str) -> tuple[str, list[str]]:
+        """Write the tar. Returns its path below the home, and the submodules with files in Git LFS. Runs in a thread,
+        without the database.
+        """
         tree = queries.tree(self.build.app, self.home, self.build.commit)
         policy = Policy(hosts=settings.SUBMODULE_HOSTS, allowed=settings.PRIVATE_TARGETS)
-        queries.write_tree(self.build.app, self.home, tree, origin=origin, policy=policy)
-        return _tar(tree)
+        walk = queries.write_tree(self.build.app, self.home, tree, origin=origin, policy=policy)
+        return _tar(tree), walk.lfs
 
     def _tell_parts(self, tree: Tree) -> None:
         here = [pointer for pointer in tree.found.pointers if pointer not in set(tree.lacking)]

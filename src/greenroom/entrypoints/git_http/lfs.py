@@ -51,12 +51,14 @@ class LfsHttp:
     """The requests of all apps. ``authenticate`` and ``authorise`` are those of ``GitHttp``.
 
     used: bytes in Git LFS per app, counted at each batch of uploads, so that a single upload need not count them.
+    open: bytes of the uploads in progress per app.
     """
 
     def __init__(self, home: Path, authenticate: Any, authorise: Any) -> None:
         self.home, self.authenticate, self.authorise = home, authenticate, authorise
         self.running: Counter[str] = Counter()
         self.used: dict[str, int] = {}
+        self.open: Counter[str] = Counter()
 
     async def respond(self, scope: Any, receive: Receive, send: Send, name: str, place: str) -> None:
         """Answer a request below ``info/lfs`` of the app ``name``; errors have the form of the LFS protocol."""
@@ -121,7 +123,7 @@ class _Request:
         """Check the space for new objects. UserError, DiskFullError."""
         await in_thread(lfs_store.sweep, repo)
         used = self.lfs.used[app.pk.hex] = await in_thread(lfs_store.used, repo)
-        _within_quota(app, used, more)
+        _within_quota(app, used + self.lfs.open[app.pk.hex], more)
         await asyncio.to_thread(disk.guard, self.lfs.home, "pushes", more)
 
     async def _verify(self, actor: Actor) -> None:
@@ -163,18 +165,29 @@ class _Request:
 
     async def _take(self, actor: Actor, oid: str) -> None:
         app, repo = await self._allowed(actor, "write")
-        length = self.headers.get("content-length", "0")
-        size = int(length) if length.isascii() and length.isdigit() else 0
+        size = self._length()
         if text := rules.too_big(size):
             raise RequestError(413, text)
         if app.pk.hex not in self.lfs.used:
             self.lfs.used[app.pk.hex] = await in_thread(lfs_store.used, repo)
-        _within_quota(app, self.lfs.used[app.pk.hex], size)
+        _within_quota(app, self.lfs.used[app.pk.hex] + self.lfs.open[app.pk.hex], size)
         with self._admitted(app):
-            await self._receive(app, repo, oid)
+            self.lfs.open[app.pk.hex] += size
+            try:
+                await self._receive(repo, oid)
+            finally:
+                self.lfs.open[app.pk.hex] -= size
+        self.lfs.used[app.pk.hex] += size
         await reply(self.send, 200, {})
 
-    async def _receive(self, app: App, repo: Path, oid: str) -> None:
+    def _length(self) -> int:
+        """The size of the body; the server reads no more than that."""
+        length = self.headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit() and len(length) < 16):
+            raise RequestError(411, "An upload needs a Content-Length.")
+        return int(length)
+
+    async def _receive(self, repo: Path, oid: str) -> None:
         with lfs_store.upload(repo, oid) as upload:
             looked, more = -LOOK, True
             while more:
@@ -182,10 +195,8 @@ class _Request:
                 await asyncio.to_thread(upload.write, data)
                 if upload.size - looked >= LOOK:
                     looked = upload.size
-                    _within_quota(app, self.lfs.used[app.pk.hex], upload.size)
                     await asyncio.to_thread(disk.guard, self.lfs.home, "pushes")
             await asyncio.to_thread(upload.keep)
-            self.lfs.used[app.pk.hex] += upload.size
 
     async def _give(self, actor: Actor, oid: str) -> None:
         app, repo = await self._allowed(actor, "read")

@@ -51,7 +51,9 @@ class MissingError(UserError):
 
 @dataclass
 class Walk:
-    """Collects the submodules of one commit, nested ones included. policy: None to fetch nothing."""
+    """Collects the submodules of one commit, nested ones included. policy: None to fetch nothing. lfs: paths of those
+    with files in Git LFS.
+    """
 
     home: Path
     repo: Path
@@ -59,6 +61,7 @@ class Walk:
     found: list[Placed] = field(default_factory=list)
     fetched: int = 0
     size: int = 0
+    lfs: list[str] = field(default_factory=list)
     ends: float = field(default_factory=lambda: time.monotonic() + submodules.SECONDS)
 
     def below(self, repo: Path, seen: additions.Additions, origin: str, prefix: str = "", depth: int = 1) -> None:
@@ -75,6 +78,7 @@ class Walk:
             self.found.append(Placed(path=whole, sha=sha, repo=module))
             inner = additions.look(module, sha)
             self.size += inner.size
+            self.lfs += [whole] if inner.pointers else []
             if self.size > submodules.MAX_TREE:
                 most = f"{submodules.MAX_TREE / 1e6:,.0f} MB"
                 raise UserError(f"The files of the submodules exceed {most} in total.", hint=rules.KEEP_OUT)
