@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import tarfile
 
 import pytest
 
@@ -11,7 +12,8 @@ from greenroom.basics.outgoing import networks
 from greenroom.builds.drivers import leftovers
 from greenroom.builds.queries import gathers
 from greenroom.builds.steps import sources
-from greenroom.git.drivers import lfs_store
+from greenroom.checks.builtin import scanning
+from greenroom.git.drivers import lfs_store, modules
 from tests.builds.hosting import BASE
 from tests.sources.forge import ENV, Repo, forging
 
@@ -90,3 +92,22 @@ def test_a_refused_submodule_fails_the_build_with_the_command_that_helps(worksho
     assert build.failure_hint.startswith("git config -f .gitmodules submodule.kit.url https://github.com/ach/kit.git")
     assert "The build gets pointer files: the content of 1 file in Git LFS is missing" in workshop.text
     assert "hint: git lfs push --all greenroom" in workshop.text
+
+
+def test_the_scan_reads_the_tree_of_the_build_and_never_less_of_a_new_commit(workshop, forge):
+    kit = Repo(forge, "lib/kit")
+    sha = with_submodule(workshop, kit.url, kit.commit("one", **{"kit.py": "kit\n"}))
+    build = workshop.built(commit=sha)
+    asked = {"app": workshop.app, "home": workshop.home, "sha": sha}
+    tar = scanning.source_file(**asked)
+    assert tar == workshop.home / build.facts["source"]
+    tar.unlink()
+    assert scanning.source_file(**asked) == tar
+    tar.unlink()
+    assert modules.evict(workshop.home / workshop.app.repo_folder, set(), most=0)
+    with pytest.raises(modules.MissingError, match="no longer in the cache"):
+        scanning.source_file(**asked)
+    key = scanning._old_key(workshop.app, workshop.home, sha)
+    with tarfile.open(workshop.home / "sources" / f"{key}.tar") as old:
+        assert "app.py" in old.getnames()
+        assert "vendor/kit/kit.py" not in old.getnames()

@@ -93,7 +93,7 @@ class Gathering(Part):
             self.say(f"-----> Git LFS: {lfs.counted(len(here), 'file')}, {size:,.1f} MB")
         if tree.lacking:
             text = lfs.lacking("The build gets pointer files", tree.lacking)
-            self.say("\n".join(["", f" !     {text}", f"       hint: {lfs.LACKING_HINT}", " "]))
+            self.say("\n".join(["", f" !     {text}", f"       hint: {lfs.BUILT_HINT}", " "]))
         if tree.found.gitlinks:
             names = [printable(repr(path), 120) for path, _ in tree.found.gitlinks]
             more = f" and {len(names) - lfs.SHOWN} more" if len(names) > lfs.SHOWN else ""

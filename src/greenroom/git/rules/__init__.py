@@ -308,7 +308,7 @@ def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> 
             continue
         if tree.lacking:
             lines.append(f" !     {lfs_rules.lacking('The build gets pointer files', tree.lacking)}")
-            lines.append(f"       hint: {lfs_rules.LACKING_HINT}")
+            lines.append(f"       hint: {lfs_rules.BUILT_HINT}")
     others = [update for update in updates if not is_protected(update.ref, protected)]
     stored = [f"{update.short} was {'deleted' if update.deletes else 'stored'}" for update in others]
     if stored:

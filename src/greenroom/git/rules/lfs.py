@@ -119,6 +119,7 @@ QUOTA_HINT = "the operator can raise GREENROOM_LFS_MB"
 LACKING_HINT = (
     "git lfs push --all greenroom, then push again; in a clone without these files, first: git lfs fetch --all origin"
 )
+BUILT_HINT = "git lfs push --all greenroom uploads them; the build of the next commit gets them"
 
 
 def listed(pointers: Sequence[Pointer]) -> str:
