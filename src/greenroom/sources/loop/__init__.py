@@ -129,9 +129,8 @@ class Loop:
         with fetch.fetched(repo, ready.remote, branch=source.branch) as (commit, quarantine):
             columns["seen"] = commit
             decided = commit == source.accepted
-            if ready.lfs is not None:
-                most = settings.LFS_MB * 1_000_000
-                lfs_fetch.fetch(self.home, repo, commit, quarantine, ready.lfs, most=most)
+            if ready.lfs:
+                lfs_fetch.fetch(self.home, repo, commit, quarantine, ready.lfs, most=settings.LFS_MB * 1_000_000)
             answer = git.take(
                 app=source.app,
                 home=self.home,
