@@ -88,7 +88,8 @@ class Walk:
         module = self.repo / FOLDER / sha
         if not (module / "HEAD").exists():
             if place is None or self.policy is None:
-                raise MissingError(f"The submodule {printable(path, 100)!r} is no longer in the cache.", hint=RETRY)
+                text = f"The submodule {printable(path, 100)!r} is no longer in the cache."
+                raise MissingError(text, hint="push another commit, whose build fetches it again")
             self._fetch(path, sha, place, module)
             self.fetched += 1
         os.utime(module)
