@@ -17,6 +17,7 @@ from django.urls import get_resolver
 from hypothesis import HealthCheck, settings
 
 from tests import hangs, neighbours
+from tests.engine.machine import OPENED
 from tests.stories.team import Installation
 
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -175,13 +176,13 @@ def installation() -> Iterator[Installation]:
     """The one running installation of a test process, shared by stories and the Heroku CLI. It is stopped at the end.
 
     It has its own ports and home. Its operator allows webhooks, drains and sources to reach this machine, where the
-    receivers are.
+    receivers are, and dynos to reach the neighbour of the engine's tests.
     """
     home = Path(tempfile.mkdtemp(prefix="greenroom-story-")) / "home"
     place = Installation(
         home=home,
         greenroom=Path(sys.executable).parent / "greenroom",
-        extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"},
+        extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8", "GREENROOM_PRIVATE_EGRESS": OPENED.format(0) + ".0/16"},
         proxied=True,
     )
     place.up()

@@ -28,6 +28,7 @@ TOPICS: dict[str, str] = {
     "mail": "the mail trap: mail that an app has sent",
     "volumes": "volumes: files that outlive deployments",
     "domains": "domains and certificates",
+    "egress": "egress: the targets that dynos may reach",
     "maintenance": "maintenance mode",
     "access": "collaborators, roles and app transfers",
     "accounts": "accounts and API tokens",
@@ -183,6 +184,11 @@ domains     certs:add            certs:add                 add a certificate
 domains     certs:update         certs:update              replace a certificate
 domains     certs:remove         certs:remove              remove a certificate
 domains     certs:auto           certs:auto                enable or disable automatic certificates
+egress      egress               egress:egress             show the egress policy and the allowed targets
+egress      egress:close         egress:close              let dynos reach only the allowed targets
+egress      egress:open          egress:open_all           let dynos reach all targets
+egress      egress:allow         egress:allow              allow targets: names, addresses or networks
+egress      egress:remove        egress:remove             remove allowed targets
 maintenance maintenance          maintenance:maintenance   show whether maintenance mode is on
 maintenance maintenance:on       maintenance:on            turn maintenance mode on
 maintenance maintenance:off      maintenance:off           turn maintenance mode off

@@ -10,7 +10,7 @@ from pathlib import Path
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.apps.actions import transfers
+from greenroom.apps.actions import egress, transfers
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.checks.models import CheckRun, Ignore
@@ -72,6 +72,7 @@ def _pipeline(owner: Actor, app: App, home: Path, delivery: Delivery) -> dict[st
 
 
 def _beside(owner: Actor, app: App, home: Path) -> dict[str, list[str]]:
+    egress.change(actor=owner, app=app, allow=["api.example.org:443", "10.2.0.0/16"])
     account = Account.objects.get(pk=owner.account_id)
     chain, key = Authority().leaf(f"www.{app.name}.example")
     endpoint = sni_endpoints.add(actor=owner, app=app, home=home, chain=chain, key=key)

@@ -28,6 +28,7 @@ def test_every_translated_command_is_one_that_both_clients_have():
         ("To undo: greenroom rollback v4 -a shop", "To undo: heroku releases:rollback v4 -a shop"),
         ("greenroom run -a shop python manage.py migrate", "heroku run -a shop python manage.py migrate"),
         ("remote:  git push greenroom HEAD:master", "remote:  git push heroku HEAD:master"),
+        ("hint: git lfs push --all greenroom, then", "hint: git lfs push --all heroku, then"),
         ("git push -f greenroom main", "git push -f heroku main"),
         (
             "ask for `greenroom access:add e@x.de --role viewer -a shop`",

@@ -69,8 +69,8 @@ def test_pipfile_lock_gives_the_python_version_when_no_file_does(make):
         ({"Pipfile": PIPFILE, "Pipfile.lock": "{"}, "pipfile-lock::invalid-json", "pipenv lock"),
         ({"Pipfile": PIPFILE, "Pipfile.lock": lock({"python_version": "3"})}, "pipfile-lock::invalid-version", "3.N"),
         (pipenv(**{"Pipfile.lock": "[]"}), "install-dependencies::pipenv", "pipenv lock"),
-        ({**VERSION, "Pipfile.lock": lock()}, "install-dependencies::pipenv", "git add Pipfile"),
-        ({**VERSION, "poetry.lock": POETRY}, "install-dependencies::poetry", "git add pyproject.toml"),
+        ({**VERSION, "Pipfile.lock": lock()}, "install-dependencies::pipenv", "git add -f Pipfile"),
+        ({**VERSION, "poetry.lock": POETRY}, "install-dependencies::poetry", "git add -f pyproject.toml"),
         (poetry(**{"poetry.lock": "= nothing"}), "install-dependencies::poetry", "poetry lock"),
         (pipenv(**{"poetry.lock": POETRY}), "package-manager::multiple-found", "poetry.lock (poetry)"),
         (

@@ -401,7 +401,7 @@ def test_hints_keep_the_python_in_use_and_lead_out_of_the_file_that_wins():
     assert hint_of(python_versions.choose, ask(runtime=b"python-3.8.1"), HOST).startswith("git rm runtime.txt; echo 3.")
     assert (
         hint_of(python_versions.choose, ask(runtime=b"python-3.11"), HOST, manager="uv")
-        == "git rm runtime.txt; echo 3.11 > .python-version && git add .python-version"
+        == "git rm runtime.txt; echo 3.11 > .python-version && git add -f .python-version"
     )
     assert "Pipfile" in hint_of(python_versions.choose, python_versions.Request((3, 8), "Pipfile.lock"), HOST)
     assert hint_of(ask, b"python-3.12").startswith("echo 3.12 > .python-version")

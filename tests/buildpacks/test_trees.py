@@ -166,7 +166,7 @@ POETRY = {"poetry.lock": "", "pyproject.toml": "", ".python-version": "3.12"}
         ({"requirements/base.txt": ""}, "package-manager::none-found", "echo '-r requirements/"),
         ({"requirments.txt": ""}, "package-manager::none-found", "git mv requirments.txt requirements.txt"),
         ({"requirements.txt": "-r ../base.txt\n"}, "install-dependencies::pip", "move it into the folder"),
-        ({"requirements.txt": "-r base.txt\n"}, "install-dependencies::pip", "git add base.txt"),
+        ({"requirements.txt": "-r base.txt\n"}, "install-dependencies::pip", "git add -f base.txt"),
         ({"requirements.txt": b"# caf\xe9\nsix\n"}, "install-dependencies::pip", "as UTF-8"),
         ({**PIP, ".python-version": bytes(range(256))}, "python-version-file::invalid-encoding", "echo 3.13"),
         ({**PIP, ".python-version": "3.12\r3.11\r"}, "python-version-file::invalid-version", "echo 3.12"),

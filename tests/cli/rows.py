@@ -29,6 +29,18 @@ def app(name: str = APP, owner: str = "alice@example.com") -> dict[str, Any]:
     }
 
 
+def egress(**changes: Any) -> dict[str, Any]:
+    return {
+        "app": {"id": f"id-of-{APP}", "name": APP},
+        "policy": "closed",
+        "rules": [{"target": "api.example.org:443", "host": "api.example.org", "port": 443}],
+        "limit": 100,
+        "former_dynos": 0,
+        "changed_at": T0,
+        **changes,
+    }
+
+
 def source(**changes: Any) -> dict[str, Any]:
     row = {
         "url": "https://github.com/ach/payslip.git",

@@ -54,6 +54,7 @@ READS = {
     "mail": [],
     "mail:show": [],
     "mail:info": [],
+    "egress": [],
     "volumes": [],
     "volumes:info": ["media"],
     "volumes:snapshots": ["media"],
@@ -81,6 +82,10 @@ READS = {
     "version": [],
 }
 WRITES = {
+    "egress:allow",
+    "egress:close",
+    "egress:open",
+    "egress:remove",
     "prepare",
     "create",
     "rename",

@@ -152,3 +152,14 @@ def test_a_pause_that_ends_between_a_look_and_the_withholding_withholds_nothing(
     steps.take(Step.WITHHOLD, row, facts)
     assert Delivery.objects.get(pk=row.pk).state == "checking"
     assert look(steps)[1] is Step.RELEASE
+
+
+def test_the_scan_starts_when_the_build_has_all_files_of_the_commit(withheld, steps, shop, alice, home, monkeypatch):
+    checks.rerun(app=shop, sha=SHA, actor=alice, name="scan")
+    moved = []
+    monkeypatch.setattr(steps_gate, "_scan", lambda run, *_: moved.append(run.name))
+    build = withheld.build
+    for phase, started in (("prepare", []), ("tree", []), ("install", ["scan"])):
+        build.phase = phase
+        steps_gate.advance(withheld, steps.engine, home, print)
+        assert moved == started

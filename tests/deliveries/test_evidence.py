@@ -100,7 +100,7 @@ def test_the_schema_is_the_cause_only_by_evidence(failure, output, words, cause)
             EXITED,
             TRACE + "ModuleNotFoundError: No module named 'cgi'",
             {"command": "gunicorn shop.wsgi"},
-            "echo 3.12 > .python-version && git add .python-version",
+            "echo 3.12 > .python-version && git add -f .python-version",
         ),
         (EXITED, TRACE + "ModuleNotFoundError: No module named 'distutils.util'", {}, "Python 3.11 was the last one"),
         (

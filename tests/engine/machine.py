@@ -38,13 +38,17 @@ OPENED, OPENED_6 = "10.77.{}", "fd77:{}"
 
 
 _WITH_TUN = """
-import os, stat, subprocess, sys, tempfile
+import contextlib, os, stat, subprocess, sys, tempfile
 node = os.path.join(tempfile.mkdtemp(), 'tun')
-os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(10, 200))
-os.chmod(node, 0o666)
-subprocess.run(['mount', '--bind', node, '/dev/net/tun'], check=True)
+with contextlib.suppress(OSError):
+    os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(10, 200))
+    os.chmod(node, 0o666)
+    subprocess.run(['mount', '--bind', node, '/dev/net/tun'], check=False)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
+_WITH_HOSTS = "import os, subprocess, sys; subprocess.run(['mount', '--bind', sys.argv[1], '/etc/hosts'], check=True)"
+WITH_HOSTS = ("unshare", "--mount", sys.executable, "-c", f"{_WITH_HOSTS}; os.execvp(sys.argv[2], sys.argv[2:])")
+"""Starts a command that sees a file, its first argument, as /etc/hosts. As root only."""
 WITH_TUN = ("unshare", "--mount", sys.executable, "-c", _WITH_TUN)
 """Starts a command that sees /dev/net/tun as open to all, as udev makes it; a container may have it for root alone."""
 
@@ -52,8 +56,12 @@ WITH_TUN = ("unshare", "--mount", sys.executable, "-c", _WITH_TUN)
 class Machine:
     """A home, its supervisor and its engine."""
 
-    def __init__(self, mode: str, *, deep: str = "", group: int = 0, disk: str = "", proxy: bool = False) -> None:
-        """``disk``: the size of a separate disk, in tmpfs syntax; root only. ``proxy``: dynos have no gateway."""
+    def __init__(
+        self, mode: str, *, deep: str = "", group: int = 0, disk: str = "", proxy: bool = False, hosts: str = ""
+    ) -> None:
+        """``disk``: the size of a separate disk, in tmpfs syntax; root only. ``proxy``: dynos have no gateway.
+        ``hosts``: lines of the host's /etc/hosts as the supervisor and its dynos see it; root only.
+        """
         self.mode, self.group, self.disk, self.proxy = mode, group, disk, proxy
         self.tcp: tuple[str, ...] = ()
         self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
@@ -64,6 +72,8 @@ class Machine:
         os.makedirs(self.home, exist_ok=True)
         for name in ("slugs", "logs", "envs", "cache", "run"):
             os.mkdir(os.path.join(self.home, name))
+        Path(self._top, "hosts").write_text(f"127.0.0.1 localhost\n{hosts}")
+        self.hosts = bool(hosts)
         self.own(self._top)
         self.engine = LocalEngine(self.home)
         self._ids = itertools.count()
@@ -96,6 +106,8 @@ class Machine:
             argv = [*WITH_TUN, *drop, PYTHON, *argv]
         else:
             argv = [sys.executable, *argv]
+        if self.hosts:
+            argv = [*WITH_HOSTS, os.path.join(self._top, "hosts"), *argv]
         env = {"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", "CANARY_OF_THE_HOST": "seen"}
         self.supervisor = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)
         assert self._about()["pid"] == self.supervisor.pid
@@ -111,6 +123,11 @@ class Machine:
                 assert self.supervisor.poll() is None, "the supervisor has ended"
                 if time.monotonic() > deadline:
                     raise
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether its dynos reach the outside by a gateway."""
+        return not self.proxy and not [it for it in self._about()["problems"] if "HTTP and HTTPS only" in it]
 
     def kill_supervisor(self) -> None:
         assert self.supervisor

@@ -27,9 +27,11 @@ class EchoUdp(socketserver.BaseRequestHandler):
 class Tcp(socketserver.ThreadingTCPServer): daemon_threads = True; request_queue_size = 512
 class Tcp6(Tcp): address_family = socket.AF_INET6
 class Udp6(socketserver.UDPServer): address_family = socket.AF_INET6
-four, six = sys.argv[1:]
+four, six, other = sys.argv[1:]
 socketserver.UDPServer.max_packet_size = 65536
-kinds = [(Tcp, Echo, four), (Tcp6, Echo, six), (socketserver.UDPServer, EchoUdp, four), (Udp6, EchoUdp, six)]
+Udp = socketserver.UDPServer
+kinds = [(Tcp, Echo, four), (Tcp6, Echo, six), (Udp, EchoUdp, four), (Udp6, EchoUdp, six)]
+kinds += [(Tcp, Echo, other), (Udp, EchoUdp, other)]
 for kind, handler, address in kinds:
     threading.Thread(target=kind((address, 7), handler).serve_forever, daemon=True).start()
 http.server.ThreadingHTTPServer((four, 80), Web).serve_forever()
@@ -40,11 +42,13 @@ http.server.ThreadingHTTPServer((four, 80), Web).serve_forever()
 class Neighbour:
     """Its addresses, with a web server at port 80 and an echo at port 7 (TCP and UDP); no other port is open.
 
+    other: a second address of it, with the echoes alone, next to the first: both are in the network ``address``/31.
     host: the address of this host in the same network. absent: an address without a machine.
     """
 
     address: str
     address6: str
+    other: str
     host: str
     absent: str
 
@@ -55,7 +59,7 @@ def started() -> Iterator[Neighbour]:
     name = f"gr{uuid.uuid4().hex[:6]}"
     number = os.getpid() % 200 + 20
     net, net6 = OPENED.format(number), OPENED_6.format(number)
-    it = Neighbour(f"{net}.2", f"{net6}::2", f"{net}.1", f"{net}.9")
+    it = Neighbour(f"{net}.2", f"{net6}::2", f"{net}.3", f"{net}.1", f"{net}.9")
     child = subprocess.Popen(["unshare", "--net", "sleep", "600"])
     inside = ["nsenter", "-t", str(child.pid), "-n"]
     servers = None
@@ -67,11 +71,13 @@ def started() -> Iterator[Neighbour]:
             [*["ip", "addr", "add"], f"{net6}::1/64", "dev", name, "nodad"],
             [*["ip", "link", "set"], name, "up"],
             [*inside, *["ip", "addr", "add"], f"{net}.2/24", "dev", f"{name}p"],
+            [*inside, *["ip", "addr", "add"], f"{net}.3/24", "dev", f"{name}p"],
             [*inside, *["ip", "addr", "add"], f"{net6}::2/64", "dev", f"{name}p", "nodad"],
             [*inside, *["ip", "link", "set"], f"{name}p", "up"],
         ):
             subprocess.run(words, check=True)
-        servers = subprocess.Popen([*inside, PYTHON, "-c", SERVERS, it.address, it.address6], stderr=subprocess.DEVNULL)
+        argv = [*inside, PYTHON, "-c", SERVERS, it.address, it.address6, it.other]
+        servers = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         _await(it.address, 80)
         yield it
     finally:

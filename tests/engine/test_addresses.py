@@ -99,4 +99,4 @@ def test_a_private_network_is_closed_until_the_operator_opens_it(address: str) -
 
 def test_the_kernels_routes_tell_the_hosts_own_addresses() -> None:
     assert addresses.route_refusal(_packed("127.0.0.1")) == "an address of this host"
-    assert addresses.check(_packed(str(socket.gethostbyname(socket.gethostname()))))
+    assert addresses.route_refusal(_packed(str(socket.gethostbyname(socket.gethostname()))))

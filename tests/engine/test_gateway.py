@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import socket
 
-from tests.engine.machine import Machine
+import pytest
+
+from greenroom.engine.local import gateway
+from tests.engine.machine import IS_ROOT, Machine
 from tests.engine.neighbour import Neighbour
+
+
+@pytest.fixture(autouse=True)
+def _gateway(machine: Machine) -> None:
+    if not machine.has_gateway:
+        pytest.skip("this machine has no tun device or no nf_tables: THE GATEWAY IS NOT TESTED")
+
 
 KNOCK = """
 import errno, socket
@@ -177,6 +187,6 @@ for path in ('/dev/net/tun', '/proc/sys/net/ipv4/conf/all/rp_filter'):
     assert "open" not in said
 
 
-def test_the_supervisor_says_where_a_host_offers_no_gateway(machine: Machine) -> None:
-    about = machine.engine.about()
-    assert not [line for line in about["problems"] if "HTTP and HTTPS only" in line]
+def test_a_host_without_the_device_is_told_of_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "DEVICE_FILE", "/dev/net/missing")
+    assert gateway.lacking(root=IS_ROOT) == "/dev/net/missing: No such file or directory"

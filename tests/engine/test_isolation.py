@@ -69,7 +69,7 @@ def test_services_of_the_host_cannot_be_reached(machine: Machine, host_service: 
 
 def test_a_dyno_has_loopback_its_gateway_and_nothing_else(machine: Machine) -> None:
     devices = "import socket; print([name for _, name in socket.if_nameindex()])"
-    assert machine.printed(python=devices).strip() == "['lo', 'out']"
+    assert machine.printed(python=devices).strip() == ("['lo', 'out']" if machine.has_gateway else "['lo']")
     assert machine.printed(python=devices, egress=False).strip() == "['lo']"
 
 

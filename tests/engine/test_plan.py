@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import marshal
 import os
 from pathlib import Path
 
@@ -298,6 +299,7 @@ def test_a_spec_survives_the_wire(place: Place) -> None:
         stdin=bytes(range(256)),
         tty=True,
         egress=False,
+        allowed=(("*.example.org", 443), ("10.2.0.0/16", 0)),
     )
     assert protocol.spec_from_wire(protocol.decode(protocol.encode(protocol.spec_to_wire(spec)))) == spec
 
@@ -348,6 +350,16 @@ def test_a_forward_and_a_discard_of_an_older_client_are_understood() -> None:
         protocol.artefact_of({})
 
 
+def test_a_client_without_egress_rules_leaves_the_way_open_and_no_rule_is_not_every_rule(place: Place) -> None:
+    wire = protocol.spec_to_wire(_spec())
+    del wire["allowed"]
+    assert plan.order(place, protocol.spec_from_wire(wire))["allowed"] is None
+    assert plan.order(place, protocol.spec_from_wire(wire | {"allowed": []}))["allowed"] == ()
+    order = plan.order(place, protocol.spec_from_wire(wire | {"allowed": [["a.org", 1]]}))
+    assert order["allowed"] == (("a.org", 1),)
+    assert marshal.dumps(order)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -369,6 +381,11 @@ def test_a_forward_and_a_discard_of_an_older_client_are_understood() -> None:
         ("limits", {"grace": -1}),
         ("limits", {"grace": float("nan")}),
         ("limits", {"speed": 1}),
+        ("allowed", "example.org"),
+        ("allowed", ["example.org"]),
+        ("allowed", [["example.org", "443"]]),
+        ("allowed", [["example.org", True]]),
+        ("allowed", [["example.org", 443, 1]]),
         ("unknown", 1),
     ],
 )

@@ -177,17 +177,14 @@ def test_shell_text_in_names_is_data(alices, shop, home, tmp_path, server):
     assert queries.show(shop, home, sha, "$(id)") == b"x"
 
 
-def test_a_submodule_is_not_fetched_and_the_pusher_is_told(alices):
+def test_a_submodule_is_neither_fetched_nor_checked_out_by_a_push(alices, stored):
     commit = alices.git("rev-parse", "HEAD")
-    tree = alices.tree(f"160000 commit {commit}\tvendor\0".encode())
+    text = b'[submodule "vendor"]\n\tpath = vendor\n\turl = http://127.0.0.1:9/x.git\n\tupdate = none\n'
+    entries = (f"160000 commit {commit}\tvendor", f"100644 blob {alices.blob(text)}\t.gitmodules", "")
+    tree = alices.tree("\0".join(entries).encode())
     code, said = alices.push(f"{alices.commit_tree(tree)}:refs/heads/master")
     assert code == 0, said
-    assert "Submodules are not supported; their folders are empty in the build: 'vendor'" in said
-
-
-def test_files_in_git_lfs_are_announced(alices):
-    alices.commit(".gitattributes", "*.bin filter=lfs diff=lfs\n")
-    assert "Git LFS is not supported" in alices.push()[1]
+    assert not (stored / "modules").exists()
 
 
 def test_a_tag_must_lead_to_a_commit(alices):

@@ -10,7 +10,6 @@ import threading
 import time
 
 import httpx
-import pytest
 
 from greenroom.accounts.models import AuditEntry
 from greenroom.builds.models import BuildCache
@@ -399,14 +398,3 @@ def test_a_shallow_clone_of_the_app_itself_may_push(alices, tmp_path):
         "-C", shallow, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "on top"
     )
     assert alices.call("-C", shallow, "push", alices.url, "HEAD:master").returncode == 0
-
-
-@pytest.mark.parametrize(("place", "status"), [("objects/batch", 422), ("locks/verify", 501), ("locks", 501)])
-def test_a_client_with_git_lfs_is_told_what_to_do_in_its_own_protocol(alices, place, status):
-    answer = httpx.post(
-        f"{alices.url}/info/lfs/{place}", json={}, headers={"Accept": "application/vnd.git-lfs+json"}, timeout=30
-    )
-    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/vnd.git-lfs+json")
-    message = answer.json()["message"]
-    assert "GIT_LFS_SKIP_PUSH=1 git push" in message
-    assert "git lfs migrate export" in message

@@ -83,8 +83,8 @@ def test_hints_are_found_in_the_output_of_a_push():
         ("heroku addons:create heroku-redis -a shop", "addon", ("heroku-redis",)),
         ("heroku buildpacks:add heroku/nodejs", "buildpack", ("heroku/nodejs",)),
         ("git rm -r --cached staticfiles", "git", ("rm", "-r", "--cached", "staticfiles")),
-        ("uv python pin 3.13 && git add .python-version (a version ...)", "write", (".python-version", "3.13")),
-        ("echo 3.12 > .python-version && git add .python-version", "write", (".python-version", "3.12", ">")),
+        ("uv python pin 3.13 && git add -f .python-version (a version ...)", "write", (".python-version", "3.13")),
+        ("echo 3.12 > .python-version && git add -f .python-version", "write", (".python-version", "3.12", ">")),
         (
             "use pymysql; or: echo libmariadb-dev >> Aptfile && git add Aptfile",
             "write",

@@ -10,7 +10,9 @@ import pytest
 
 from greenroom.accounts.models import Account
 from greenroom.addons import actions as addons
+from greenroom.apps.actions import egress
 from greenroom.apps.models import App
+from greenroom.apps.queries import allowed_targets
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars import queries as config_vars
@@ -87,6 +89,12 @@ def test_it_has_the_buildpacks_that_a_user_chose_for_the_parent(alice, pipe, sho
     App.objects.filter(pk=shop.pk).update(buildpacks=["heroku/nodejs", "heroku/python"])
     review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={})
     assert again(driver).app.buildpacks == ["heroku/nodejs", "heroku/python"]
+
+
+def test_it_is_closed_as_its_parent_is(alice, pipe, shop, home, branch, driver):
+    egress.change(actor=alice, app=shop, policy="closed", allow=["api.example.org:443"])
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={})
+    assert allowed_targets(again(driver).app) == (("api.example.org", 443),)
 
 
 def test_it_gets_the_add_ons_that_app_json_declares_once(alice, pipe, shop, home, tmp_path, branch, driver):

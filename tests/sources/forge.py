@@ -29,7 +29,8 @@ ENV = {
 
 class Forge:
     """``asked``: (method, path, headers, body) of each request. password: required by git and the API, none if empty.
-    mode: smart, dumb (files alone) or redirect. answer: the API's response, ``(method, path, body) -> (status, body)``.
+    mode: smart, dumb (files alone) or redirect. answer: the response of the API and the LFS server, ``(method, path,
+    body) -> (status, body)``.
     """
 
     def __init__(self, root: Path, port: int) -> None:
@@ -85,11 +86,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = b"".join(iter(self.chunk, b""))
         self.made.asked.append((self.command, self.path, dict(self.headers), body))
-        if ".git/" in self.path:
+        if ".git/" in self.path and "/info/lfs/" not in self.path:
             self.repository(body)
         else:
             status, data = self.made.answer(self.command, self.path, json.loads(body) if body else None)
-            self.reply(status, [("Content-Type", "application/json")], json.dumps(data).encode())
+            text = data if isinstance(data, bytes) else json.dumps(data).encode()
+            self.reply(status, [("Content-Type", "application/json")], text)
 
     do_GET = do_POST = do_PUT = handle_any
 

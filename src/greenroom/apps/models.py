@@ -12,7 +12,8 @@ from greenroom.accounts.models import Account
 class App(models.Model):
     """An app (a tenant). ``number`` gives its system uid and is never reused. ``settings``: the policy from
     greenroom.toml. ``bare``: created without the add-ons that new apps get. ``buildpacks``: names that a user has
-    chosen, in order; None if nobody has chosen.
+    chosen, in order; None if nobody has chosen. ``egress``: open, or closed: dynos reach the targets of the rules only.
+    ``egress_at``: the last change that dynos notice.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -28,6 +29,8 @@ class App(models.Model):
     https = models.BooleanField(default=False)
     bare = models.BooleanField(default=False)
     maintenance = models.BooleanField(default=False)
+    egress = models.CharField(max_length=10, default="open", db_default="open")
+    egress_at = models.DateTimeField(null=True, blank=True)
     deploy_paused = models.CharField(max_length=300, blank=True)
     deploy_paused_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -65,6 +68,19 @@ class Domain(models.Model):
     kind = models.CharField(max_length=10, default="custom")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+
+class EgressRule(models.Model):
+    """A target that the app's dynos may reach under a closed policy, normalized by ``basics.targets``. port 0: all."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="egress_rules")
+    host = models.CharField(max_length=260)
+    port = models.PositiveIntegerField()
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "host", "port"], name="one_rule_per_target")]
 
 
 class Collaborator(models.Model):

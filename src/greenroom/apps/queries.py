@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 
 from greenroom.accounts.models import Account, Token
 from greenroom.accounts.rules import MARK, Actor, address, may_report, narrowest, scope_grants
-from greenroom.apps.models import App, Collaborator, Domain
+from greenroom.apps.models import App, Collaborator, Domain, EgressRule
 from greenroom.apps.rules import (
     ACCOUNT_SCOPES,
     PERMISSIONS,
@@ -26,6 +26,7 @@ from greenroom.apps.rules import (
 from greenroom.basics import clock
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from greenroom.basics.ids import is_uuid
+from greenroom.basics.targets import Target
 
 
 def visible(actor: Actor) -> QuerySet[App]:
@@ -209,3 +210,15 @@ def default_domain(app: App) -> str:
 def hostnames(app: App, suffix: str = "localhost") -> list[str]:
     """All host names of the app, the default one first."""
     return [f"{app.name}.{suffix}", *app.domains.order_by("hostname").values_list("hostname", flat=True)]
+
+
+def egress_targets(app: App) -> list[Target]:
+    """The targets of the app's egress rules, in order."""
+    rows = EgressRule.objects.filter(app=app).order_by("host", "port")
+    return [Target(host, port) for host, port in rows.values_list("host", "port")]
+
+
+def allowed_targets(app: App) -> tuple[Target, ...] | None:
+    """The targets that a dyno of the app may reach, for its DynoSpec; None under an open policy."""
+    closed = App.objects.filter(pk=app.pk, egress="closed").exists()
+    return tuple(egress_targets(app)) if closed else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from greenroom.basics import targets
 from greenroom.basics.ids import APP_NAME, RESERVED_APP_NAMES
+from greenroom.basics.targets import Target
 
 ROLES = ("viewer", "developer", "operator")
 
@@ -143,3 +145,61 @@ def normal_hostname(hostname: str) -> str:
             f"{hostname[:80]!r} is not a host name: letters, digits and dashes in labels, at least one dot, no port."
         )
     return text
+
+
+EGRESS = ("open", "closed")
+"""Policies: dynos reach every target, or those of the rules only."""
+NAMED_TARGETS = 3
+
+
+@dataclass(frozen=True)
+class EgressChange:
+    """The change of an app's egress. policy: the new one, None if it stays. closed: the policy after the change."""
+
+    policy: str | None
+    closed: bool
+    added: tuple[Target, ...]
+    removed: tuple[Target, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether everything is as before."""
+        return not (self.policy or self.added or self.removed)
+
+    @property
+    def reaches_dynos(self) -> bool:
+        """Whether dynos notice it: with an open policy, rules do nothing."""
+        return bool(self.policy) or (self.closed and bool(self.added or self.removed))
+
+    @property
+    def describes(self) -> str:
+        """The description of the release."""
+        parts = [f"{'Close' if self.closed else 'Open'} egress"] if self.policy else []
+        parts += [f"Allow egress to {_listed(self.added)}"] if self.added else []
+        parts += [f"No longer allow egress to {_listed(self.removed)}"] if self.removed else []
+        return "; ".join(parts)
+
+
+def _listed(found: Sequence[Target]) -> str:
+    more = len(found) - NAMED_TARGETS
+    return ", ".join(it.text for it in found[:NAMED_TARGETS]) + (f" and {more} more" if more > 0 else "")
+
+
+def change_egress(
+    policy: str, rules: Collection[Target], *, wanted: str | None, allow: Sequence[Target], remove: Sequence[Target]
+) -> EgressChange:
+    """The change that a wish leads to. policy, rules: as they are. ValueError with a sentence if it is not possible."""
+    if wanted is not None and wanted not in EGRESS:
+        raise ValueError(f"Policy {wanted[:40]!r} does not exist.")
+    both, lacking = set(allow) & set(remove), [it for it in remove if it not in rules]
+    if both:
+        raise ValueError(f"{min(both).text} cannot be allowed and removed at once.")
+    if lacking:
+        raise ValueError(f"{_listed(lacking)} is not among the rules.")
+    added = tuple(it for it in dict.fromkeys(allow) if it not in rules)
+    removed = tuple(dict.fromkeys(remove))
+    count = len(rules) + len(added) - len(removed)
+    if added and count > targets.MOST:
+        raise ValueError(f"There would be {count} egress rules; {targets.MOST} are allowed.")
+    after = wanted or policy
+    return EgressChange(None if after == policy else after, after == "closed", added, removed)

@@ -92,7 +92,7 @@ CONFIRM = re.compile(r" --confirm\b")
 CONFIRMED = ("destroy", "certs:remove", "certs:update")
 """Commands that take ``--confirm`` in the Heroku CLI too; its other ones do not."""
 _COMMAND = re.compile(r"\b(greenroom|heroku) ([a-z]+(?::[a-z-]+)*)(?![\w.-])([^`\"\n;]*)")
-_REMOTE = re.compile(r"\b(git (?:push|fetch|pull)(?: -[\w-]+)*) (?:greenroom|heroku)\b")
+_REMOTE = re.compile(r"\b(git (?:lfs )?(?:push|fetch|pull)(?: -[\w-]+)*) (?:greenroom|heroku)\b")
 
 
 def of_agent(agent: str) -> str:

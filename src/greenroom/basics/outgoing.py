@@ -8,6 +8,7 @@ its mind between the question and the connection gains nothing.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import http.client
 import ipaddress
@@ -17,7 +18,7 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -152,6 +153,37 @@ def request(
     limit: int = 1_000_000,
 ) -> Answer:
     """The same for any method, with up to ``limit`` bytes of the answer's text."""
+    with _responding(method, url, body, headers, allowed, seconds) as answer:
+        return Answer(answer.status, answer.read(limit) if limit else b"")
+
+
+def download(
+    url: str,
+    headers: Mapping[str, str],
+    write: Callable[[bytes], object],
+    *,
+    allowed: Sequence[Network] = (),
+    seconds: float,
+    limit: int,
+) -> int:
+    """GET the URL and pass the text of an answer 200 to ``write``, piece by piece. Returns the status. OutgoingError as
+    for ``post``, and for a text above ``limit`` bytes.
+    """
+    with _responding("GET", url, b"", headers, allowed, seconds) as answer:
+        left = limit
+        while answer.status == 200 and (piece := answer.read(65536)):
+            left -= len(piece)
+            if left < 0:
+                raise OutgoingError("too-large", f"The answer has more than {limit:,} bytes.")
+            write(piece)
+        return answer.status
+
+
+@contextlib.contextmanager
+def _responding(
+    method: str, url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Network], seconds: float
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a request, which must be read within ``seconds`` in all."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", port_of(parts)
     sock = _connect(resolve(host, port, allowed), host, port, seconds)
@@ -166,7 +198,7 @@ def request(
             )
             held.append(wrapped)
             wrapped.do_handshake()
-        return _exchange(held[-1], parts, method, body, headers, limit)
+        yield _exchange(held[-1], parts, method, body, headers)
     except (OSError, http.client.HTTPException, ValueError) as error:
         kind = "bad-certificate" if isinstance(error, ssl.SSLCertVerificationError) else "no-answer"
         raise OutgoingError(kind, f"{host} gave no answer: {type(error).__name__}") from error
@@ -187,15 +219,14 @@ def _connect(targets: Sequence[str], host: str, port: int, seconds: float) -> so
 
 
 def _exchange(
-    sock: socket.socket, parts: SplitResult, method: str, body: bytes, headers: Mapping[str, str], limit: int
-) -> Answer:
+    sock: socket.socket, parts: SplitResult, method: str, body: bytes, headers: Mapping[str, str]
+) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(parts.hostname or "", port_of(parts))
     connection.sock = sock
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     named = {"Host": parts.netloc, "Content-Length": str(len(body)), "Connection": "close", **headers}
     connection.request(method, path, body=body, headers=named)
-    answer = connection.getresponse()
-    return Answer(answer.status, answer.read(limit) if limit else b"")
+    return connection.getresponse()
 
 
 def _cut(held: list[socket.socket]) -> None:

@@ -50,3 +50,8 @@ def cache_sizes(app: App, home: Path) -> CacheSizes:
     """The sizes of the caches on disk. Lists them, which takes a while if they are large."""
     sizes = {cache.name: cache.size for cache in cache_budget.measure(home)}
     return CacheSizes(sizes.get(app.id.hex, 0), sizes["uv"], sum(sizes.values()), cache_budget.budget())
+
+
+def gathers(build: Build | None) -> bool:
+    """Whether the build is still collecting the files of its commit, so that they cannot be scanned yet."""
+    return build is not None and build.phase in ("prepare", "tree")

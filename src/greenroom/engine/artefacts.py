@@ -6,6 +6,7 @@ engine elsewhere copies it from there when a dyno first needs it.
 
 from __future__ import annotations
 
+from greenroom.basics import targets
 from greenroom.engine import names
 from greenroom.engine.contract import PLATFORM, DynoSpec
 from greenroom.engine.errors import EngineError
@@ -54,7 +55,7 @@ def socket(service: str, port: int) -> str:
 
 
 def check(spec: DynoSpec) -> None:
-    """Check the form of all names in a spec, and the owners of its caches and volumes. Raises EngineError."""
+    """Check the form of all names and targets in a spec, and the owners of its caches and volumes. EngineError."""
     names.check_id(spec.id)
     for mount in spec.mounts:
         for name in (*(mount.lower or (mount.source,)), *filter(None, (mount.upper,))):
@@ -63,6 +64,13 @@ def check(spec: DynoSpec) -> None:
                 raise EngineError(f"dyno {spec.id}: {name!r} belongs to another owner", id="invalid_params")
     for service in (*(forward.service for forward in spec.forwards), *filter(None, (spec.service,))):
         names.target(service)
+    for host, port in spec.allowed or ():
+        if not targets.is_normal(host, port):
+            raise EngineError(
+                f"dyno {spec.id}: {host[:100]!r}, {port} is not a target in its normal form",
+                hint="see basics/targets.py",
+                id="invalid_params",
+            )
 
 
 def _cache(key: str) -> str:

@@ -107,6 +107,9 @@ class DynoSpec:
               an engine; if the port is taken, the dyno starts without it.
     egress:   allow connections to the internet: TCP, UDP and names, or at least HTTP and HTTPS by proxy variables that
               the engine sets. Never to the host and its networks.
+    allowed:  with ``egress``: the only targets, as (host, port) of ``basics.targets`` (names, ``*.example.org``,
+              addresses, networks; port 0: all ports); None: all. Forwards need no rule. An engine that cannot tell
+              targets apart gives the dyno no way out.
     log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
     output:   also keep the raw output, for ``Engine.output`` (builds, tests).
     attach:   do not start the process until a client connects by ``Engine.attach``, which gets stdin and output.
@@ -130,6 +133,7 @@ class DynoSpec:
     service: str = ""
     host_port: int = 0
     egress: bool = True
+    allowed: tuple[tuple[str, int], ...] | None = None
     forwards: tuple[Forward, ...] = ()
     limits: Limits = field(default_factory=Limits)
     log: str = ""

@@ -62,6 +62,9 @@ class HostPart(Protocol):
     def end_dynos(self, home: Path, say: Say) -> bool:
         """Stop those processes while the program does not run; true if there were any."""
 
+    def without_gateway(self) -> str:
+        """Why dynos reach only HTTP and HTTPS outside, on this machine; empty if they reach everything."""
+
     def server_group(self, home: Path, name: str, memory: int) -> tuple[str, ...]:
         """Create a cgroup beside those of dynos for a server of the platform, limited to ``memory`` bytes; returns its
         ``cgroup.procs`` files, none without cgroups. Raises OSError.
@@ -92,6 +95,10 @@ class NoHostPart:
     def end_dynos(self, home: Path, say: Say) -> bool:
         """See HostPart."""
         return False
+
+    def without_gateway(self) -> str:
+        """See HostPart."""
+        return ""
 
     def server_group(self, home: Path, name: str, memory: int) -> tuple[str, ...]:
         """See HostPart."""

@@ -11,16 +11,17 @@ from typing import Any
 from django.db.models import QuerySet
 
 from greenroom.apps.models import App
-from greenroom.basics import atomic
-from greenroom.basics.errors import NotFoundError, PlatformError
+from greenroom.basics import atomic, disk
+from greenroom.basics.errors import NotFoundError, PlatformError, UserError
 from greenroom.git import rules
-from greenroom.git.drivers import runner, source_archives
+from greenroom.git.drivers import additions, lfs_store, modules, runner, source_archives, whole_tree
 from greenroom.git.drivers.source_archives import Sign
 from greenroom.git.models import Push
+from greenroom.git.rules.lfs import Pointer
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 SHOW_LIMIT = 1_000_000
-ARCHIVE_SECONDS = 300.0
+ARCHIVE_SECONDS = whole_tree.SECONDS
 _FORMAT = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%s%x00%ct"
 _LATEST = 253_402_300_799
 """The latest valid date, in seconds since the epoch; commits can contain later ones."""
@@ -171,15 +172,86 @@ def is_ancestor(app: App, home: Path, older: str, newer: str) -> bool:
 def archive(app: App, home: Path, sha: str, target: Path) -> Path:
     """Write a tar of the commit's tree to ``target`` (mode 0644), atomically and reproducibly.
 
-    Submodules are empty folders. NotFoundError when the commit does not exist, PlatformError, OSError.
+    Submodules are empty folders, files in Git LFS are pointers; ``write_tree`` has both. NotFoundError when the commit
+    does not exist, PlatformError, OSError.
     """
     if _verify(app, home, _sha(sha)) != sha:
         raise NotFoundError(f"There is no commit {sha[:12]} in {app.name}.", hint="push it first", resource="commit")
-    env = runner.environment(_repo(app, home), config=[("tar.umask", "0022")])
-    words = ["archive", "--format=tar"]
     with atomic.writing(target, sync=True) as file:
-        runner.write_output(_repo(app, home), words, args=[sha], target=file.fileno(), env=env, timeout=ARCHIVE_SECONDS)
+        whole_tree.write_archive(_repo(app, home), sha, file.fileno())
     return target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A commit's files for a build. key: the name of their tar, the same for the same files. lacking: the files in Git
+    LFS whose content is missing here; they stay pointer files.
+    """
+
+    sha: str
+    key: str
+    found: additions.Additions
+    lacking: tuple[Pointer, ...] = ()
+
+    @property
+    def bare(self) -> Tree:
+        """The same commit without submodules and files in Git LFS."""
+        key = hashlib.sha256(f"bare {self.sha}".encode()).hexdigest()[:40]
+        return Tree(sha=self.sha, key=key, found=additions.Additions())
+
+
+def tree(app: App, home: Path, sha: str) -> Tree:
+    """What the commit consists of. Without Git LFS and submodules, the key is the commit's id, and apps share the tar;
+    otherwise it belongs to the app. UserError above a limit, PlatformError.
+    """
+    repo = _repo(app, home)
+    if not (repo / "objects").is_dir():
+        return Tree(sha=sha, key=sha, found=additions.Additions())
+    if _verify(app, home, _sha(sha)) != sha:
+        raise NotFoundError(f"There is no commit {sha[:12]} in {app.name}.", hint="push it first", resource="commit")
+    found = additions.look(repo, sha)
+    if not found:
+        return Tree(sha=sha, key=sha, found=found)
+    stored = lfs_store.sizes(repo, {pointer.oid for pointer in found.pointers})
+    lacking = tuple(pointer for pointer in found.pointers if stored.get(pointer.oid) != pointer.size)
+    missing = "".join(sorted({pointer.oid for pointer in lacking}))
+    key = hashlib.sha256(f"{app.pk.hex} {sha} {missing}".encode()).hexdigest()[:40]
+    return Tree(sha=sha, key=key, found=found, lacking=lacking)
+
+
+def write_tree(
+    app: App, home: Path, tree: Tree, *, origin: str = "", policy: modules.Policy | None = None
+) -> modules.Walk:
+    """Write ``sources/KEY.tar``, with the submodules and the files in Git LFS. Returns the submodules that it found.
+    Repeatable; takes minutes if submodules are fetched.
+
+    origin: the URL of the source repository, '' for a push. policy: where submodules may be fetched from; None: only
+    those in the cache. UserError for a submodule that is refused or cannot be fetched, PlatformError, OSError.
+    """
+    repo, target = repository_path(app, home), home / "sources" / f"{tree.key}.tar"
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    walk = modules.Walk(home=home, repo=repo, policy=policy)
+    if not tree.found:
+        archive(app, home, tree.sha, target)
+        return walk
+    lacking = set(tree.lacking)
+    pointers = [pointer for pointer in tree.found.pointers if pointer not in lacking]
+    size = tree.found.size + sum(pointer.size for pointer in pointers)
+    if size > rules.DEFAULT_LIMITS.tree_bytes:
+        most = f"{rules.DEFAULT_LIMITS.tree_bytes / 1e6:,.0f} MB"
+        raise UserError(f"The files of the commit exceed {most} in total, Git LFS included.", hint=rules.KEEP_OUT)
+    disk.guard(home, "builds", size)
+    walk.below(repo, tree.found, origin)
+    whole_tree.write(repo, tree.sha, target, pointers=pointers, placed=walk.found)
+    if walk.fetched:
+        modules.evict(repo, {placed.sha for placed in walk.found})
+    return walk
+
+
+def origin_of(app: App, sha: str) -> str:
+    """The URL of the source repository from which the commit was fetched; '' if it was pushed."""
+    rows = Push.objects.filter(app=app, after=sha).exclude(origin="").order_by("-seq")
+    return rows.values_list("origin", flat=True).first() or ""
 
 
 def pushes(app: App) -> QuerySet[Push]:

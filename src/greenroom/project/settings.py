@@ -7,6 +7,7 @@ from pathlib import Path
 
 from greenroom.accounts.rules import rate_of
 from greenroom.basics.outgoing import networks
+from greenroom.git.rules.submodules import HOSTS
 from greenroom.project.installation import database_from_url, number, read_installation, required
 
 HOME = Path(required("GREENROOM_HOME"))
@@ -103,3 +104,9 @@ DATABASE_MB = number("GREENROOM_DATABASE_MB", 10_000)
 """Maximum size of one database in MB; above it, the app can only read. 0: no limit."""
 VOLUME_MB = number("GREENROOM_VOLUME_MB", 20_000)
 """Maximum size that a user can give one volume, in MB. 0: no limit beside the disk."""
+LFS_MB = number("GREENROOM_LFS_MB", 5_000)
+"""Maximum size of the files in Git LFS of one app, in MB. 0: no limit beside the disk."""
+SUBMODULE_HOSTS = tuple(
+    word for word in os.environ.get("GREENROOM_SUBMODULE_HOSTS", " ".join(HOSTS)).lower().split() if word != "none"
+)
+"""Hosts from which builds fetch submodules, such as ``github.com``; ``*``: all with https."""

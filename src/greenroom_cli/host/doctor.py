@@ -49,6 +49,7 @@ def examine(home: Path, install: Installation | None) -> list[Finding]:
         _mode,
         lambda: _bubblewrap(),
         _cgroups,
+        lambda: _egress(install),
         lambda: _program("git", (2, 31)),
         lambda: _caddy(),
         lambda: _postgres(install),
@@ -142,6 +143,20 @@ def _cgroups() -> Finding:
         "warn",
         "no memory and process limits for a complete dyno; rlimits and a watchdog are used instead",
         "run as root",
+    )
+
+
+def _egress(install: Installation | None) -> Finding:
+    if components.wants_proxy(os.environ):
+        return Finding("egress", "ok", "dynos reach HTTP and HTTPS by a proxy, as GREENROOM_EGRESS says")
+    lacks = engine_processes.part(install.engine if install else "local").without_gateway()
+    if not lacks:
+        return Finding("egress", "ok", "dynos reach the internet by TCP, UDP and DNS")
+    return Finding(
+        "egress",
+        "warn",
+        f"dynos reach the internet by HTTP and HTTPS only, through a proxy: {lacks}",
+        "see docs/reference/network.md, Hosts without a gateway; for most hosts: chmod 666 /dev/net/tun",
     )
 
 

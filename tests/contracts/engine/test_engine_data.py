@@ -163,6 +163,13 @@ def test_what_is_no_name_of_a_service_is_refused_with_a_sentence(rig: Rig, name:
         rig.start("/bin/true", forwards=(Forward(port=5432, service=name),))
 
 
+@pytest.mark.parametrize("target", [("A.org", 1), ("10.0.0.1/8", 0), ("a.org", 65536), ("localhost", 1), ("", 0)])
+def test_an_allowed_target_that_is_not_in_its_normal_form_is_refused(rig: Rig, target: tuple[str, int]) -> None:
+    with pytest.raises(EngineError, match="is not a target in its normal form"):
+        rig.start("/bin/true", allowed=(("example.org", 443), target))
+    assert rig.until_exited(rig.start("/bin/true", allowed=(("example.org", 443),)).id).exit_code == 0
+
+
 @pytest.mark.parametrize("dyno_id", ["", "../x", "A", "a/b", ".a", "a" * 81])
 def test_a_malformed_id_is_refused_by_each_verb(rig: Rig, dyno_id: str) -> None:
     engine = rig.engine

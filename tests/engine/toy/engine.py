@@ -89,7 +89,8 @@ class ToyEngine:
         (folder / "order").write_bytes(pickle.dumps((str(self.home), spec)))
         first = {name: getattr(spec, name) for name in ("id", "kind", "owner", "process")}
         self._write(folder, first | {"phase": "starting", "started_at": time.time()})
-        own_network = ("--net",) if spec.port or spec.forwards or not spec.egress else ()
+        closed = not spec.egress or spec.allowed is not None
+        own_network = ("--net",) if spec.port or spec.forwards or closed else ()
         argv = (*UNSHARE, *own_network, sys.executable, "-m", "tests.engine.toy.keeper", str(folder))
         env = {"PYTHONPATH": f"{SOURCE}/src:{SOURCE}", "PATH": os.environ["PATH"]}
         with (folder / "trouble").open("wb") as trouble:

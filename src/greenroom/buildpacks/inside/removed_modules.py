@@ -29,5 +29,5 @@ def remedy(text: str) -> str:
         return ""
     return (
         f"Python {last} was the last one with the module {found[-1]}: update the package that imports it, or"
-        f" echo {last} > .python-version && git add .python-version"
+        f" echo {last} > .python-version && git add -f .python-version"
     )

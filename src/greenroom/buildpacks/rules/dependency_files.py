@@ -95,7 +95,7 @@ def _both(source: Files, manager: str, project: str, main: str, remedy: str) -> 
             raise BuildError(
                 f"install-dependencies::{manager}",
                 f"{main} was found without {name}, from which it is generated.",
-                hint=f"git add {name}",
+                hint=f"git add -f {name}",
             )
         try:
             found[name] = data.decode()

@@ -26,7 +26,7 @@ def dotted(version: Sequence[int]) -> str:
 
 def pin(minor: Sequence[int] = PINNED) -> str:
     """The command that pins a version 3.N."""
-    return f"echo {dotted(minor[:2])} > .python-version && git add .python-version"
+    return f"echo {dotted(minor[:2])} > .python-version && git add -f .python-version"
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _file_problems(request: Request, manager: str, default: str, used: Sequence[
             "python-version-file::not-found",
             "There is no .python-version; an app with uv.lock needs one, so that uv and Greenroom use the same Python.",
             hint=(
-                f"uv python pin {dotted(used)} && git add .python-version (a version that requires-python of"
+                f"uv python pin {dotted(used)} && git add -f .python-version (a version that requires-python of"
                 " pyproject.toml allows)"
             ),
         )

@@ -113,7 +113,7 @@ class _Reader:
             raise _bad(named_by, f"the file {path[:200]!r} lies outside the app", "move it into the folder of the app")
         data = self.read(path)
         if data is None:
-            raise _bad(named_by, f"the file {path[:200]!r} is not in the commit", f"git add {path[:200]}")
+            raise _bad(named_by, f"the file {path[:200]!r} is not in the commit", f"git add -f {path[:200]}")
         if len(data) > MAX_BYTES or len(self.files) >= MAX_FILES:
             raise _bad(
                 named_by, f"{path[:200]!r} is too large, or there are too many files ({MAX_FILES} are allowed)", ""

@@ -13,6 +13,7 @@ from typing import Any
 from greenroom.addons import queries as addons
 from greenroom.addons.rules.access import BUILD
 from greenroom.apps.models import App
+from greenroom.apps.queries import allowed_targets
 from greenroom.buildpacks.rules import pins
 from greenroom.buildpacks.rules.dyno_environment import ENV_PLACE, build_env
 from greenroom.buildpacks.rules.python_versions import Interpreter
@@ -231,7 +232,7 @@ def compile_spec(
     """
     config = addons.environment(config, app=app, home=home, access=BUILD)
     seen = build_env(config=config, commit=commit, request_id=request_id, parts=parts)
-    names = sorted(key for key, value in config.items() if seen.get(key) == value)
+    job = {**job, "names": sorted(key for key, value in config.items() if seen.get(key) == value)}
     cache = (app_cache_mount(app),) if any(job.get(key) for key in ("hooks", "node", "apt")) else ()
     return DynoSpec(
         id=dyno_id,
@@ -242,11 +243,11 @@ def compile_spec(
         command=command(python, "build"),
         env=seen,
         mounts=(*_app_mounts(env, writable), *more, *cache, *_job_mounts(source, python, home)),
-        cwd="/app",
+        allowed=allowed_targets(app),
         forwards=addons.forwards(app),
         limits=LIMITS,
         output=True,
-        stdin=json.dumps({**job, "names": names}).encode(),
+        stdin=json.dumps(job).encode(),
     )
 
 

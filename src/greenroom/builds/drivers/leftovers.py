@@ -35,7 +35,9 @@ def sweep(*, engine: Engine, home: Path, now: float | None = None) -> list[str]:
     """
     now = time.time() if now is None else now
     pending = Build.objects.filter(status="pending")
-    busy = {name for commit, pk in pending.values_list("commit", "pk") for name in (f"{commit}.tar", f"{pk.hex}.tar")}
+    rows = pending.values_list("commit", "pk", "facts__source")
+    busy = {name for commit, pk, _ in rows for name in (f"{commit}.tar", f"{pk.hex}.tar")}
+    busy |= {tar.removeprefix("sources/") for _, _, tar in rows if tar}
     removed = []
     for path in _entries(home / "sources"):
         if path.name not in busy and _age(path, now) > STALE and (SOURCE.match(path.name) or path.name.endswith("~")):

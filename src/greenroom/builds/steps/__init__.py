@@ -5,7 +5,6 @@ crash.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -33,9 +32,9 @@ from greenroom.builds.steps.install import Installing
 from greenroom.builds.steps.node import Choosing
 from greenroom.builds.steps.part import Failed
 from greenroom.builds.steps.readiness import Telling
+from greenroom.builds.steps.sources import Gathering
 from greenroom.builds.steps.store import Storing
 from greenroom.engine.contract import DynoSpec, Engine
-from greenroom.git.queries import archive
 from greenroom.slugs.drivers import store
 
 __all__ = ["Failed", "Steps", "TestOverlay", "advance", "prepare_test_overlay"]
@@ -44,13 +43,14 @@ PATIENCE = 120.0
 """Seconds to retry after platform errors (an engine that restarts, a full disk) before a build counts as errored."""
 
 
-class Steps(Choosing, Installing, Telling, Storing):
+class Steps(Gathering, Choosing, Installing, Telling, Storing):
     """One build from its commit to its slug."""
 
     def take(self) -> bool:
         """Execute the step of the current phase. True: continue with the next one; False: wait for the next call."""
         table = {
             "prepare": self.prepare,
+            "tree": self.tree,
             "node": self.node,
             "hook": self.hook,
             "python": self.fetch,
@@ -67,21 +67,13 @@ class Steps(Choosing, Installing, Telling, Storing):
             return self.go("compile", told=True)
         return self.compile()
 
-    # -- prepare: the commit's files, the plan -------------------------------------------------------------------------
+    # -- the plan ------------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> bool:
-        """Read the commit and plan the build."""
-        tar = f"sources/{self.build.commit}.tar"
-        path = self.home / tar
-        if not path.exists():
-            path.parent.mkdir(mode=0o755, exist_ok=True)
-            archive(self.build.app, self.home, self.build.commit, path)
-        else:
-            os.utime(path)  # protects it from the sweep of leftovers
-        whole = Source(path)
+    def plan_from(self, tar: str) -> bool:
+        """Plan the build of a tar below the home."""
+        whole = Source(self.home / tar)
         settings = plan.settings_of(whole)
         whole.close()
-        self.say("-----> Building on the Greenroom-1 stack")
         return self._begun(tar, settings)
 
     def _begun(self, tar: str, settings: dict[str, Any]) -> bool:

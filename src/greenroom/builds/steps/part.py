@@ -29,6 +29,7 @@ from greenroom.engine import names
 from greenroom.engine.contract import DynoSpec, Engine, Mount
 
 Say = Callable[[str], None]
+CLOSED = "-----> Egress is closed: hooks and scripts reach only the allowed targets (greenroom egress -a {})"
 
 
 class Failed(Exception):  # noqa: N818 -- a value that is raised, not an error of ours
@@ -74,7 +75,10 @@ class Part:
         if state is None:
             if not Build.objects.filter(pk=self.build.pk, status="pending").exists():
                 raise Failed(Ended("cancelled"))
-            state = self.engine.start(order(name))
+            spec = order(name)
+            if spec.allowed is not None:
+                self.say(CLOSED.format(self.build.app.name))
+            state = self.engine.start(spec)
         over = state.ended
         self._pass_on(name, over)
         if not over:

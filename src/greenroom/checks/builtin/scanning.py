@@ -23,7 +23,8 @@ from greenroom.checks.inside import scanners
 from greenroom.checks.models import CheckRun
 from greenroom.engine import host_python, names
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, Limits, Mount
-from greenroom.git.queries import archive, resolve, show
+from greenroom.git.drivers.modules import MissingError
+from greenroom.git.queries import Tree, resolve, show, tree, write_tree
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import buildpack_parts
 
@@ -72,24 +73,39 @@ def models_dyno_id(run: CheckRun) -> str:
 
 
 def source_file(*, app: App, home: Path, sha: str) -> Path:
-    """The commit's tree as a tar file, which is created if it is missing. The engine knows it by ``names.source``."""
-    tar = home / "sources" / f"{sha}.tar"
-    if not tar.exists():
-        tar.parent.mkdir(parents=True, exist_ok=True)
-        archive(app, home, sha, tar)
-    return tar
+    """The commit's tree as a tar file, which is created if it is missing, with its files in Git LFS and the submodules
+    that its build has fetched. UserError if a submodule is no longer in the cache.
+    """
+    return home / "sources" / f"{_key(app, home, sha)}.tar"
 
 
-def _source(app: App, home: Path, sha: str) -> str:
-    source_file(app=app, home=home, sha=sha)
-    return names.source(sha)
+def _key(app: App, home: Path, sha: str) -> str:
+    if (home / "sources" / f"{sha}.tar").exists():  # only of a commit without such parts
+        return sha
+    return _written(app, home, tree(app, home, sha))
+
+
+def _written(app: App, home: Path, found: Tree) -> str:
+    if not (home / "sources" / f"{found.key}.tar").exists():
+        write_tree(app, home, found)
+    return found.key
+
+
+def _old_key(app: App, home: Path, sha: str) -> str:
+    """The key of the deployed tree; without submodules that are no longer in the cache, so that their findings count as
+    new.
+    """
+    try:
+        return _key(app, home, sha)
+    except MissingError:
+        return _written(app, home, tree(app, home, sha).bare)
 
 
 def _sources(app: App, home: Path, sha: str, deployed_sha: str) -> tuple[tuple[Mount, ...], dict[str, Any]]:
     """The mounts of both archives (pushed and deployed tree), and their paths for the scan's input."""
-    sources = [Mount(target=NEW, source=_source(app, home, sha))]
+    sources = [Mount(target=NEW, source=names.source(_key(app, home, sha)))]
     if deployed_sha:
-        sources.append(Mount(target=OLD, source=_source(app, home, deployed_sha)))
+        sources.append(Mount(target=OLD, source=names.source(_old_key(app, home, deployed_sha))))
     return tuple(sources), {
         "new": NEW,
         "old": OLD if deployed_sha else None,
@@ -162,7 +178,7 @@ def models_spec(
 
     strict: hazards of new migrations block.
     """
-    old = (Mount(target=OLD, source=_source(run.app, home, deployed_sha)),) if deployed_sha else ()
+    old = (Mount(target=OLD, source=names.source(_old_key(run.app, home, deployed_sha))),) if deployed_sha else ()
     wish = {
         "squawk": tools.SQUAWK,
         "old": OLD if deployed_sha else None,

@@ -11,6 +11,7 @@ from greenroom.addons import actions as addons
 from greenroom.addons.rules.diagnosis import remedy
 from greenroom.addons.rules.services import LOOKED_AT
 from greenroom.apps.models import App
+from greenroom.apps.queries import allowed_targets
 from greenroom.basics import clock
 from greenroom.basics.text import printable
 from greenroom.buildpacks.rules.dyno_environment import runtime_env
@@ -65,6 +66,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, ca
         command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
         env=runtime_env(config=config, process="test.1", **capacity.of(MEMORY_MB), parts=buildpack_parts(slug)),
         mounts=(*mounts, *own.mounts, *extra, tools.runner_mount(home), tools.out_mount()),
+        allowed=allowed_targets(run.app),
         forwards=own.forwards,
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),
         output=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.db import transaction
@@ -16,6 +17,7 @@ from greenroom.addons import rules as addon_rules
 from greenroom.addons.rules import services as addon_services
 from greenroom.addons.rules.access import BUILD
 from greenroom.apps import actions as apps
+from greenroom.apps.actions import egress
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids
@@ -95,7 +97,21 @@ def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str 
     apps.lock_app(app.pk)
     _refuse_attached(app, home, updates)
     changed = config_vars.change(actor=actor, app=app, home=home, updates=updates)
-    return _release_config(actor, app, home, changed) if changed else None
+    return _release_config(actor, app, home, changed[0], changed[1].describes) if changed else None
+
+
+@transaction.atomic
+def change_egress(
+    *, actor: Actor, app: App, home: Path, policy: str | None, allow: Sequence[str], remove: Sequence[str]
+) -> Release | None:
+    """Change the app's egress, and replace its dynos by those of a new release if they notice it. None if not."""
+    apps.lock_app(app.pk)
+    changed = egress.change(actor=actor, app=app, policy=policy, allow=allow, remove=remove)
+    if not changed.reaches_dynos:
+        return None
+    config = config_queries.latest(app)
+    assert config is not None, "each app has a config version"
+    return _release_config(actor, app, home, config, changed.describes)
 
 
 def _refuse_attached(app: App, home: Path, updates: dict[str, str | None]) -> None:
@@ -114,15 +130,14 @@ def _refuse_attached(app: App, home: Path, updates: dict[str, str | None]) -> No
 def attach_config(*, actor: Actor, app: App, home: Path, values: dict[str, str], description: str) -> Release | None:
     """Set the config vars of an add-on, as a release of kind ``addon``."""
     changed = config_vars.change(actor=actor, app=app, home=home, updates={**values}, platform=True)
-    return _release_config(actor, app, home, changed, kind="addon", description=description) if changed else None
+    return _release_config(actor, app, home, changed[0], description, kind="addon") if changed else None
 
 
 def _release_config(
-    actor: Actor, app: App, home: Path, changed: tuple, kind: str = "config", description: str = ""
+    actor: Actor, app: App, home: Path, version: ConfigVersion, text: str, kind: str = "config"
 ) -> Release:
     """Release the newest code that passed the gate. Code that has never served continues in its own delivery."""
-    version, outcome = changed
-    text, kept = description or outcome.describes, newest_green.newest(app)
+    kept = newest_green.newest(app)
     row = releases.release(
         actor=actor,
         app=app,

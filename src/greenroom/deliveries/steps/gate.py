@@ -1,5 +1,5 @@
-"""Runs the checks of a delivery in parallel with its build: the scan from the start, the tests when the slug is
-ready.
+"""Runs the checks of a delivery in parallel with its build: the scan when the files of the commit are complete, the
+tests when the slug is ready.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.builds import steps as builds
 from greenroom.builds.models import Build
+from greenroom.builds.queries import gathers
 from greenroom.checks import actions, queries, rules, steps
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import actions as journeys
@@ -34,7 +35,8 @@ def advance(delivery: Delivery, engine: Engine, home: Path, say: Say) -> None:
         if run.status == "completed":
             continue
         if run.name == "scan":
-            _scan(run, delivery, slug, engine, home, say)
+            if not gathers(build):
+                _scan(run, delivery, slug, engine, home, say)
         elif build and slug:
             _tests(run, build, slug, engine, home, say)
     actions.judge(app=delivery.app, sha=delivery.sha, required=names)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from greenroom.apps.models import App
 from greenroom.basics import clock
@@ -40,6 +41,17 @@ def watched(app: App) -> Rollout | None:
 def held(app: App) -> Rollout | None:
     """The roll-out that is held for migrations."""
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="held").first()
+
+
+def count_since_before(app: App, moment: datetime | None) -> int:
+    """The number of running dynos that were created before a moment and stay: one-off dynos, and those of the live
+    release unless a watched one is about to replace them.
+    """
+    if moment is None:
+        return 0
+    rows = Dyno.objects.filter(app=app, state__in=("starting", "up"), created_at__lt=moment)
+    one_off, staying = ~Q(kind__in=("web", "worker")), Q(release__rollout__state="live")
+    return rows.filter(one_off if watched(app) else one_off | staying).count()
 
 
 def active_rollouts() -> QuerySet[Rollout]:

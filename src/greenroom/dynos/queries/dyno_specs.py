@@ -8,6 +8,7 @@ from typing import cast
 
 from greenroom.addons import queries as addons
 from greenroom.addons.rules.access import role_for
+from greenroom.apps.queries import allowed_targets
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.config_vars.queries import values
 from greenroom.dynos.models import Dyno
@@ -66,6 +67,7 @@ def spec(*, dyno: Dyno, home: Path, capacity: Capacity, options: StartOptions) -
         mounts=(*mounts(_slug(dyno.release)), *addons.mounts(dyno.app, dyno=dyno.kind)),
         port=PORT if web else 0,
         socket=dyno.endpoint,
+        allowed=allowed_targets(dyno.app),
         forwards=addons.forwards(dyno.app),
         limits=Limits(
             memory_mb=VASTLY * SIZES[dyno.size],

@@ -124,11 +124,6 @@ def route_refusal(address: bytes) -> str:
     return _ROUTES.get(answer[16 + 7], "an address without a route")
 
 
-def check(address: bytes, opened: Opened = ()) -> str:
-    """Why this thread's network may not connect to it, or an empty text. Raises OSError if there is no route."""
-    return refusal(address, opened) or route_refusal(address)
-
-
 def text(address: bytes) -> str:
     """The address in printable form."""
     return inet_ntop(AF_INET6 if len(address) == 16 else AF_INET, address)

@@ -57,7 +57,7 @@ class Connections:
                 self._kept.append(door(loop, listener, dial, self.certificate))
 
     def _open_outward(self, loop: Loop, order: dict[str, Any], connector: egress.Connector, ipv6: bool) -> None:
-        reach = Reach(order["opened"], order.get("rules"))
+        reach = Reach(order["opened"], order.get("allowed"))
         if order.get("gateway"):
             from greenroom.engine.local import gateway  # not in every dyno; imports cost memory in each shim
 
@@ -66,7 +66,7 @@ class Connections:
             self._kept.append(egress.Proxy(loop, bridge.listen(order["egress"]), connector, reach))
 
     def log_to(self, say: Callable[[str], None]) -> None:
-        """Write refused connections to the app's log."""
+        """Write refused connections to the app's log, or where ``say`` writes."""
         if self.gateway:
             self.gateway.say = say
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     Key = tuple[bytes, int, bytes, int]
 
 DEVICE, PORT, MTU = "out", 61080, 65_535
+DEVICE_FILE = "/dev/net/tun"
 ADDRESSES = {AF_INET: "192.0.0.4", AF_INET6: "fd67:7265:656e::4"}
 """The dyno's own addresses: the first is of a range that no network uses (RFC 7335)."""
 RESOLVER = "192.0.0.5"
@@ -85,7 +86,7 @@ def rules(port: int) -> list[bytes]:
 
 def open_device(*, ipv6: bool) -> int:
     """Make the device, its routes and the rules in the calling thread's network. Returns its descriptor. OSError."""
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = os.open(DEVICE_FILE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), _TUN | _NO_INFO))
         index = if_nametoindex(DEVICE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from greenroom.basics import unixsock
 from greenroom.basics.processes import Identity, send_signal, wait_gone
 from greenroom.engine.host_part import HostSettings, Program, Say
-from greenroom.engine.local import cgroups, plan, protocol, signals, state_reader
+from greenroom.engine.local import cgroups, gateway, plan, protocol, signals, state_reader
 
 SHIM = b"greenroom.engine.local import shim"
 """Part of the command line of a shim."""
@@ -62,6 +63,10 @@ class LocalHostPart:
                 send_signal(who, number)
             living = wait_gone(living, seconds)
         return True
+
+    def without_gateway(self) -> str:
+        """See HostPart."""
+        return gateway.lacking(root=os.geteuid() == 0)
 
     def server_group(self, home: Path, name: str, memory: int) -> tuple[str, ...]:
         """See HostPart."""

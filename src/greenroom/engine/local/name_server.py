@@ -78,6 +78,8 @@ def question(query: bytes) -> tuple[str, int, int]:
     while size := query[at]:
         if size > 63:
             raise ValueError("a label of more than 63 bytes")
+        if b"\0" in query[at + 1 : at + 1 + size]:
+            raise ValueError("a NUL, where the resolver ends the name")
         labels.append(query[at + 1 : at + 1 + size].decode("ascii"))
         at += 1 + size
     kind, of = struct.unpack_from("!HH", query, at + 1)

@@ -160,6 +160,10 @@ class Output:
             os.close(self._raw)
             self._raw = -1
 
+    def note(self, text: str) -> None:
+        """Write a line of the platform into the raw output, for a dyno without a log."""
+        self._keep(b"[greenroom] " + text.replace("\n", " ").encode() + b"\n")
+
     def _keep(self, data: bytes) -> None:
         if self._raw_left <= 0:
             return

@@ -67,6 +67,7 @@ def spec_from_wire(values: object) -> DynoSpec:
     made["mounts"] = tuple(_mount(value) for value in _list(it, "mounts"))
     made["forwards"] = tuple(_forward(value) for value in _list(it, "forwards"))
     made["limits"] = _limits(it.get("limits", {}))
+    made["allowed"] = None if it.get("allowed") is None else tuple(map(_target, _list(it, "allowed")))
     env = _table(it.get("env", {}), "env", None)
     made["env"] = {name: _bytes(value, f"env {name}").decode("utf-8", "surrogateescape") for name, value in env.items()}
     made["stdin"] = _bytes(it.get("stdin", ""), "stdin")
@@ -100,6 +101,13 @@ def _forward(value: object) -> Forward:
     if "socket" in it:  # from a client of an older version
         return Forward(port=_typed(it, "port", int), service=path_names.service(_typed(it, "socket", str)))
     return Forward(port=_typed(it, "port", int), service=_typed(it, "service", str))
+
+
+def _target(value: object) -> tuple[str, int]:
+    match value:
+        case [str(host), int(port)] if not isinstance(port, bool):
+            return host, port
+    raise ValueError("allowed: a list of [host, port] is expected")
 
 
 def _limits(value: object) -> Limits:

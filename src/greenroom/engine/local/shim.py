@@ -80,11 +80,11 @@ class Shim:
         order = self.order
         self.state = state.State(order["folder"], order["state"])
         self.journal = output.Journal(order["log"], order["state"]["process"])
-        self.connections.log_to(self.journal.say)
         self._counter = state.Counter(order["folder"]) if order["port"] else None
         self._signals()
         printed = output.Journal("", "") if order["attach"] else self.journal
         self.output = output.Output(printed, os.path.join(order["folder"], output.FILE) if order["output"] else "")
+        self.connections.log_to(self.journal.say if order["log"] else self.output.note)
         self.state.save()
         if order["attach"]:
             self._session = session.Session(self)

@@ -67,6 +67,7 @@ class GitHttp:
         self.home = home
         self.authenticate = authenticate
         self.authorise = authorise
+        self.lfs = lfs.LfsHttp(home, authenticate, authorise)
         self.running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,11 +100,8 @@ class GitHttp:
         if match is None:
             raise RequestError(404, "Not found. Repository URLs have the form /<app>.git.")
         name, rest = match.groups()
-        if other := lfs.answer(rest):
-            status, reply, body = other
-            await send({"type": "http.response.start", "status": status, "headers": reply})
-            await send({"type": "http.response.body", "body": body})
-            return
+        if place := lfs.PATH.match(rest):
+            return await self.lfs.respond(scope, receive, send, name, place[1] or "")
         service, advertise = requested(scope, rest)
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         address = (scope.get("client") or ("",))[0]

@@ -81,6 +81,7 @@ def accept(
         quarantine=_own(repo, quarantine),
         limits=limits,
         may_force=forced,
+        fetched=bool(origin),
     )
     if look.refusals:
         return Answer(accepted=False, lines=rules.refusal_lines(look.refusals))

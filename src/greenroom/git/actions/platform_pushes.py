@@ -13,7 +13,7 @@ from greenroom.accounts.models import Account
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.git import actions, queries, rules
-from greenroom.git.drivers import repository, runner
+from greenroom.git.drivers import lfs_store, repository, runner
 from greenroom.git.models import Push
 from greenroom.git.rules import ZERO, Update
 
@@ -76,11 +76,16 @@ def _moved(
 
 
 def lend(*, source: App, target: App, home: Path, sha: str) -> None:
-    """Copy a commit and all objects that it needs from one app's repository to another's. Repeatable. Raises
-    NotFoundError, PlatformError.
+    """Copy a commit and all objects that it needs from one app's repository to another's, files in Git LFS included.
+    Repeatable. Raises NotFoundError, UserError, PlatformError.
     """
     queries.commit(source, home, sha)
     giving, taking = (queries.repository_path(app, home) for app in (source, target))
+    lfs_store.lend(giving, taking, {pointer.oid for pointer in queries.tree(source, home, sha).found.pointers})
+    _copy_objects(giving, taking, sha)
+
+
+def _copy_objects(giving: Path, taking: Path, sha: str) -> None:
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     packer = subprocess.Popen(
         runner.command(["pack-objects", "--quiet", "--revs", "--stdout", "--thin"]),

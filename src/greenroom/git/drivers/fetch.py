@@ -47,6 +47,7 @@ STRICT = "--strict=" + ",".join(
 )
 """The same severities as ``receive.fsck`` in repository.SETTINGS."""
 
+TAKEN = "refs/heads/taken"
 CONFIG = (
     ("http.followRedirects", "false"),
     ("http.proxy", ""),
@@ -107,7 +108,7 @@ def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -
     folders = [Path(tempfile.mkdtemp(prefix="incoming-", dir=repo / "objects")) for _ in range(2)]
     draft, quarantine = folders
     try:
-        _initialise(draft)
+        repository.sketch(draft)
         words = [
             "fetch",
             "--quiet",
@@ -119,13 +120,13 @@ def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -
         _transfer(
             draft,
             words,
-            [remote.url, f"+refs/heads/{branch}:refs/heads/taken"],
+            [remote.url, f"+refs/heads/{branch}:{TAKEN}"],
             remote,
             shared=repo,
             seconds=FETCH_SECONDS,
             most=most,
         )
-        sha = repository.ref_on_disk(draft, "refs/heads/taken")
+        sha = repository.ref_on_disk(draft, TAKEN)
         if sha is None:
             raise RemoteError(f"The branch {branch[:80]} no longer exists.", hint="greenroom source:sync")
         yield sha, quarantine if _repack(repo, draft, quarantine, sha, most) else None
@@ -134,12 +135,22 @@ def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _initialise(draft: Path) -> None:
-    """Create a minimal bare repository."""
-    for name in ("objects/pack", "refs/heads"):
-        (draft / name).mkdir(parents=True)
-    (draft / "HEAD").write_text("ref: refs/heads/taken\n")
-    (draft / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+def fetch_commit(
+    draft: Path, remote: Remote, sha: str, *, seconds: float = FETCH_SECONDS, most: int = MAX_INPUT
+) -> None:
+    """Fetch one commit without its history into ``draft``, an empty folder, which becomes a bare repository whose packs
+    are checked. RemoteError if the server does not have the commit. Raises PlatformError, OSError.
+    """
+    repository.sketch(draft)
+    words = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
+    args = [remote.url, f"+{sha}:{TAKEN}"]
+    _transfer(draft, [*words, "--no-auto-maintenance"], args, remote, seconds=seconds, most=most)
+    if repository.ref_on_disk(draft, TAKEN) != sha:
+        raise RemoteError(f"The server sent another commit than {sha[:12]}.", hint="push again")
+    for pack in sorted((draft / "objects" / "pack").glob("pack-*.pack")):
+        _check(draft, draft / "objects", pack, most)
+        for path in (pack, pack.with_suffix(".idx")):
+            atomic.sync_path(path)
 
 
 def _repack(repo: Path, draft: Path, quarantine: Path, sha: str, most: int) -> bool:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from greenroom.git import rules
-from greenroom.git.drivers import runner
+from greenroom.git.drivers import additions, lfs_store, runner
 from greenroom.git.rules import DEFAULT_LIMITS, Limits, NewObjects, Refusal, Tree, Update
 
-SMALL_FILE = 100_000
+SMALL_FILE = additions.SMALL_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,12 @@ def inspect(
     quarantine: Path | None,
     limits: Limits = DEFAULT_LIMITS,
     may_force: bool = False,
+    fetched: bool = False,
 ) -> Look:
     """Inspect a push, the cheapest checks first; stops after the first failed one. Raises PlatformError.
 
-    may_force: a user has allowed that the protected branch loses commits.
+    may_force: a user has allowed that the protected branch loses commits. fetched: from a source, which cannot upload
+    files in Git LFS: without them, the commit is not refused.
     """
     refusals = rules.judge_refs(updates, protected, limits)
     moved = [update for update in updates if not update.deletes]
@@ -48,7 +50,8 @@ def inspect(
         refusals = [] if may_force else _forced(repo, moved, protected, quarantine)
     if refusals:
         return Look(refusals=refusals)
-    return _trees(repo, [update for update in moved if update.ref.startswith("refs/heads/")], quarantine, limits)
+    branches = [update for update in moved if update.ref.startswith("refs/heads/")]
+    return _trees(repo, branches, quarantine, limits, fetched)
 
 
 def _kinds(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
@@ -97,7 +100,9 @@ def _forced(repo: Path, updates: Sequence[Update], protected: str, quarantine: P
     return []
 
 
-def _trees(repo: Path, updates: Sequence[Update], quarantine: Path | None, limits: Limits) -> Look:
+def _trees(
+    repo: Path, updates: Sequence[Update], quarantine: Path | None, limits: Limits, fetched: bool = False
+) -> Look:
     trees: dict[str, Tree] = {}
     by_sha: dict[str, Tree] = {}
     refusals: list[Refusal] = []
@@ -107,10 +112,28 @@ def _trees(repo: Path, updates: Sequence[Update], quarantine: Path | None, limit
             text = f"Checking the branches of this push took longer than {limits.branches_seconds:.0f} s."
             return Look(refusals=[*refusals, Refusal(message=text, hint="push fewer branches at a time")])
         if update.after not in by_sha:
-            by_sha[update.after] = read_tree(repo, update.after, quarantine, limits)
-            refusals += rules.judge_tree(update.short, by_sha[update.after], limits)
+            tree = read_tree(repo, update.after, quarantine, limits)
+            by_sha[update.after] = tree = _with_lfs(repo, update.after, quarantine, limits, tree)
+            refusals += rules.judge_tree(update.short, tree, limits) or (
+                [] if fetched else rules.judge_lfs(update, tree)
+            )
         trees[update.ref] = by_sha[update.after]
     return Look(refusals=refusals, trees=trees)
+
+
+def _with_lfs(repo: Path, sha: str, quarantine: Path | None, limits: Limits, tree: Tree) -> Tree:
+    """The tree with the facts about its files in Git LFS."""
+    if tree.stopped or not tree.lfs:
+        return tree
+    pointers = additions.look(repo, sha, quarantine, limits).pointers
+    stored = lfs_store.sizes(repo, {pointer.oid for pointer in pointers})
+    size = tree.size + sum(pointer.size for pointer in pointers)
+    return replace(
+        tree,
+        size=size,
+        stopped="size" if size > limits.tree_bytes else "",
+        lacking=tuple(pointer for pointer in pointers if stored.get(pointer.oid) != pointer.size),
+    )
 
 
 def new_objects(repo: Path, quarantine: Path, limits: Limits = DEFAULT_LIMITS) -> NewObjects:
@@ -153,8 +176,7 @@ def read_tree(repo: Path, sha: str, quarantine: Path | None, limits: Limits = DE
         stopped=seen.stopped,
         bad=tuple(seen.bad),
         big=tuple(seen.big),
-        submodules=tuple(seen.submodules),
-        lfs=b"filter=lfs" in _small(repo, seen.attributes, quarantine),
+        lfs=additions.uses_lfs(repo, seen.attributes, quarantine),
     )
 
 
@@ -164,10 +186,10 @@ class _Seen:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.entries = self.size = 0
-        self.stopped = self.modules = self.attributes = ""
+        self.stopped = self.modules = ""
+        self.attributes: list[str] = []
         self.bad: list[tuple[bytes, str]] = []
         self.big: list[tuple[bytes, int]] = []
-        self.submodules: list[bytes] = []
 
     def take(self, entries: Iterator[bytes]) -> None:
         """Read the entries until the end or a limit."""
@@ -184,8 +206,6 @@ class _Seen:
         problem = rules.path_problem(path)
         if problem and len(self.bad) < rules.SHOWN:
             self.bad.append((path, problem))
-        if kind == b"commit" and len(self.submodules) < rules.SHOWN:
-            self.submodules.append(path)
         if kind != b"blob":
             return
         size = int(length)
@@ -194,8 +214,8 @@ class _Seen:
             self.big.append((path, size))
         if path == b".gitmodules" and size <= SMALL_FILE:
             self.modules = name
-        if path == b".gitattributes" and size <= SMALL_FILE:
-            self.attributes = name
+        if additions.is_attributes(path, size) and len(self.attributes) < additions.MAX_ATTRIBUTES:
+            self.attributes.append(name)
 
 
 def _small(repo: Path, name: str, quarantine: Path | None) -> bytes:

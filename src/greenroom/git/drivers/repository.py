@@ -104,8 +104,7 @@ def make(repo: Path, *, home: Path, branch: str) -> None:
     if not (repo / "HEAD").exists():
         _initialise(repo)
     _write(repo / "config", SETTINGS, 0o640)
-    (repo / "info").mkdir(exist_ok=True)
-    _write(repo / "info" / "attributes", ATTRIBUTES, 0o640)
+    write_attributes(repo)
     _write(repo / "HEAD", f"ref: refs/heads/{branch}\n", 0o640)
     for alias in ALIASES if branch in ALIASES else ():
         if alias != branch and not (repo / "refs" / "heads" / alias).exists():
@@ -134,6 +133,20 @@ def _initialise(repo: Path) -> None:
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_attributes(repo: Path) -> None:
+    """Make archives of the repository contain each file as it was committed."""
+    (repo / "info").mkdir(exist_ok=True)
+    _write(repo / "info" / "attributes", ATTRIBUTES, 0o640)
+
+
+def sketch(folder: Path) -> None:
+    """Make an existing empty folder a minimal bare repository without settings of its own."""
+    for name in ("objects/pack", "refs/heads"):
+        (folder / name).mkdir(parents=True)
+    (folder / "HEAD").write_text("ref: refs/heads/taken\n")
+    (folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
 
 
 def write_launchers(home: Path) -> None:

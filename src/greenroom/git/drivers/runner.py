@@ -109,10 +109,17 @@ def run(
 
 
 def run_with(
-    repo: Path, words: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float
+    repo: Path,
+    words: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    stdin: bytes,
+    timeout: float,
+    limit: int = 10_000_000,
 ) -> processes.Result:
-    """The same with additional environment variables, for constant arguments only."""
-    result = processes.run(command(words), timeout=timeout, env={**environment(repo), **env}, cwd="/", stdin=stdin)
+    """The same with additional environment variables, for constant arguments and object ids only."""
+    env = {**environment(repo), **env}
+    result = processes.run(command(words), timeout=timeout, env=env, cwd="/", stdin=stdin, limit=limit)
     if result.timed_out:
         raise PlatformError(f"git {words[0]} took longer than {timeout:.0f} s.", hint="try again")
     return result
@@ -120,9 +127,13 @@ def run_with(
 
 def output(repo: Path, words: Sequence[str], **options: object) -> bytes:
     """The stdout of git; PlatformError with its error message when it fails. The options are those of ``run``."""
-    result = run(repo, words, **options)  # type: ignore[arg-type]
+    return expected(run(repo, words, **options), words[0])  # type: ignore[arg-type]
+
+
+def expected(result: processes.Result, name: str) -> bytes:
+    """The stdout of a git command that must succeed. PlatformError with its error message."""
     if result.code:
-        raise PlatformError(f"git {words[0]} failed: {complaint(result.err)}", hint="greenroom doctor")
+        raise PlatformError(f"git {name} failed: {complaint(result.err)}", hint="greenroom doctor")
     return result.out
 
 

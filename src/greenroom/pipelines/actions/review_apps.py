@@ -24,6 +24,7 @@ from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons.actions import refuse_given
 from greenroom.addons.rules.services import given
 from greenroom.apps import actions as apps
+from greenroom.apps.actions import egress
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids
@@ -309,9 +310,10 @@ class Driver:
             self._write(row, state="errored", message=str(error))
 
     def _admit(self, row: ReviewApp, app: App, account: Account) -> None:
-        """Copy the parent's collaborators, roles and list of buildpacks to the review app."""
+        """Copy the parent's collaborators, roles, list of buildpacks and egress to the review app."""
         if row.parent is None:
             return
+        egress.copy(actor=PLATFORM, source=row.parent, app=app)
         if row.parent.buildpacks is not None:
             apps.change_settings(actor=PLATFORM, app=app, buildpacks=row.parent.buildpacks)
         people = [(entry.account, entry.role) for entry in row.parent.collaborators.select_related("account")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from greenroom.addons import queries as addons
 from greenroom.addons.rules.access import role_for
-from greenroom.apps.queries import default_domain
+from greenroom.apps.queries import allowed_targets, default_domain
 from greenroom.basics import clock
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand, migrates, release_commands
@@ -74,6 +74,7 @@ def spec(
             parts=buildpack_parts(slug),
         ),
         mounts=(*mounts(slug), *addons.mounts(release.app, dyno="release")),
+        allowed=allowed_targets(release.app),
         forwards=addons.forwards(release.app),
         limits=Limits(memory_mb=VASTLY * memory_mb, quota_mb=memory_mb, timeout=COMMAND_SECONDS),
         log=release.app.log_folder,

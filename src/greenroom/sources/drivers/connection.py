@@ -6,6 +6,7 @@ disk or in an argument, URL or environment, and disappears with this process.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import shutil
@@ -18,6 +19,7 @@ from greenroom.basics import outgoing
 from greenroom.basics.errors import UserError
 from greenroom.config_vars.drivers.encryption import master_key, seal, unseal
 from greenroom.git.drivers.fetch import Remote
+from greenroom.git.drivers.lfs_fetch import Server
 from greenroom.sources import forges, rules
 from greenroom.sources.models import Source
 
@@ -35,9 +37,12 @@ SSH = '#!/bin/sh\nexec ssh -F "$GREENROOM_SSH_CONFIG" "$@"\n'
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """remote: for git. known_hosts: the file to which ssh writes the host's keys; None for other schemes."""
+    """remote: for git. lfs: for Git LFS; None for ssh. known_hosts: the file to which ssh writes the host's keys; None
+    for other schemes.
+    """
 
     remote: Remote
+    lfs: Server | None = None
     known_hosts: Path | None = None
 
     def learned(self) -> str:
@@ -95,8 +100,15 @@ def opening(source: Source, home: Path, allowed: Sequence[outgoing.Network] = ()
             key = _in_memory(stack, opened(source, "key", home))
             yield _by_ssh(source, place, addresses, folder, key)
         else:
-            token = _in_memory(stack, opened(source, "token", home))
-            yield Opened(remote=_by_http(source, place, addresses, folder, token))
+            token = opened(source, "token", home)
+            remote = _by_http(source, place, addresses, folder, _in_memory(stack, token))
+            yield Opened(remote=remote, lfs=_lfs(source, token, allowed))
+
+
+def _lfs(source: Source, token: str, allowed: Sequence[outgoing.Network]) -> Server:
+    name = source.username or forges.find(source.kind).username
+    basic = f"Basic {base64.b64encode(f'{name}:{token}'.encode()).decode()}" if token else ""
+    return Server(url=source.url, authorization=basic, allowed=allowed)
 
 
 def _in_memory(stack: contextlib.ExitStack, text: str) -> str:

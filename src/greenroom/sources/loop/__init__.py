@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connections
 
 from greenroom.basics import clock, outgoing
 from greenroom.basics.errors import GreenroomError
 from greenroom.deliveries import actions as deliveries
 from greenroom.git import actions as git
-from greenroom.git.drivers import fetch, repository
+from greenroom.git.drivers import fetch, lfs_fetch, repository
 from greenroom.git.rules import ZERO
 from greenroom.sources import actions
 from greenroom.sources.drivers.connection import Opened, opening
@@ -128,6 +129,8 @@ class Loop:
         with fetch.fetched(repo, ready.remote, branch=source.branch) as (commit, quarantine):
             columns["seen"] = commit
             decided = commit == source.accepted
+            if ready.lfs:
+                lfs_fetch.fetch(self.home, repo, commit, quarantine, ready.lfs, most=settings.LFS_MB * 1_000_000)
             answer = git.take(
                 app=source.app,
                 home=self.home,

@@ -292,6 +292,28 @@ declare(
         "always": "[text]",
     },
 )
+declare(
+    "egress",
+    "Targets that an app's dynos may reach. former_dynos: running ones from before the last change.",
+    {
+        "app": "#named",
+        "policy": "open|closed",
+        "rules": "[#egress.rule]",
+        "limit": "count",
+        "former_dynos": "count",
+        "changed_at": "moment?",
+    },
+)
+declare(
+    "egress.rule",
+    "A target. host: a name, *. and a name, an address or a network; port null: all ports.",
+    {"target": "text", "host": "text", "port": "integer?"},
+)
+declare(
+    "egress.update",
+    "The policy, and targets to allow and to remove.",
+    {"?policy": "open|closed", "?allow": "[text]", "?remove": "[text]"},
+)
 declare("build-vars.update", "Names to add to the list and to remove from it.", {"?add": "[text]", "?remove": "[text]"})
 declare(
     "app-volume",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greenroom.basics import text as basics_text
+from greenroom.git.rules import lfs as lfs_rules
 
 ZERO = "0" * 40
 ALIASES = ("master", "main")
@@ -80,7 +81,8 @@ class Tree:
     """The facts about a commit's files. entries, size: number and bytes until the inspection stopped.
 
     stopped: the limit that stopped it: ``entries``, ``size`` or ``time``; '' for none. bad: (path, problem).
-    big: (path, bytes) of files above the limit. submodules: paths. lfs: whether Git LFS is used.
+    big: (path, bytes) of files above the limit. lfs: whether Git LFS is used. lacking: files in Git LFS whose content
+    was not uploaded.
     """
 
     entries: int = 0
@@ -88,8 +90,8 @@ class Tree:
     stopped: str = ""
     bad: tuple[tuple[bytes, str], ...] = ()
     big: tuple[tuple[bytes, int], ...] = ()
-    submodules: tuple[bytes, ...] = ()
     lfs: bool = False
+    lacking: tuple[lfs_rules.Pointer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +247,13 @@ def _unreadable(where: str, tree: Tree, limits: Limits) -> list[Refusal]:
     return []
 
 
+def judge_lfs(update: Update, tree: Tree) -> list[Refusal]:
+    """The refusal of a branch with files in Git LFS whose content is missing, as GitHub refuses it (GH008)."""
+    if not tree.lacking:
+        return []
+    return [Refusal(message=lfs_rules.lacking(printable(update.short, 80), tree.lacking), hint=lfs_rules.LACKING_HINT)]
+
+
 KEEP_OUT = (
     "keep data, media and generated files out of the repository (git rm --cached, .gitignore, then git commit --amend)"
 )
@@ -297,14 +306,9 @@ def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> 
     for ref, tree in trees.items():
         if not is_protected(ref, protected):
             continue
-        if tree.submodules:
-            names = ", ".join(shown(path) for path in tree.submodules[:SHOWN])
-            lines.append(f" !     Submodules are not supported; their folders are empty in the build: {names}")
-        if tree.lfs:
-            lines.append(" !     Git LFS is not supported; the build gets pointer files instead of the files.")
-            lines.append(
-                "       To deploy the files themselves: git lfs migrate export --include='*' --everything, then push"
-            )
+        if tree.lacking:
+            lines.append(f" !     {lfs_rules.lacking('The build gets pointer files', tree.lacking)}")
+            lines.append(f"       hint: {lfs_rules.BUILT_HINT}")
     others = [update for update in updates if not is_protected(update.ref, protected)]
     stored = [f"{update.short} was {'deleted' if update.deletes else 'stored'}" for update in others]
     if stored:
