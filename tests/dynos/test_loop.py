@@ -9,7 +9,9 @@ from greenroom.basics.errors import ConflictError
 from greenroom.config_vars.actions import write
 from greenroom.dynos import actions, loop, queries
 from greenroom.dynos.models import Dyno, Rollout
-from greenroom.engine.contract import DynoSpec
+from greenroom.dynos.queries import dyno_specs
+from greenroom.dynos.rules import StartOptions
+from greenroom.engine.contract import Capacity, DynoSpec
 from greenroom.engine.memory import MemoryEngine
 from greenroom.releases.actions import release
 from greenroom.slugs.models import Slug
@@ -187,3 +189,15 @@ def test_a_dyno_that_was_stopped_and_ends_before_the_loop_knows_has_not_crashed(
     engine.signal(dyno.engine_id, "STOP")
     actions.end(dyno=seen, seen=engine.describe(dyno.engine_id))
     assert Dyno.objects.get(pk=dyno.pk).exit_reason == "asked"
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("web", 55.0), ("worker", 0.0)])
+def test_connections_of_web_dynos_may_be_idle_as_long_as_on_heroku(alice, shop, home, kind, seconds):
+    config = write(app=shop, home=home, values={}, actor=alice)
+    slug = Slug.objects.create(
+        app=shop, digest="e" * 64, commit="b" * 40, env_key="e", process_types={kind: "x"}, settings={}
+    )
+    row = release(actor=alice, app=shop, kind="deploy", description="x", slug=slug, config=config)
+    dyno = Dyno(app=shop, release=row, kind=kind, type=kind, ordinal=1, command="x", engine_id=f"shop-{kind}.1")
+    spec = dyno_specs.spec(dyno=dyno, home=home, capacity=Capacity(), options=StartOptions())
+    assert spec.limits.idle == seconds

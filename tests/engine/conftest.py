@@ -9,7 +9,7 @@ import pytest
 from tests.engine.machine import IS_ROOT, MODES, Machine
 from tests.engine.neighbour import Neighbour, started
 
-ONE_MODE = {"test_attach.py", "test_forward_tls.py", "test_stopping.py"}
+ONE_MODE = {"test_attach.py", "test_forward_tls.py", "test_long_lived.py", "test_stopping.py"}
 """Files whose subject does not depend on the user that dynos run as: they run as root only, where the suite is root.
 The contract suite tests each verb in both modes.
 """

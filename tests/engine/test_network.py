@@ -202,7 +202,7 @@ def test_open_requests_end_before_a_draining_app_is_told_to(machine: Machine) ->
         assert answer.result(10).endswith(b"xxxxxxx"), "it dies by TERM at once"
     assert machine.until_exited(state.id).exit_code == 143
     lines = machine.log(process=state.process)
-    assert any("Waiting for 1 open connection before SIGTERM" in line for line in lines)
+    assert any("Waiting for 1 open request before SIGTERM" in line for line in lines)
 
 
 def test_a_connection_that_never_ends_does_not_keep_an_app_for_ever(machine: Machine) -> None:

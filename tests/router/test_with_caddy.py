@@ -25,6 +25,7 @@ from greenroom.router.rules import Target
 from greenroom_cli.host import keys
 from greenroom_cli.host.components import caddy_binary
 from tests.stories.team import free_ports
+from tests.websocket import Websocket, accept
 
 SHOP, CAFE = "a" * 32, "b" * 32
 
@@ -43,7 +44,8 @@ class App(BaseHTTPRequestHandler):
         elif self.path == "/elsewhere":
             self._answer(302, b"", Location="https://other.example.com/")
         elif self.path == "/ws":
-            self._answer(101, None, Connection="Upgrade", Upgrade="websocket")
+            answer = accept(self.headers.get("Sec-WebSocket-Key", ""))
+            self._answer(101, None, Connection="Upgrade", Upgrade="websocket", Sec_WebSocket_Accept=answer)
             while data := self.connection.recv(100):
                 self.connection.sendall(data)
             self.close_connection = True
@@ -252,6 +254,35 @@ def test_an_app_and_its_names_come_and_go_without_a_reload_and_keep_others_webso
         time.sleep(2)  # the old configuration is no longer in use
         sock.sendall(b"ping")
         assert sock.recv(100) == b"ping", "a certificate does reload, and cuts no websocket either"
+
+
+def test_https_speaks_http_2_and_leaves_websockets_to_http_1(router):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    plain = socket.create_connection(("127.0.0.1", router.secure), timeout=30)
+    with context.wrap_socket(plain, server_hostname="shop.localhost") as sock:
+        assert sock.selected_alpn_protocol() == "h2"
+        name = f"shop.localhost:{router.secure}".encode()
+        fields = b"\x82\x87\x84\x41" + bytes([len(name)]) + name  # RFC 7541: GET, https, /, and the name
+        sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b"") + _frame(1, 5, 1, fields))
+        with sock.makefile("rb") as file:
+            frames = {}
+            while 0 not in frames:
+                head = file.read(9)
+                frames.setdefault(head[3], file.read(int.from_bytes(head[:3], "big")))
+    assert frames[1][0] == 0x88, "the status is 200"
+    assert dict(json.loads(frames[0]))["X-Forwarded-Proto"] == "https"
+    settings = [int.from_bytes(frames[4][at : at + 2], "big") for at in range(0, len(frames[4]), 6)]
+    assert 8 not in settings, "browsers open websockets over HTTP/1.1, as there is no extended CONNECT (RFC 8441)"
+    with Websocket(router.secure, "shop.localhost", "/ws", tls=True) as chat:
+        chat.sock.sendall(b"ping")
+        assert chat.file.read(4) == b"ping"
+
+
+def _frame(kind, flags, stream, data):
+    """A frame of RFC 9113."""
+    return len(data).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + data
 
 
 def test_a_page_is_shown_while_its_file_lies_there(router):

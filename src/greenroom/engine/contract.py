@@ -71,6 +71,9 @@ VASTLY = 2
 class Limits:
     """Limits of the whole process tree: memory in MB, pids, cpu in cores; time limits in seconds, 0 = none.
 
+    idle: a connection of ``socket`` on which neither side has sent a byte for so long is closed (H15). Optional for an
+    engine.
+
     The tree ends when it needs more than ``memory_mb`` (R15). Above ``quota_mb`` it continues, and its log repeats R14.
     0: the same as ``memory_mb``.
     """
@@ -84,6 +87,7 @@ class Limits:
     boot: float = 60.0
     grace: float = 30.0
     drain: float = 30.0
+    idle: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +269,9 @@ class Engine(Protocol):
 
         STOP: SIGTERM for all processes (parents that manage their children forward it to them), then KILL after
         ``limits.grace`` seconds; the dyno lives until the last process has ended.
-        DRAIN: wait until the open connections of a web dyno have ended, at most ``limits.drain`` seconds, then STOP.
+        DRAIN: wait until the open requests of a web dyno have ended, at most ``limits.drain`` seconds, then STOP.
+        It does not wait for websockets, other upgraded connections and event streams. After SIGTERM, an engine may end
+        those that the app drops or leaves open: websockets with the close code 1012, event streams with a last chunk.
         """
         ...
 

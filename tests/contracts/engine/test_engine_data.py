@@ -6,6 +6,7 @@ import dataclasses
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -377,6 +378,30 @@ def test_the_endpoint_leads_to_the_port_while_the_dyno_listens(rig: Rig) -> None
     rig.engine.signal(spec.id, "KILL")
     rig.until_exited(spec.id)
     assert not path.exists()
+
+
+LONG_LIVED = {
+    "websocket": "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+    "events": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", [*LONG_LIVED, "request"])
+def test_a_drain_waits_for_requests_and_for_no_long_lived_connection(rig: Rig, kind: str) -> None:
+    rig.needs(PROCESSES)
+    head = LONG_LIVED.get(kind, "HTTP/1.1 200 OK\r\n\r\n")
+    answer = f"k = s.accept()[0]; k.sendall({head.encode()!r}); time.sleep(60)"
+    serve = (PYTHON, "-c", f"import socket, time; s = socket.create_server(('127.0.0.1', 5000)); {answer}")
+    spec = rig.spec(*serve, kind="web", port=5000, limits=Limits(grace=0.3, drain=1.0 if kind == "request" else 60.0))
+    spec = dataclasses.replace(spec, socket=rig.engine.endpoint(spec.id))
+    rig.engine.start(spec)
+    rig.until(spec.id, lambda state: state.listening)
+    with unixsock.connect(rig.home / spec.socket, timeout=10) as sock:
+        assert sock.recv(500) == head.encode()
+        before = time.monotonic()
+        rig.engine.signal(spec.id, "DRAIN")
+        assert rig.until_exited(spec.id).exit_code == 143
+        assert kind != "request" or time.monotonic() - before >= 1.0
 
 
 def test_an_endpoint_is_the_same_for_ever_and_never_absolute(rig: Rig) -> None:

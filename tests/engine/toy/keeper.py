@@ -45,7 +45,7 @@ class Keeper:
         self.why = self.detail = ""
         self.heard = self.began = time.monotonic()
         self.words, self.rest = b"", b""
-        self.inode = 0
+        self.inode = self.streams = 0
         self.deadlines: dict[str, tuple[float, str]] = {}
         self.kill_at = self.stop_at = 0.0
         self.process: subprocess.Popen[bytes] | None = None
@@ -171,7 +171,7 @@ class Keeper:
 
     def _drain(self) -> None:
         until = time.monotonic() + self.spec.limits.drain
-        while self.state.get("active") and time.monotonic() < until:
+        while self.state.get("active", 0) > self.streams and time.monotonic() < until:
             time.sleep(LOOK)
         self._stop()
 
@@ -219,8 +219,9 @@ class Keeper:
             return self.home / artefacts.socket(self.spec.service, self.spec.port)
         return self.home / self.spec.socket if self.spec.socket else None
 
-    def _count(self, more: int) -> None:
+    def _count(self, more: int, streams: int) -> None:
         with self.lock:
+            self.streams += streams
             self.change(active=int(self.state.get("active", 0)) + more)
 
     def _end(self, code: int, reason: str, detail: str) -> None:
@@ -250,17 +251,24 @@ def has_listener(port: int) -> bool:
     return any(int(line.split()[1].rpartition(":")[2], 16) == port and line.split()[3] == "0A" for line in lines)
 
 
-def serve(listener: socket.socket, dial, count=lambda more: None) -> None:
-    """Forward each connection to the target of ``dial``."""
+def serve(listener: socket.socket, dial, count=lambda more, streams: None) -> None:
+    """Forward each connection to the target of ``dial``. count: gets changes of the open ones, and of the streams."""
 
     def one(client: socket.socket) -> None:
-        count(1)
+        streams = []
+
+        def first(data: bytes) -> None:
+            if data.startswith(b"HTTP/1.1 101 ") or b"\r\nContent-Type: text/event-stream\r\n" in data:
+                streams.append(data)
+                count(0, 1)
+
+        count(1, 0)
         with contextlib.suppress(OSError), client, dial() as other:
-            back = threading.Thread(target=pump, args=(other, client), daemon=True)
+            back = threading.Thread(target=pump, args=(other, client, first), daemon=True)
             back.start()
             pump(client, other)
             back.join()
-        count(-1)
+        count(-1, -len(streams))
 
     def accept() -> None:
         while True:
@@ -270,10 +278,12 @@ def serve(listener: socket.socket, dial, count=lambda more: None) -> None:
     threading.Thread(target=accept, daemon=True).start()
 
 
-def pump(source: socket.socket, target: socket.socket) -> None:
-    """Copy until the end of the source."""
+def pump(source: socket.socket, target: socket.socket, first=lambda data: None) -> None:
+    """Copy until the end of the source. first: gets the first piece."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            first(data)
+            first = lambda data: None  # noqa: E731
             target.sendall(data)
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)

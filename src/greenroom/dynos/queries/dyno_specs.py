@@ -21,6 +21,8 @@ from greenroom.slugs.queries import buildpack_parts, mounts
 
 PORT = 5000
 ONE_OFF_SECONDS = 24 * 3600.0
+IDLE_SECONDS = 55.0
+"""Time without data after which a web dyno's connection is closed, as by Heroku's router."""
 
 
 def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: Mapping[str, str]) -> dict[str, str]:
@@ -71,6 +73,7 @@ def spec(*, dyno: Dyno, home: Path, capacity: Capacity, options: StartOptions) -
             memory_mb=VASTLY * SIZES[dyno.size],
             quota_mb=SIZES[dyno.size],
             timeout=0.0 if kind in ("web", "worker") else options.seconds or ONE_OFF_SECONDS,
+            idle=IDLE_SECONDS if web else 0.0,
         ),
         log=dyno.app.log_folder,
         attach=options.attach,

@@ -37,7 +37,8 @@ REDIAL = 0.025
 """Seconds until the retry of a connection that the app's full queue dropped; the kernel would wait one second."""
 PATIENCE = 10.0
 _buffer = bytearray(CHUNK)
-_view = memoryview(_buffer)
+VIEW = memoryview(_buffer)
+"""What a link has just read; valid within ``_send``."""
 
 
 class End:
@@ -111,11 +112,11 @@ class Link:
 
     def _send(self, end: End, size: int) -> None:
         try:
-            sent = end.sock.send(_view[:size])
+            sent = end.sock.send(VIEW[:size])
         except BlockingIOError:
             sent = 0
         if sent < size:
-            end.pending = memoryview(bytes(_view[sent:size]))
+            end.pending = memoryview(bytes(VIEW[sent:size]))
 
     def _flush(self, end: End) -> None:
         assert end.pending is not None

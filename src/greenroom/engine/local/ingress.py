@@ -9,6 +9,7 @@ from time import monotonic
 from greenroom.basics import unixsock
 from greenroom.engine.local import bridge, netns
 from greenroom.engine.local.connections import door
+from greenroom.engine.local.way_in import WayIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +21,17 @@ SOCKET_MODE, SERVICE_MODE = 0o660, 0o666
 """Modes of a dyno's socket: for the router; of a service: for the shims of all dynos."""
 
 
-def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
-    """Remove the dyno's socket and stop accepting."""
+def close(shim: KeptDyno) -> None:
+    """Remove the dyno's socket and stop accepting, if it ever accepted."""
+    if not shim.way_in:
+        return
+    path = shim.order["socket"]
     try:
-        if os.stat(path).st_ino == inode:
+        if os.stat(path).st_ino == shim.state.values["socket_inode"]:
             os.unlink(path)  # unless a newer dyno has replaced it
     except OSError:
         pass  # already removed
-    way_in.close()
+    shim.way_in.close()
 
 
 def await_port(shim: KeptDyno, since: float) -> None:
@@ -55,29 +59,45 @@ def _open_way_in(shim: KeptDyno, host: str) -> bool:
         shim.end_by("start", f"the socket {path} cannot be made: {error.strerror}")
         return False
     shim.state.values["socket_inode"] = os.stat(path).st_ino
-    shim.way_in = bridge.Bridge(shim.loop, sock, lambda: bridge.dial(family, address), shim.count)
+    dial = lambda: bridge.dial(family, address)  # noqa: E731
+    if shim.order.get("shared"):
+        shim.way_in = bridge.Bridge(shim.loop, sock, dial, shim.count)
+    else:
+        idle = shim.limits.get("idle", 0.0)  # a supervisor of an earlier version sends none
+        shim.way_in = WayIn(shim.loop, sock, dial, shim.count, idle=idle, say=shim.journal.say)
     if outside := shim.connections.outside:
-        door(
-            shim.loop, outside, lambda: bridge.dial(family, address), shim.connections.certificate
-        )  # the loop keeps it
+        door(shim.loop, outside, dial, shim.connections.certificate)  # the loop keeps it
     return True
 
 
 DRAIN_LOOK = 0.05
-"""Seconds between two checks whether the last connection has ended."""
+"""Seconds between two checks whether the last request has ended."""
+FAREWELL, OF_GRACE = 5.0, 1 / 6
+"""Seconds after SIGTERM, and the part of the grace period, for an app to end its long-lived connections itself."""
 
 
 def drain(shim: KeptDyno, until: float, told: bool = False) -> None:
-    """Stop the dyno when all accepted connections have ended, or at ``until``. The router sends no new ones by then."""
+    """Stop the dyno when all accepted requests have ended, or at ``until``. The router sends no new ones by then.
+
+    Long-lived connections do not end by themselves: the app ends them when it gets SIGTERM, or ``stop_streams`` does.
+    """
     assert shim.tree
     if shim.tree.ended:
         return
     if shim.way_in:
         shim.way_in.take_queued()
     active = shim.way_in.active if shim.way_in else 0
+    if isinstance(shim.way_in, WayIn):
+        active = shim.way_in.requests
     if not active or monotonic() >= until:
         shim.stop()
         return
     if not told:
-        shim.journal.say(f"Waiting for {active} open connection{'s' if active > 1 else ''} before SIGTERM")
+        shim.journal.say(f"Waiting for {active} open request{'s' if active > 1 else ''} before SIGTERM")
     shim.loop.at(DRAIN_LOOK, lambda: drain(shim, until, told=True))
+
+
+def stop_streams(shim: KeptDyno) -> None:
+    """End the long-lived connections properly, some seconds after SIGTERM, which the app gets now."""
+    if isinstance(shim.way_in, WayIn):
+        shim.way_in.stop(min(FAREWELL, shim.limits["grace"] * OF_GRACE))

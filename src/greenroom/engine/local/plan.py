@@ -35,7 +35,7 @@ until the dyno is forgotten.
 _PROCESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 _LOWEST_MEMORY, _LOWEST_PIDS = 8, 4
-_LIMITS = ("memory_mb", "quota_mb", "pids", "timeout", "silence", "boot", "grace", "drain")
+_LIMITS = ("memory_mb", "quota_mb", "pids", "timeout", "silence", "boot", "grace", "drain", "idle")
 _AS_GIVEN = ("port", "allowed", "output", "attach", "tty", "rows", "columns", "stdin", "kind", "hang_up")
 _SETSID = ("/usr/bin/setsid", "-c")
 _KEPT_TARGETS = ("/", "/proc", "/dev", "/etc", "/usr", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/sys")  # noqa: S108

@@ -272,6 +272,7 @@ class Shim:
             return
         self._stopping = True
         self.journal.say("Stopping all processes with SIGTERM")
+        ingress.stop_streams(self)
         if self.tree.main:
             self._begin_stopping()
         self.loop.at(self.limits["grace"], self._grace_over)
@@ -322,7 +323,7 @@ class Shim:
         self.deadlines.close()
         self._quota.close()
         code, reason, detail = self._verdict()
-        self._close_ways()
+        ingress.close(self)
         if self._ran and not self.order["port"]:
             self._up()  # it ended before the first poll
         self.journal.say(f"Process exited with status {code}")
@@ -340,10 +341,6 @@ class Shim:
             said = [line.removeprefix("bwrap: ") for line in lines if line.startswith("bwrap: ")]
             return 127, "start", said[-1] if said else f"the sandbox ended with status {self._code}"
         return self._code, self.why or "exit", self.detail
-
-    def _close_ways(self) -> None:
-        if self.way_in:
-            ingress.close(self.way_in, self.order["socket"], self.state.values["socket_inode"])
 
     def _end_unborn(self, detail: str) -> None:
         if self._session:
