@@ -12,6 +12,8 @@ import signal
 import time
 from collections import Counter
 
+from greenroom.basics.processes import identity
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,14 +147,9 @@ class Groups:
         """Remove the dyno's groups, which must be empty; no effect if they do not exist."""
         for path in self._paths(dyno_id):
             for _ in range(200):
-                try:
-                    os.rmdir(path)
-                except FileNotFoundError:
+                if _removed(path):
                     break
-                except OSError:
-                    time.sleep(0.005)  # the kernel still counts a process that just ended
-                else:
-                    break
+                time.sleep(0.005)  # the kernel still counts a process that just ended
 
     def names(self) -> list[str]:
         """Ids of dynos that have groups."""
@@ -165,8 +162,10 @@ class Groups:
     def dissolve(self) -> None:
         """Remove the home's own groups, unless a dyno, shim or server is still in them."""
         for path in (*self._paths(SHIMS), *{self._home(controller) for controller in self._mounts}):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
+            for _ in range(200):
+                if _removed(path) or _in_use(path):
+                    break
+                time.sleep(0.005)
 
     def _home(self, controller: str) -> str:
         return os.path.join(self._mounts[controller], TOP, self._name)
@@ -212,6 +211,28 @@ class Groups:
             return  # a kernel without swap accounting
         with open(path, "w") as file:
             file.write(value)
+
+
+def _removed(path: str) -> bool:
+    """Remove a group; whether it is gone."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _in_use(path: str) -> bool:
+    """Whether a group has groups or processes in it; not one that is ending, whose last thread closes its files."""
+    try:
+        with open(os.path.join(path, "cgroup.procs")) as pids:
+            if any(identity(int(pid)) for pid in pids.read().split()):
+                return True
+        return any(entry.is_dir() for entry in os.scandir(path))
+    except OSError:
+        return False
 
 
 def _has_dynos(home: str) -> bool:

@@ -9,7 +9,7 @@ from time import monotonic
 from greenroom.basics import unixsock
 from greenroom.engine.local import bridge, netns
 from greenroom.engine.local.connections import door
-from greenroom.engine.local.way_in import WayIn
+from greenroom.engine.local.web_connections import WayIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
