@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -145,6 +146,12 @@ def test_an_up_that_fails_ends_what_it_has_started_and_nothing_else(place, sleep
     assert processes.known(place, "caddy") == serving
     assert processes.known(place, "supervisor") is None
     assert processes.known(place, "worker") is None
+
+
+def test_a_component_that_ends_before_it_is_looked_at_is_told_with_its_log(place, sleeper, monkeypatch):
+    monkeypatch.setattr(processes.postgres_cgroup, "enter", lambda *_: time.sleep(0.3))
+    with pytest.raises(HostError, match=r"(?s)worker does not start.*no room"):
+        up._start(place, Installation(), [sleeper("worker", "print('no room')", patience=0.5)])
 
 
 def test_an_up_from_nothing_that_fails_leaves_nothing(place, sleeper):

@@ -158,14 +158,16 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
         child.kill()
 
 
-def identity(pid: int) -> Identity | None:
-    """The process with this pid; None if there is none or it is a zombie."""
+def identity(pid: int, *, ended: bool = False) -> Identity | None:
+    """The process with this pid; None if there is none, or if it is a zombie and not ``ended``: a child that its parent
+    has not collected.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             fields = file.read(4096).rpartition(b")")[2].split()
     except OSError:
         return None
-    if len(fields) < 20 or fields[0] in (b"Z", b"X"):
+    if len(fields) < 20 or (fields[0] in (b"Z", b"X") and not ended):
         return None
     return Identity(pid, int(fields[19]))
 

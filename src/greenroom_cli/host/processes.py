@@ -81,7 +81,7 @@ def forget(path: Path) -> None:
 
 def start(home: Path, component: Component | StartedComponent, restarts: int = 0) -> Identity:
     """Start a component in its own session, with its lock; its output goes to ``logs/<name>.log``. HostError when it is
-    already running, or ends at once.
+    already running. It may have ended already.
     """
     if other := known(home, component.name):
         raise HostError(f"{component.name} is already running as pid {other.pid}.", f"greenroom down --home {home}")
@@ -112,7 +112,7 @@ def start(home: Path, component: Component | StartedComponent, restarts: int = 0
             os.close(lock)
     postgres_cgroup.enter(process.pid, component.group)
     process.returncode = 0  # collected by ``reap``, also after the exec of ``host.watch``
-    who = identity(process.pid)
+    who = identity(process.pid, ended=True)
     if who is None:
         raise HostError(f"{component.name} exited immediately.", f"see {home}/logs/{component.name}.log")
     remember(home, component.name, who, restarts)
