@@ -201,7 +201,7 @@ class Tree:
 
 
 def tree(app: App, home: Path, sha: str) -> Tree:
-    """What the commit consists of. Without Git LFS and submodules, the key is the commit's id, and apps share the tar;
+    """The contents of a commit. Without Git LFS and submodules, the key is the commit's id, and apps share the tar;
     otherwise it belongs to the app. UserError above a limit, PlatformError.
     """
     repo = _repo(app, home)

@@ -61,15 +61,15 @@ _EMBEDDED = (("::ffff:0:0", 96, 12), ("::", 96, 12), ("64:ff9b::", 96, 12), ("20
 
 
 def _number(text: str) -> int:
-    return int.from_bytes(_packed(text), "big")
+    return int.from_bytes(packed(text), "big")
 
 
-def _packed(text: str) -> bytes:
+def packed(text: str) -> bytes:
+    """The address as 4 or 16 bytes. Raises OSError if it is none."""
     return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
 
 
-def within(address: bytes, net: str, bits: int) -> bool:
-    """Whether the packed address is in the network. Of the same family."""
+def _within(address: bytes, net: str, bits: int) -> bool:
     shift = len(address) * 8 - bits
     return int.from_bytes(address, "big") >> shift == _number(net) >> shift
 
@@ -80,21 +80,21 @@ def refusal(address: bytes, opened: Opened = ()) -> str:
     """
     if len(address) == 16:
         for net, bits, why in _NETS_6:
-            if within(address, net, bits):
+            if _within(address, net, bits):
                 return why
         for net, bits, at in _EMBEDDED:
-            if within(address, net, bits):
+            if _within(address, net, bits):
                 return refusal(address[at : at + 4], opened)
         return _private(address, opened)
     for net, bits, why in _NETS_4:
-        if within(address, net, bits):
+        if _within(address, net, bits):
             return why
     return _private(address, opened)
 
 
 def _private(address: bytes, opened: Opened) -> str:
     def among(nets: Opened) -> bool:
-        return any((":" in net) == (len(address) == 16) and within(address, net, bits) for net, bits in nets)
+        return any((":" in net) == (len(address) == 16) and _within(address, net, bits) for net, bits in nets)
 
     return (
         "a private network (the operator opens one by GREENROOM_PRIVATE_EGRESS)"
@@ -110,8 +110,7 @@ def route_refusal(address: bytes) -> str:
     sock = socket(AF_NETLINK, SOCK_RAW, 0)
     try:
         sock.settimeout(2)
-        family = AF_INET6 if len(address) == 16 else AF_INET
-        head = struct.pack("=BBBBBBBBI", family, len(address) * 8, 0, 0, 0, 0, 0, 0, 0)
+        head = struct.pack("=BBBBBBBBI", family(address), len(address) * 8, 0, 0, 0, 0, 0, 0, 0)
         body = head + struct.pack("=HH", 4 + len(address), _DESTINATION) + address
         sock.sendto(struct.pack("=IHHII", 16 + len(body), _GETROUTE, _REQUEST, 1, 0) + body, (0, 0))
         answer = sock.recv(8192)
@@ -124,6 +123,11 @@ def route_refusal(address: bytes) -> str:
     return _ROUTES.get(answer[16 + 7], "an address without a route")
 
 
+def family(address: bytes) -> int:
+    """The family of sockets for a packed address."""
+    return AF_INET6 if len(address) == 16 else AF_INET
+
+
 def text(address: bytes) -> str:
     """The address in printable form."""
-    return inet_ntop(AF_INET6 if len(address) == 16 else AF_INET, address)
+    return inet_ntop(family(address), address)

@@ -1,4 +1,4 @@
-"""What is open between a dyno's own network and the outside, opened by the shim before it drops its privileges."""
+"""The connections between a dyno's own network and the outside. The shim opens them before it drops its privileges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def split(target: str) -> tuple[bytes, int]:
 
 
 class Connections:
-    """What is open between a dyno's network and the outside.
+    """The way out of a dyno, its forwards, and its listener on the host.
 
     outside: the listener of a service on the host's 127.0.0.1, or None. certificate: for clients that ask for TLS.
     gateway: None on a host without one.

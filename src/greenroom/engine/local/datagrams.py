@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from _socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK, inet_ntop, socket
+from _socket import SOCK_DGRAM, SOCK_NONBLOCK, socket
 from time import monotonic
 
-from greenroom.engine.local import packets
+from greenroom.engine.local import addresses, packets
 from greenroom.engine.local.loop import IN, Loop
 from greenroom.engine.local.packets import Packet
 from greenroom.engine.local.reach import Reach, RefusedError
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greenroom.engine.local.egress import Connector
-
-    Key = tuple[bytes, int, bytes, int]
+    from greenroom.engine.local.packets import Key
 
 FLOWS, WAITING = 256, 16
 """Maximum number of flows, and of packets that wait for one flow's socket."""
@@ -69,10 +68,9 @@ class Flows:
     def _open(self, packet: Packet) -> socket:
         """In a thread in the host's network. Raises OSError, RefusedError."""
         self._reach.check(packet.destination, packet.port)
-        family = AF_INET6 if len(packet.destination) == 16 else AF_INET
-        sock = socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0)
+        sock = socket(addresses.family(packet.destination), SOCK_DGRAM | SOCK_NONBLOCK, 0)
         try:
-            sock.connect((inet_ntop(family, packet.destination), packet.port))
+            sock.connect((addresses.text(packet.destination), packet.port))
         except OSError:
             sock.close()
             raise

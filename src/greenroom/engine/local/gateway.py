@@ -24,13 +24,12 @@ from _socket import (
     SOL_SOCKET,
     TCP_NODELAY,
     if_nametoindex,
-    inet_ntop,
     inet_pton,
     socket,
 )
 from time import monotonic
 
-from greenroom.engine.local import datagrams, name_server, netlink, packets
+from greenroom.engine.local import addresses, datagrams, name_server, netlink, packets
 from greenroom.engine.local.bridge import Link
 from greenroom.engine.local.loop import IN, OUT, Loop
 from greenroom.engine.local.packets import Packet
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greenroom.engine.local.egress import Connector
-
-    Key = tuple[bytes, int, bytes, int]
+    from greenroom.engine.local.loop import Timer
+    from greenroom.engine.local.packets import Key
 
 DEVICE, PORT, MTU = "out", 61080, 65_535
 DEVICE_FILE = "/dev/net/tun"
@@ -113,7 +112,7 @@ class Gateway:
         self.say: Callable[[str], None] = lambda line: None
         self._device = open_device(ipv6=ipv6)
         self._opening: set[Key] = set()
-        self._opened: dict[Key, socket] = {}
+        self._opened: dict[Key, tuple[socket, Timer]] = {}
         self._links: set[object] = set()
         self._said: dict[tuple[bytes, int], float] = {}
         self._flows = datagrams.Flows(loop, connector, reach, self._write, self._refused)
@@ -178,15 +177,14 @@ class Gateway:
         """Start to connect; in a thread in the host's network. Raises OSError, RefusedError."""
         target, port = packet.destination, packet.port
         if target == _RESOLVER and port == name_server.PORT and (known := name_server.servers()):
-            target = inet_pton(AF_INET6 if ":" in known[0] else AF_INET, known[0])
+            target = addresses.packed(known[0])
         else:
             self._reach.check(target, port)
-        family = AF_INET6 if len(target) == 16 else AF_INET
-        sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0)
+        sock = socket(addresses.family(target), SOCK_STREAM | SOCK_NONBLOCK, 0)
         try:
             sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
             sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            code = sock.connect_ex((inet_ntop(family, target), port))
+            code = sock.connect_ex((addresses.text(target), port))
             if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, os.strerror(code))
         except OSError:
@@ -213,14 +211,12 @@ class Gateway:
     def _give_back(self, packet: Packet, sock: socket) -> None:
         key = packet.key
         self._opening.discard(key)
-        self._opened[key] = sock
+        self._opened[key] = sock, self._loop.at(BACK_SECONDS, lambda: self._forget(key))
         self._write(packet.data)
-        self._loop.at(BACK_SECONDS, lambda: self._forget(key, sock))
 
-    def _forget(self, key: Key, sock: socket) -> None:
-        if self._opened.get(key) is sock:
-            del self._opened[key]
-            sock.close()
+    def _forget(self, key: Key) -> None:
+        """Close what did not reach the listener in time."""
+        self._opened.pop(key)[0].close()
 
     def _fail(self, packet: Packet, error: Exception | None) -> None:
         self._opening.discard(packet.key)
@@ -241,8 +237,7 @@ class Gateway:
             self._said = {it: when for it, when in self._said.items() if now - when < SAME_SECONDS}
         if len(self._said) < LINES:
             self._said[target] = now
-            family = AF_INET6 if len(packet.destination) == 16 else AF_INET
-            host = inet_ntop(family, packet.destination)
+            host = addresses.text(packet.destination)
             self.say(f"The connection to {f'[{host}]' if ':' in host else host}:{packet.port} was refused: {why}")
 
     def _accept(self, listener: socket) -> None:
@@ -253,11 +248,13 @@ class Gateway:
                 return
             client = socket(listener.family, SOCK_STREAM, 0, fileno=fd)
             key = _key(client, address)
-            upstream = self._opened.pop(key, None) if key else None
-            if upstream is None:  # a connection to the listener itself
+            found = self._opened.pop(key, None) if key else None
+            if found is None:  # a connection to the listener itself
                 client.setsockopt(SOL_SOCKET, SO_LINGER, _NO_LINGER)
                 client.close()
                 continue
+            upstream, timer = found
+            timer.cancel()
             client.setblocking(False)
             client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
             link = Link(self._loop, client, upstream, self._links.discard)

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    Key = tuple[bytes, int, bytes, int]
+
 TCP: Final = 6
 UDP: Final = 17
 _ICMP, _ICMP6 = 1, 58
@@ -54,8 +56,8 @@ class Packet:
         return self.protocol == TCP and self.data[self.at + 13] & (_SYN | _ACK | _RST | _FIN) == _SYN
 
     @property
-    def key(self) -> tuple[bytes, int, bytes, int]:
-        """What tells its connection from all others: source, port, destination, port."""
+    def key(self) -> Key:
+        """The identity of its connection or flow: source, port, destination, port."""
         return self.source, self.source_port, self.destination, self.port
 
     @property

@@ -6,7 +6,7 @@ Checks the address right before each connection or packet, so a changed DNS answ
 from __future__ import annotations
 
 import _thread
-from _socket import AF_INET, AF_INET6, SOCK_STREAM, getaddrinfo, inet_pton
+from _socket import AF_INET, AF_INET6, SOCK_STREAM, getaddrinfo
 from time import monotonic
 
 from greenroom.engine.local import addresses
@@ -56,7 +56,7 @@ class Rules:
             self._zones.append((host[1:], port))
         elif "/" in host or ":" in host or host.replace(".", "").isdigit():
             net, _, bits = host.partition("/")
-            packed = _packed(net)
+            packed = addresses.packed(net)
             shift = len(packed) * 8 - int(bits) if bits else 0
             self._networks.append((len(packed), int.from_bytes(packed, "big") >> shift, shift, port))
         else:
@@ -151,13 +151,9 @@ def _cut(kept: dict[Any, Any]) -> None:
         del kept[next(iter(kept))]
 
 
-def _packed(text: str) -> bytes:
-    return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
-
-
 def _resolved(host: str) -> list[bytes]:
     try:
         found = getaddrinfo(host.encode(), 0, 0, SOCK_STREAM)  # as bytes: the codec of a text costs a megabyte
     except OSError:
         return []
-    return [_packed(str(it[4][0]).partition("%")[0]) for it in found if it[0] in (AF_INET, AF_INET6)]
+    return [addresses.packed(str(it[4][0]).partition("%")[0]) for it in found if it[0] in (AF_INET, AF_INET6)]
