@@ -1,10 +1,13 @@
 """Reports a test that takes half of its time limit: the stacks of all threads, and what the sessions of the suite's
-PostgreSQL wait for. The report is shown with the test if that fails.
+PostgreSQL wait for. The report is shown with the test if that fails. A test that does not end even after its time limit
+(the limit raises an exception in it, and its clean-up then waits for the same thing) ends its process with the report
+on standard error: a run must end.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import os
 import tempfile
 import threading
 import time
@@ -17,6 +20,9 @@ import pytest
 
 LOOK = 5.0
 LONGEST = 40_000
+CLEAN_UP = 60.0
+"""Seconds for the clean-up of a test whose time limit is over."""
+EXIT_CODE = 70
 SESSIONS = """
     SELECT pid, datname, backend_type, state, wait_event_type, wait_event, now() - xact_start, now() - query_start,
         pg_blocking_pids(pid), left(query, 200)
@@ -33,9 +39,11 @@ ASK = """
 class Hangs:
     """Watches the running test from a thread of its own. limit: seconds after which a test is reported."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, look: float = LOOK, clean_up: float = CLEAN_UP) -> None:
+        self.look, self.clean_up = look, clean_up
         self.test, self.began, self.limit = "", 0.0, 0.0
         self.reports: dict[str, str] = {}
+        self.stderr = os.dup(2)  # pytest has not captured it yet
         threading.Thread(target=self._watch, name="hangs", daemon=True).start()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -57,10 +65,26 @@ class Hangs:
 
     def _watch(self) -> None:
         while True:
-            time.sleep(LOOK)
-            test = self.test
-            if test and self.limit and test not in self.reports and time.monotonic() - self.began > self.limit:
-                self.reports[test] = f"{stacks()}\n{sessions()}\n{processes()}"[-LONGEST:]
+            time.sleep(self.look)
+            test, taken = self.test, time.monotonic() - self.began
+            if not test or not self.limit:
+                continue
+            if test not in self.reports and taken > self.limit:
+                self.reports[test] = report()
+            if taken > 2 * self.limit + self.clean_up:
+                self._end(test)
+
+    def _end(self, test: str) -> None:
+        """End this process, which pytest-xdist reports as a failure of the running test."""
+        text = f"\n{test} does not end. At half of its time:\n{self.reports[test]}\nNow:\n{report()}\n"
+        with open(self.stderr, "w") as stderr:
+            stderr.write(text)
+        os._exit(EXIT_CODE)
+
+
+def report() -> str:
+    """What this process and the suite's PostgreSQL are doing, at most LONGEST characters."""
+    return f"{stacks()}\n{sessions()}\n{processes()}"[-LONGEST:]
 
 
 def stacks() -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from django.db import connection, connections
 
 from tests import hangs
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_stack_of_each_thread_is_shown():
@@ -30,3 +36,31 @@ def test_a_session_is_shown_with_what_it_waits_for():
     thread.join()
     assert "PgSleep" in said
     assert "postgres: " in hangs.processes()
+
+
+NEVER_ENDS = """
+import threading
+
+def test_that_never_ends():
+    try:
+        threading.Event().wait()
+    finally:
+        threading.Event().wait()"""
+WATCHED = """
+from tests import hangs
+
+def pytest_configure(config):
+    config.pluginmanager.register(hangs.Hangs(look=0.1, clean_up=1.0))
+"""
+
+
+def test_a_test_that_does_not_end_after_its_limit_ends_its_process_with_a_report(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(NEVER_ENDS)
+    (tmp_path / "conftest.py").write_text(WATCHED)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntimeout = 1\n")
+    argv = [sys.executable, "-m", "pytest", "-p", "no:django", "-p", "no:cacheprovider", str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == hangs.EXIT_CODE, done.stdout + done.stderr
+    assert "test_it.py::test_that_never_ends does not end" in done.stderr
+    assert "in test_that_never_ends" in done.stderr  # the stack
