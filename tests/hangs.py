@@ -51,10 +51,13 @@ class Hangs:
         marker = item.get_closest_marker("timeout")
         seconds = float(marker.args[0] if marker and marker.args else item.config.getini("timeout") or 0)
         self.began, self.limit, self.test = time.monotonic(), seconds / 2, item.nodeid
+        if seconds:  # a thread of C, for a test during which no Python runs
+            faulthandler.dump_traceback_later(seconds + 2 * self.clean_up, exit=True, file=self.stderr)
         try:
             return (yield)
         finally:
             self.test = ""
+            faulthandler.cancel_dump_traceback_later()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
