@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -215,9 +214,23 @@ def test_the_apps_uid_and_the_platforms_write_the_same_log_and_others_cannot(tmp
         subprocess.run(["rm", "-r", str(top)], check=True)
 
 
-def test_appending_is_cheap(folder: str) -> None:
+def test_appending_opens_the_files_once_and_writes_once_a_line(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: dict[str, int] = {"open": 0, "write": 0}
+
+    def counted(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*words: object, **options: object) -> object:
+            calls[name] += 1
+            return real(*words, **options)
+
+        monkeypatch.setattr(logfile.os, name, call)
+
+    counted("open")
+    counted("write")
     log = logfile.Log(folder)
-    before = time.perf_counter()
-    for _ in range(2000):
+    log.append([(0, "app", "web.1", "the first line")])
+    opened = calls["open"]
+    for _ in range(100):
         log.append([(0, "app", "web.1", "a usual line of a usual length, seventy bytes or so")])
-    assert (time.perf_counter() - before) / 2000 < 0.0005
+    assert calls == {"open": opened, "write": 101}
