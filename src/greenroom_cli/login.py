@@ -16,7 +16,8 @@ from greenroom_cli import logins, output
 from greenroom_cli.context import Context, command
 from greenroom_cli.errors import ApiError, CliError, UnreachableError
 from greenroom_cli.logins import Login
-from greenroom_cli.target import LOCAL, Target, of_login, url_problem
+from greenroom_cli.origins import LOCAL, origin_of
+from greenroom_cli.target import Target, of_login, url_problem
 
 SECONDS = 30 * 24 * 3600
 """Validity of a token by password, as of `heroku login`."""
@@ -78,8 +79,7 @@ def _checked(url: str) -> str:
     problem = url_problem(text)
     if problem:
         raise CliError(f"The URL is {text!r}, {problem}.", hint="greenroom login https://staging.example.org", code=2)
-    target = Target(url=text, token="", token_source="")
-    scheme, host, port = next(iter(target.git_origins()))
+    scheme, host, port = origin_of(text) or ("", "", 0)
     if scheme == "http" and host not in LOCAL and not host.endswith(".localhost"):
         raise CliError(
             f"{text} would send your password in clear text.",

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from greenroom_cli.errors import CliError
+from greenroom_cli.origins import origin_of, origins
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}\Z")
 MOST_BYTES = 1_000_000
@@ -155,8 +156,6 @@ def name_of(url: str) -> str:
 
 def of_urls(found: Logins, urls: Iterable[str]) -> Login | None:
     """The sign-in whose installation one of these git URLs belongs to, or None."""
-    from greenroom_cli.target import origin_of, origins
-
     places = {origin_of(url) for url in urls} - {None}
     return next((row for row in found.rows.values() if origins(row.url) & places), None) if places else None
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from greenroom_cli.errors import CliError
+from greenroom_cli.origins import LOCAL, default_port, origins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from greenroom_cli.logins import Login
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
 DEFAULT_HOME = "~/.greenroom"
 SEE_LOGINS = "greenroom logins"
 
@@ -88,37 +88,11 @@ class Target:
         parts = urlsplit(self.url)
         if parts.hostname not in LOCAL:
             return self.url
-        return f"{parts.scheme}://localhost:{parts.port or _default_port(parts.scheme)}"
+        return f"{parts.scheme}://localhost:{parts.port or default_port(parts.scheme)}"
 
     def git_origins(self) -> set[tuple[str, str, int]]:
         """(scheme, host, port) of the git server: the API's port, and the next port with TLS."""
         return origins(self.url)
-
-
-def origins(url: str) -> set[tuple[str, str, int]]:
-    """(scheme, host, port) of the git server of an API's URL."""
-    parts = urlsplit(url)
-    port = parts.port or _default_port(parts.scheme)
-    places = {(parts.scheme, parts.hostname or "", port)}
-    if parts.hostname in LOCAL and parts.scheme == "http":
-        places |= {("http", host, port) for host in LOCAL} | {("https", host, port + 1) for host in LOCAL}
-    if parts.hostname in LOCAL and parts.scheme == "https":
-        places |= {("https", host, port) for host in LOCAL} | {("http", host, port - 1) for host in LOCAL}
-    return places
-
-
-def origin_of(url: str) -> tuple[str, str, int] | None:
-    """(scheme, host, port) of a git remote's URL; None if it is not an http(s) URL."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _default_port(parts.scheme)
-    except ValueError:
-        return None
-    return (parts.scheme, parts.hostname, port) if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def _default_port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
 
 
 def home_folder(option: str | None, env: Mapping[str, str]) -> Path:
@@ -246,8 +220,7 @@ def _installation(home: Path, flag: str) -> dict:
     try:
         settings = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
-        hint = f"greenroom up --detach{flag}, or sign in to another installation: greenroom login URL"
-        raise CliError(f"There is no Greenroom in {home}.", hint=hint) from error
+        raise CliError(f"There is no Greenroom in {home}.", hint=f"greenroom up --detach{flag}") from error
     except (OSError, ValueError) as error:
         raise CliError(f"Cannot read {path}: {error}.", hint=f"greenroom doctor{flag}") from error
     if not isinstance(settings, dict) or not isinstance(settings.get("api_port", 5000), int):

@@ -96,6 +96,7 @@ class FakeGreenroom:
     """The server. ``config`` is its state; ``on`` replaces a response; ``requests`` are the received requests."""
 
     def __init__(self) -> None:
+        self.tokens = {TOKEN, "grm_fresh", "grm_page", "grm_own", "grm_other"}
         self.requests: list[Request] = []
         self.config = {"DEBUG": "1", "SECRET_KEY": "s3cret", "EMPTY": ""}
         self.routes: list[tuple[str, re.Pattern[str], Answer]] = []
@@ -133,8 +134,9 @@ class FakeGreenroom:
 
     def answer(self, request: Request) -> Reply:
         self.requests.append(request)
-        open_door = request.path.startswith("/streams/") or request.path == "/health"
-        if not open_door and request.headers.get("authorization") != f"Bearer {TOKEN}":
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        open_door = request.path.startswith(("/streams/", "/auth")) or request.path == "/health" or kind == "Basic"
+        if not open_door and token not in self.tokens:
             body = {"id": "unauthorized", "message": "Missing, invalid or expired credentials."}
             return Reply(body, 401)
         for method, pattern, answer in self.routes:

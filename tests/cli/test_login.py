@@ -72,7 +72,7 @@ def test_the_password_is_asked_for_and_neither_kept_nor_shown(server, greenroom,
     result = greenroom("login", server.url, "--email", "alice@example.com", "--name", "staging")
     assert result.exit_code == 0, result.stderr
     asked = server.asked("POST")[0]
-    assert base64.b64decode(asked.headers["Authorization"].split()[1]) == b"alice@example.com:four random words"
+    assert base64.b64decode(asked.headers["authorization"].split()[1]) == b"alice@example.com:four random words"
     assert asked.body["expires_in"] == 30 * 24 * 3600
     assert kept(tmp_path)["logins"]["staging"]["token"] == "grm_fresh"
     assert "four random words" not in json.dumps(kept(tmp_path)) + result.output
@@ -95,7 +95,7 @@ def test_the_browser_gets_a_page_and_the_command_its_token(server, greenroom, tm
     result = greenroom("login", server.url, "--browser")
     assert result.exit_code == 0, result.stderr
     assert f"{server.url}/auth/browser/SECRET" in result.stderr
-    assert [it.headers["Authorization"] for it in server.requests if it.path == "/auth/cli/7"] == [
+    assert [it.headers["authorization"] for it in server.requests if it.path == "/auth/cli/7"] == [
         "Bearer command-secret"
     ]
     assert next(iter(kept(tmp_path)["logins"].values()))["token"] == "grm_page"
@@ -123,7 +123,7 @@ def test_a_remote_of_the_repository_chooses_among_sign_ins(server, other, greenr
     sign_in(greenroom, server)
     sign_in(greenroom, other)
     assert greenroom("apps").exit_code == 0
-    assert other.requests[-1].path == "/apps"
+    assert "/apps" in [it.path for it in other.requests]
     git("remote", "add", "greenroom", f"http://localhost:{server.port}/{APP}.git")
     seen = len(other.requests)
     assert greenroom("ps").exit_code == 0
@@ -168,7 +168,7 @@ def test_signing_out_revokes_the_commands_own_token_and_leaves_a_given_one(serve
     logins.keep(own)
     result = greenroom("logout", "own")
     assert result.exit_code == 0, result.stderr
-    assert [(it.path, it.headers["Authorization"]) for it in server.asked("DELETE")] == [
+    assert [(it.path, it.headers["authorization"]) for it in server.asked("DELETE")] == [
         ("/oauth/authorizations/~", "Bearer grm_own")
     ]
     assert kept(tmp_path) == {"version": 1, "current": "", "logins": {}}
