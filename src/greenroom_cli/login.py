@@ -75,7 +75,7 @@ def _account(target: Target, token: str) -> dict[str, Any]:
 
 def _checked(url: str) -> str:
     """The API's URL. CliError for an invalid one, and for one that would send the password in clear text."""
-    text = (url if "://" in url else f"https://{url}").strip().rstrip("/")
+    text = (url if "://" in url else f"{_scheme(url)}://{url}").strip().rstrip("/")
     problem = url_problem(text)
     if problem:
         raise CliError(f"The URL is {text!r}, {problem}.", hint="greenroom login https://staging.example.org", code=2)
@@ -88,6 +88,12 @@ def _checked(url: str) -> str:
             code=2,
         )
     return text
+
+
+def _scheme(place: str) -> str:
+    """The scheme of a URL that was typed without one."""
+    host = place.strip().partition("/")[0].rpartition(":")[0] or place.strip().partition("/")[0]
+    return "http" if host.strip("[]") in LOCAL else "https"
 
 
 def _usual_name(url: str) -> str:

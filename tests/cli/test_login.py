@@ -105,6 +105,7 @@ def test_the_browser_gets_a_page_and_the_command_its_token(server, greenroom, tm
     ("words", "text"),
     [
         (["http://staging.example.org"], "clear text"),
+        (["localhost:5000"], "No terminal"),
         (["ftp://x"], "not an http:// or https:// URL"),
         (["http://localhost:5000"], "No terminal"),
         (["http://localhost:5000", "--browser", "--token-file", "-"], "exclude each other"),
