@@ -227,7 +227,9 @@ def test_an_attached_dyno_of_a_disabled_account_ends_also_if_it_ignores_sigterm(
         engine_id="shop-run.1",
     )
     engine.start(
-        DynoSpec(id=dyno.engine_id, kind="run", owner="x", uid=1, process="run.1", command=("x",), attach=True)
+        DynoSpec(
+            id=dyno.engine_id, kind="run", owner="x", uid=1, process="run.1", command=("x",), attach=True, hang_up=False
+        )
     )
     loop.Loop(engine, home).turn()
     assert engine.signals == []

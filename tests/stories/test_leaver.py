@@ -110,6 +110,7 @@ def test_what_a_leaver_has_open_ends_and_cannot_be_used_again(team, record_prope
     }
     assert place.api("GET", "/account", token=token)[0] == 200
     team.wait_for(lambda: git_processes(place), bool)
+    assert one_offs(team)
     began = time.monotonic()
     assert place.api("POST", f"/accounts/{EMAIL}/actions/disable")[0] == 200
     assert place.api("GET", "/account", token=token)[0] == 401
@@ -129,8 +130,9 @@ def test_what_a_leaver_has_open_ends_and_cannot_be_used_again(team, record_prope
 
 
 def one_offs(team) -> list[str]:
-    """The app's running one-off dynos."""
-    return [row["name"] for row in team.place.api("GET", f"/apps/{team.name}/dynos")[1] if row["type"] == "run"]
+    """The running one-off dynos of the home, by the engine's own files."""
+    states = [json.loads(path.read_text()) for path in (team.place.home / "run" / "dynos").glob("*/state.json")]
+    return [it["id"] for it in states if it["kind"] == "run" and it["phase"] == "running"]
 
 
 def git_processes(place) -> list[str]:

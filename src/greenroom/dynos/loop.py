@@ -140,6 +140,8 @@ class Loop:
             if dyno.kind == "web":
                 self.reroute(dyno.app)
             self.engine.signal(dyno.engine_id, "DRAIN")
+            if queries.is_of_a_leaver(dyno):
+                self.engine.detach(dyno.engine_id, complete=False)  # it does not wait for its client to come back
             self.told[dyno.engine_id] = clock.monotonic()
         elif queries.is_of_a_leaver(dyno) and clock.monotonic() - since > LEAVER_GRACE:
             self.engine.signal(dyno.engine_id, "KILL")
