@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -20,6 +21,8 @@ def whoami(cx: Context) -> int | None:
         return None
     output.say(row["email"])
     output.note(f"at {cx.target.url}, with the token from {cx.target.token_source}")
+    if cx.target.login:
+        output.hint("list your sign-ins with: greenroom logins")
     return None
 
 
@@ -35,7 +38,11 @@ def accounts(cx: Context) -> int | None:
         [
             output.clean(row["email"]),
             output.clean(row.get("name") or ""),
-            "administrator" if row.get("is_admin") else "",
+            ", ".join(
+                word
+                for word, is_so in (("administrator", row.get("is_admin")), ("disabled", row.get("suspended_at")))
+                if is_so
+            ),
             output.when(row["created_at"]),
         ]
         for row in rows
@@ -80,18 +87,22 @@ def token(cx: Context, email: str) -> int | None:
     return None
 
 
+ACCOUNT_OPTION = click.option("--account", default="", metavar="EMAIL", help="Another user's account (administrators).")
+
+
 @command("tokens", example="greenroom tokens", app=False, json=True)
-def tokens(cx: Context) -> int | None:
-    """List your API tokens, without their values."""
-    rows = cx.api.everything("/oauth/authorizations")
+@ACCOUNT_OPTION
+def tokens(cx: Context, account: str) -> int | None:
+    """List your API tokens, without their values. Sessions of sign-ins are tokens too."""
+    rows = _tokens(cx, account)
     if cx.as_json:
         output.print_json(rows)
         return None
-    output.heading("Tokens")
+    output.heading(f"Tokens of {output.clean(account)}" if account else "Tokens")
     lines = [
         [
             row["id"][:8],
-            row["access_token"]["token"],
+            row["access_token"]["token"] if "access_token" in row else f"grm_...{row['last_four']}",
             output.clean(row.get("description") or ""),
             ", ".join(row.get("scope") or ()),
             output.when(row["created_at"]),
@@ -100,6 +111,14 @@ def tokens(cx: Context) -> int | None:
     ]
     output.table(lines, header=("ID", "Token", "Description", "Scope", "Created"), flexible=2)
     return None
+
+
+def _tokens(cx: Context, account: str) -> list[dict[str, Any]]:
+    return cx.api.everything(_place(account))
+
+
+def _place(account: str) -> str:
+    return f"/accounts/{quote(account, safe='')}/tokens" if account else "/oauth/authorizations"
 
 
 @command("tokens:create", example='greenroom tokens:create -d "CI of ach-payslip" --scope write --days 90', app=False)
@@ -129,15 +148,32 @@ def create_token(cx: Context, description: str, scopes: tuple[str, ...], days: i
 
 
 @command("tokens:revoke", example="greenroom tokens:revoke 1f3a9c2b", app=False)
-@click.argument("token_id", metavar="ID")
-def revoke_token(cx: Context, token_id: str) -> int | None:
-    """Revoke an API token immediately. ID is its id, or the first digits as `tokens` shows them."""
-    rows = [row for row in cx.api.everything("/oauth/authorizations") if row["id"].startswith(token_id)]
+@click.argument("token_id", metavar="ID", required=False, default="")
+@click.option("--all", "all_of_them", is_flag=True, help="Revoke all tokens of the account (with --account).")
+@ACCOUNT_OPTION
+def revoke_token(cx: Context, token_id: str, all_of_them: bool, account: str) -> int | None:
+    """Revoke an API token immediately. ID is its id, or the first digits as `tokens` shows them.
+
+    What is open with it ends: log streams, attached dynos and git operations.
+    """
+    if all_of_them or not token_id:
+        return _revoke_all(cx, token_id, all_of_them, account)
+    rows = [row for row in _tokens(cx, account) if row["id"].startswith(token_id)]
     if len(rows) != 1:
+        whose = f"the tokens of {account}" if account else "your tokens"
         raise CliError(
-            f"{len(rows) or 'None'} of your tokens begin{'s' if not rows else ''} with {token_id}.",
-            hint="greenroom tokens",
+            f"{len(rows) or 'None'} of {whose} begin{'s' if not rows else ''} with {token_id}.",
+            hint=f"greenroom tokens{f' --account {account}' if account else ''}",
         )
     with output.progress(f"Revoking token {rows[0]['id'][:8]}"):
-        cx.api.delete(f"/oauth/authorizations/{quote(rows[0]['id'], safe='')}")
+        cx.api.delete(f"{_place(account)}/{quote(rows[0]['id'], safe='')}")
+    return None
+
+
+def _revoke_all(cx: Context, token_id: str, all_of_them: bool, account: str) -> int | None:
+    if token_id or not account or not all_of_them:
+        raise CliError("Name one token by its ID, or use --all with --account EMAIL.", hint="greenroom tokens", code=2)
+    with output.progress(f"Revoking all tokens of {output.style(account, 'cyan')}"):
+        row = cx.api.delete(_place(account))
+    output.note(f"{row['revoked']} revoked")
     return None

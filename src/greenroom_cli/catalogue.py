@@ -31,7 +31,7 @@ TOPICS: dict[str, str] = {
     "egress": "egress: the targets that dynos may reach",
     "maintenance": "maintenance mode",
     "access": "collaborators, roles and app transfers",
-    "accounts": "accounts and API tokens",
+    "accounts": "sign-in, accounts, invitations and API tokens",
     "audit": "the audit log",
     "shell": "help, version and shell completion",
 }
@@ -201,10 +201,22 @@ access      transfers:accept     transfers:accept          accept an app transfe
 access      transfers:decline    transfers:decline         decline an app transfer
 access      transfers:withdraw   transfers:withdraw        withdraw an app transfer
 accounts    accounts:password    passwords:password        set your password
+accounts    login                login:login               sign in to an installation
+accounts    logout               login:logout              sign out of an installation
+accounts    logins               login:list_logins         list the installations that you are signed in to
+accounts    logins:use           login:use                 use another installation
 accounts    whoami               accounts:whoami           show the current user
 accounts    accounts             accounts:accounts         list accounts (administrators)
 accounts    accounts:create      accounts:create           create an account and its first API token (administrators)
 accounts    accounts:token       accounts:token            create an API token for another account (administrators)
+accounts    accounts:disable     leavers:disable           disable an account (administrators)
+accounts    accounts:enable      leavers:enable            enable a disabled account (administrators)
+accounts    accounts:promote     leavers:promote           make an account an administrator (administrators)
+accounts    accounts:demote      leavers:demote            make an administrator a user (administrators)
+accounts    accounts:delete      leavers:delete            permanently delete an account (administrators)
+accounts    invitations          invitations:invitations   list pending invitations (administrators)
+accounts    invitations:create   invitations:create        create an invitation (administrators)
+accounts    invitations:revoke   invitations:revoke        revoke an invitation (administrators)
 accounts    tokens               accounts:tokens           list your API tokens
 accounts    tokens:create        accounts:create_token     create an API token
 accounts    tokens:revoke        accounts:revoke_token     revoke an API token
@@ -233,6 +245,9 @@ ALIASES = {
     "list": "apps",
     "apps:list": "apps",
     "auth:whoami": "whoami",
+    "auth:login": "login",
+    "auth:logout": "logout",
+    "accounts:invite": "invitations:create",
     "scale": "ps:scale",
     "restart": "ps:restart",
     "stop": "ps:stop",

@@ -28,13 +28,24 @@ class Context:
     ) -> None:
         self.home, self.as_json = home, as_json
         self._app, self._remote = app or "", remote or ""
+        self.remote_url = ""
+        """The URL that git asks the credential helper for; else the remotes of the repository count."""
 
     @cached_property
     def target(self) -> Target:
         """The installation."""
         from greenroom_cli.target import find
 
-        return find(self.home)
+        return find(self.home, remotes=self._remote_urls)
+
+    def _remote_urls(self) -> list[str]:
+        from greenroom_cli import git
+
+        if self.remote_url:
+            return [self.remote_url]
+        rows = git.remotes()
+        first = [row.url for row in rows if row.name == (self._remote or git.REMOTE)]
+        return first if first or self._remote else [row.url for row in rows]
 
     @cached_property
     def api(self) -> Client:
@@ -108,16 +119,25 @@ def complete_apps(context: click.Context, parameter: click.Parameter, incomplete
 
 
 def command(
-    name: str, *, example: str, app: bool = True, json: bool = False, raw: bool = False, hidden: bool = False
+    name: str,
+    *,
+    example: str,
+    app: bool = True,
+    json: bool = False,
+    raw: bool = False,
+    hidden: bool = False,
+    home: bool = True,
 ) -> Callable[[Callable[..., int | None]], ApiCommand]:
-    """Decorator that makes a command. app: add -a and -r; json: add --json; raw: pass all arguments on, options too."""
+    """Decorator that makes a command. app: add -a and -r; json: add --json; raw: pass all arguments on, options too;
+    home: add --home.
+    """
 
     def make(function: Callable[..., int | None]) -> ApiCommand:
         def callback(**values: Any) -> int:
             common = {key: values.pop(key) for key in names}
             return function(Context(**common), **values) or 0
 
-        shared = [HOME_OPTION]
+        shared = [HOME_OPTION] if home else []
         if app:
             option = click.Option(["-a", "--app"], metavar="APP", help="The app.", shell_complete=complete_apps)
             shared = [option, REMOTE_OPTION, HOME_OPTION]

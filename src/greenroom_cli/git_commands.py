@@ -50,6 +50,7 @@ def credentials(cx: Context, operation: str) -> int | None:
     scheme, (host, _, port) = asked.get("protocol", ""), asked.get("host", "").rpartition(":")
     if not host:
         host, port = port, "443" if scheme == "https" else "80"
+    cx.remote_url = f"{scheme}://{asked.get('host', '')}"
     if not port.isdigit() or (scheme, host.strip("[]"), int(port)) not in cx.target.git_origins():
         return None
     output.say(f"username=greenroom\npassword={cx.target.token}")

@@ -1,4 +1,5 @@
-"""Finds the installation and the token of a command: ``--home``, the environment, or the files of the home folder.
+"""Finds the installation and the token of a command: ``--home``, the environment, the sign-ins of ``greenroom login``,
+or the files of the home folder.
 
 A token that comes from the environment together with a URL is only sent to that URL.
 """
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from greenroom_cli.errors import CliError
+from greenroom_cli.origins import LOCAL, default_port, origins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
+    from greenroom_cli.logins import Login
+
 DEFAULT_HOME = "~/.greenroom"
+SEE_LOGINS = "greenroom logins"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class Target:
     ca_file: str = ""
     home: Path | None = None
     explicit_home: bool = False
+    login: str = ""
+    """The name of the sign-in by ``greenroom login`` that it comes from, '' for another source."""
 
     @property
     def home_flag(self) -> str:
@@ -46,6 +52,8 @@ class Target:
     @property
     def start_hint(self) -> str:
         """The hint for a refused connection."""
+        if self.login:
+            return f"start Greenroom there with `greenroom up`, or use another installation: {SEE_LOGINS}"
         if self.home is None:
             return "start Greenroom there with `greenroom up`, or correct the URL in the environment"
         return f"greenroom up --detach{self.home_flag}"
@@ -60,6 +68,8 @@ class Target:
         """How to get a valid token. `greenroom up` creates the administrator's token if its file is missing."""
         import shlex
 
+        if self.login:
+            return f"greenroom login {self.url} --name {self.login}"
         own, flag = self.home and _token_file(self.home), self.home_flag
         if own and self.token_source == str(own):
             return (
@@ -78,22 +88,11 @@ class Target:
         parts = urlsplit(self.url)
         if parts.hostname not in LOCAL:
             return self.url
-        return f"{parts.scheme}://localhost:{parts.port or _default_port(parts.scheme)}"
+        return f"{parts.scheme}://localhost:{parts.port or default_port(parts.scheme)}"
 
     def git_origins(self) -> set[tuple[str, str, int]]:
         """(scheme, host, port) of the git server: the API's port, and the next port with TLS."""
-        parts = urlsplit(self.url)
-        port = parts.port or _default_port(parts.scheme)
-        places = {(parts.scheme, parts.hostname or "", port)}
-        if parts.hostname in LOCAL and parts.scheme == "http":
-            places |= {("http", host, port) for host in LOCAL} | {("https", host, port + 1) for host in LOCAL}
-        if parts.hostname in LOCAL and parts.scheme == "https":
-            places |= {("https", host, port) for host in LOCAL} | {("http", host, port - 1) for host in LOCAL}
-        return places
-
-
-def _default_port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
+        return origins(self.url)
 
 
 def home_folder(option: str | None, env: Mapping[str, str]) -> Path:
@@ -101,15 +100,33 @@ def home_folder(option: str | None, env: Mapping[str, str]) -> Path:
     return Path(os.path.abspath(Path(option or env.get("GREENROOM_HOME") or DEFAULT_HOME).expanduser()))
 
 
-def find(home: str | None, env: Mapping[str, str] | None = None) -> Target:
-    """The installation of this call. CliError when there is none, or no token for it."""
+def find(
+    home: str | None, env: Mapping[str, str] | None = None, remotes: Callable[[], Iterable[str]] = lambda: ()
+) -> Target:
+    """The installation of this call: ``--home``, the environment, the sign-in of a git remote, the sign-in in use, the
+    default home. CliError when there is none, or no token for it.
+
+    remotes: the URLs of the repository's git remotes; only called if there are sign-ins.
+    """
+    from greenroom_cli import logins
+
     env = os.environ if env is None else env
     if not home:
         if env.get("GREENROOM_URL"):
             return _of_url(env, "GREENROOM_URL", "GREENROOM_TOKEN")
         if is_local(env.get("HEROKU_HOST", "")) and env.get("HEROKU_API_KEY"):
             return _of_url(env, "HEROKU_HOST", "HEROKU_API_KEY")
+        found = logins.Logins() if env.get("GREENROOM_HOME") else logins.read(env)
+        row = found.rows and (logins.of_urls(found, remotes()) or found.rows.get(found.current))
+        if row:
+            return of_login(row)
     return _of_home(home_folder(home, env), env, explicit=bool(home))
+
+
+def of_login(row: Login) -> Target:
+    """The installation of a sign-in."""
+    source = f"the sign-in {row.name} of `greenroom login`"
+    return Target(url=row.url, token=row.token, token_source=source, ca_file=row.ca, login=row.name)
 
 
 def is_local(url: str) -> bool:
@@ -122,7 +139,7 @@ def is_local(url: str) -> bool:
     return parts.scheme in ("http", "https") and (host in LOCAL or host.endswith(".localhost"))
 
 
-def _url_problem(url: str) -> str:
+def url_problem(url: str) -> str:
     """The problem of an invalid URL, as a clause; '' for a valid one. Does not connect."""
     try:
         parts = urlsplit(url)
@@ -141,12 +158,19 @@ def _url_problem(url: str) -> str:
 
 def _of_url(env: Mapping[str, str], url_name: str, token_name: str) -> Target:
     url = env[url_name].strip().rstrip("/")
-    problem = _url_problem(url)
+    from greenroom_cli import logins
+
+    problem = url_problem(url)
     if problem:
         raise CliError(f"{url_name} is {url!r}, {problem}.", hint=f"{url_name}=http://localhost:5000")
     token = env.get(token_name, "").strip()
+    if not token and (row := logins.read(env).find(url)):
+        return of_login(row)
     if not token:
-        raise CliError(f"{url_name} is set but {token_name} is not.", hint=f"export {token_name}=grm_...")
+        raise CliError(
+            f"{url_name} is set but {token_name} is not.",
+            hint=f"export {token_name}=grm_..., or: greenroom login {url}",
+        )
     names = ("GREENROOM_CA", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
     ca_file = next((env[name] for name in names if env.get(name)), _own_ca(home_folder(None, env)))
     return Target(url=url, token=token, token_source=f"${token_name}", ca_file=ca_file)

@@ -10,7 +10,7 @@ from pathlib import Path
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.apps.actions import egress, transfers
+from greenroom.apps.actions import egress, invitations, transfers
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.checks.models import CheckRun, Ignore
@@ -79,7 +79,10 @@ def _beside(owner: Actor, app: App, home: Path) -> dict[str, list[str]]:
     drain = drains.add(actor=owner, app=app, home=home, url="https://93.184.216.34/log")
     offer = transfers.offer(actor=owner, app=app, recipient=f"bob-of-{app.name}@example.com")
     session, _ = accounts.create_token(actor=owner, account=account, session=True)
+    guest, _ = invitations.invite(actor=owner, email=f"guest-of-{app.name}@example.com", app=app, role="viewer")
     return {
+        "accounts/email": [owner.email],
+        "invitation": [str(guest.id)],
         "sni-endpoints/name": [endpoint.name],
         "drain": [str(drain.id)],
         "feature": ["preboot"],

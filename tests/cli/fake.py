@@ -45,6 +45,24 @@ from tests.cli.rows import (
 )
 
 TOKEN = "grm_alice"
+ACCOUNT_TOKEN = {
+    "id": "9c2b1f3a-0000-4000-8000-000000000002",
+    "description": "laptop",
+    "scope": ["global"],
+    "last_four": "ab12",
+    "session": True,
+    "created_at": T0,
+}
+INVITATION = {
+    "id": "1f3a9c2b-0000-4000-8000-000000000001",
+    "email": "dora@example.com",
+    "is_admin": False,
+    "app": {"id": "1", "name": APP},
+    "role": "viewer",
+    "inviter": "alice@example.com",
+    "expires_at": T1,
+    "created_at": T0,
+}
 BUILDPACKS = [{"ordinal": 0, "buildpack": {"url": "urn:buildpack:heroku/python", "name": "heroku/python"}}]
 
 
@@ -78,6 +96,7 @@ class FakeGreenroom:
     """The server. ``config`` is its state; ``on`` replaces a response; ``requests`` are the received requests."""
 
     def __init__(self) -> None:
+        self.tokens = {TOKEN, "grm_fresh", "grm_page", "grm_own", "grm_other"}
         self.requests: list[Request] = []
         self.config = {"DEBUG": "1", "SECRET_KEY": "s3cret", "EMPTY": ""}
         self.routes: list[tuple[str, re.Pattern[str], Answer]] = []
@@ -115,8 +134,9 @@ class FakeGreenroom:
 
     def answer(self, request: Request) -> Reply:
         self.requests.append(request)
-        open_door = request.path.startswith("/streams/") or request.path == "/health"
-        if not open_door and request.headers.get("authorization") != f"Bearer {TOKEN}":
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        open_door = request.path.startswith(("/streams/", "/auth")) or request.path == "/health" or kind == "Basic"
+        if not open_door and token not in self.tokens:
             body = {"id": "unauthorized", "message": "Missing, invalid or expired credentials."}
             return Reply(body, 401)
         for method, pattern, answer in self.routes:
@@ -171,6 +191,14 @@ def place() -> list[tuple[str, str, Any]]:
         ("GET", "/health", {"status": "ok", "version": "0.1.0", "mode": "development"}),
         ("GET", "/account", {"id": "1", "email": "alice@example.com"}),
         ("GET", "/accounts", [{"email": "alice@example.com", "name": "Alice", "is_admin": True, "created_at": T0}]),
+        ("GET", "/accounts/[^/]+/tokens", [ACCOUNT_TOKEN]),
+        ("DELETE", "/accounts/[^/]+/tokens", {"revoked": 2}),
+        ("DELETE", "/accounts/[^/]+/tokens/[^/]+", ACCOUNT_TOKEN),
+        ("POST", "/accounts/[^/]+/actions/[a-z]+", {"email": "bob@example.com"}),
+        ("DELETE", "/accounts/[^/]+", {"email": "bob@example.com"}),
+        ("GET", "/invitations", [INVITATION]),
+        ("POST", "/invitations", Reply({**INVITATION, "url": "http://localhost:5000/invitations/accept/xyz"}, 201)),
+        ("DELETE", "/invitations/[^/]+", INVITATION),
         ("POST", "/accounts", lambda request: Reply({**request.body, "token": "grm_bob"}, 201)),
         (
             "POST",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.accounts.actions import leavers
+from greenroom.accounts.rules import PLATFORM
 from greenroom.basics import clock, logfile
 from greenroom.basics.errors import ConflictError
 from greenroom.config_vars.actions import write
@@ -12,7 +14,7 @@ from greenroom.dynos.models import Dyno, Rollout
 from greenroom.dynos.queries import dyno_specs
 from greenroom.dynos.rules import StartOptions
 from greenroom.engine.contract import Capacity, DynoSpec
-from greenroom.engine.memory import MemoryEngine
+from greenroom.engine.memory import MemoryEngine, Outcome
 from greenroom.releases.actions import release
 from greenroom.slugs.models import Slug
 
@@ -201,3 +203,41 @@ def test_connections_of_web_dynos_may_be_idle_as_long_as_on_heroku(alice, shop, 
     dyno = Dyno(app=shop, release=row, kind=kind, type=kind, ordinal=1, command="x", engine_id=f"shop-{kind}.1")
     spec = dyno_specs.spec(dyno=dyno, home=home, capacity=Capacity(), options=StartOptions())
     assert spec.limits.idle == seconds
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_an_attached_dyno_of_a_disabled_account_ends_also_if_it_ignores_sigterm(
+    alice, bob, shop, home, monkeypatch, attached
+):
+    now = [0.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    engine = MemoryEngine(script=lambda spec: Outcome(ignores_term=True))
+    config = write(app=shop, home=home, values={}, actor=alice)
+    row = release(actor=alice, app=shop, kind="config", description="x", slug=None, config=config)
+    dyno = Dyno.objects.create(
+        app=shop,
+        release=row,
+        kind="run",
+        type="run",
+        ordinal=1,
+        command="x",
+        state="up",
+        account_id=bob.account_id,
+        attached=attached,
+        engine_id="shop-run.1",
+    )
+    engine.start(
+        DynoSpec(
+            id=dyno.engine_id, kind="run", owner="x", uid=1, process="run.1", command=("x",), attach=True, hang_up=False
+        )
+    )
+    loop.Loop(engine, home).turn()
+    assert engine.signals == []
+    leavers.disable(actor=PLATFORM, email=bob.email)
+    turning = loop.Loop(engine, home)  # the worker was killed after the row was written
+    turning.turn()
+    assert engine.signals == ([(dyno.engine_id, "DRAIN")] if attached else [])
+    now[0] = loop.LEAVER_GRACE + 1
+    turning.turn()
+    turning.turn()
+    assert Dyno.objects.get(pk=dyno.pk).state == ("ended" if attached else "up")

@@ -335,3 +335,24 @@ def test_while_nobody_can_be_asked_open_streams_go_on_and_new_ones_are_told_to_c
         await running
 
     asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def test_a_notification_ends_the_stream_of_a_leaver_without_a_poll(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(holders, "SECONDS", 600)
+    removed = set()
+
+    async def ask(open_now):
+        return {it for it in open_now if it.token not in removed}
+
+    async def story():
+        everybody_here = Holders(ask)
+        client = Client(tmp_path, path("logs", {"app": APP, "tail": True, "who": {**WHO, "token": "first"}}))
+        client.app = make_app(tmp_path, KEY, everybody_here)
+        running = asyncio.create_task(client.run())
+        while not client.status:
+            await asyncio.sleep(0.01)
+        removed.add("first")
+        everybody_here.check()
+        await running
+
+    asyncio.run(asyncio.wait_for(story(), 20))

@@ -16,13 +16,19 @@ class AccountManager(BaseUserManager["Account"]):
 
 
 class Account(AbstractBaseUser):
-    """A user, or a machine user. ``password`` is an Argon2 hash."""
+    """A user, or a machine user. ``password`` is an Argon2 hash.
+
+    is_active: False while disabled and after the deletion. A deleted account keeps its row, so that the history keeps
+    its name; it owns nothing, has no role and is not listed.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=200, blank=True)
     is_admin = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 
-from greenroom.accounts.models import Account, AuditEntry
+from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.accounts.rules import Actor, chain_hash
 from greenroom.accounts.rules import address as address_of
 from greenroom.basics import clock
+from greenroom.basics.errors import NotFoundError
 
 
 def return_connection() -> None:
@@ -39,9 +41,28 @@ def actor_of(
     )
 
 
+def listed() -> QuerySet[Account]:
+    """All accounts, disabled ones included, without deleted ones."""
+    return Account.objects.filter(deleted_at=None)
+
+
 def by_email(email: str) -> Account | None:
-    """The account with that e-mail address, or None."""
-    return Account.objects.filter(email__iexact=address_of(email)).first()
+    """The account with that e-mail address, or None. Deleted accounts are not found."""
+    return listed().filter(email__iexact=address_of(email)).first()
+
+
+def existing(email: str) -> Account:
+    """The account with that e-mail address. NotFoundError if there is none."""
+    row = by_email(email)
+    if row is None:
+        raise NotFoundError(f"No account for {email[:100]}.", hint="list them: greenroom accounts", resource="account")
+    return row
+
+
+def valid_tokens(account: Account) -> QuerySet[Token]:
+    """The account's tokens that are neither revoked nor expired, sessions included, newest first."""
+    rows = Token.objects.select_related("account").filter(account=account, revoked_at=None)
+    return rows.filter(Q(expires_at=None) | Q(expires_at__gt=clock.now())).order_by("-created_at")
 
 
 def audit_is_intact() -> bool:

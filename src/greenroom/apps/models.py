@@ -97,6 +97,36 @@ class Collaborator(models.Model):
         constraints = [models.UniqueConstraint(fields=["app", "account"], name="one_role_per_account")]
 
 
+class Invitation(models.Model):
+    """A link by which a person makes an account for an e-mail address, once and until ``expires_at``.
+
+    digest: of the secret in the link, which is not stored. app, role: the account's access; None and '' for no role.
+    is_admin: an administrator of the installation. inviter: the e-mail address of the administrator.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.CharField(max_length=64, unique=True)
+    email = models.EmailField()
+    is_admin = models.BooleanField(default=False)
+    app = models.ForeignKey(App, null=True, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=10, blank=True)
+    inviter = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email"],
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_pending_invitation",
+            )
+        ]
+
+
 class AppTransfer(models.Model):
     """An offer of an app to another account. state: pending, accepted or declined; at most one pending per app."""
 

@@ -10,8 +10,8 @@ from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
 
 from greenroom.accounts.models import Account, Token
-from greenroom.accounts.rules import MARK, Actor, address, may_report, narrowest, scope_grants
-from greenroom.apps.models import App, Collaborator, Domain, EgressRule
+from greenroom.accounts.rules import MARK, Actor, address, may_report, narrowest, scope_grants, token_digest
+from greenroom.apps.models import App, Collaborator, Domain, EgressRule, Invitation
 from greenroom.apps.rules import (
     ACCOUNT_SCOPES,
     PERMISSIONS,
@@ -157,6 +157,28 @@ def collaborator(app: App, email: str) -> Collaborator:
             resource="collaborator",
         )
     return row
+
+
+def pending_invitations() -> QuerySet[Invitation]:
+    """The invitations that can still be accepted, newest first. Those of a former administrator cannot."""
+    inviters = Account.objects.filter(is_active=True, is_admin=True).values("email")
+    rows = Invitation.objects.select_related("app").filter(accepted_at=None, revoked_at=None, inviter__in=inviters)
+    return rows.filter(expires_at__gt=clock.now()).order_by("-created_at")
+
+
+def pending_invitation(id: str) -> Invitation:
+    """The pending invitation with that id. NotFoundError if there is none."""
+    row = pending_invitations().filter(pk=uuid.UUID(id)).first() if is_uuid(id) else None
+    if row is None:
+        raise NotFoundError(
+            "Couldn't find that pending invitation.", hint="greenroom invitations", resource="invitation"
+        )
+    return row
+
+
+def invitation_of_link(secret: str) -> Invitation | None:
+    """The pending invitation with this secret, or None. The lookup is by hash."""
+    return pending_invitations().filter(digest=token_digest(secret)).first()
 
 
 def unknown(name: str) -> NotFoundError:

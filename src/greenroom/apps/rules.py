@@ -147,6 +147,21 @@ def normal_hostname(hostname: str) -> str:
     return text
 
 
+INVITATION_DAYS = 30
+"""The longest validity of an invitation, in days."""
+
+
+def invitation_problem(role: str, *, has_app: bool, days: int) -> str:
+    """The problem of an invitation, as a message; '' for a valid one."""
+    if role and not has_app:
+        return "A role needs an app: add --app APP."
+    if role and role not in ROLES:
+        return f"Role {role[:40]!r} does not exist. Valid roles: {', '.join(ROLES)}."
+    if not 1 <= days <= INVITATION_DAYS:
+        return f"An invitation is valid for 1 to {INVITATION_DAYS} days."
+    return ""
+
+
 EGRESS = ("open", "closed")
 """Policies: dynos reach every target, or those of the rules only."""
 NAMED_TARGETS = 3

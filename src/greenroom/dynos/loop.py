@@ -32,6 +32,10 @@ DRAINED = Limits.drain + 10.0
 """Seconds after which a dyno that still runs gets STOP: the shim of an older version does not support DRAIN."""
 
 
+LEAVER_GRACE = 2.0
+"""Seconds between TERM and KILL for an attached dyno of a disabled account."""
+
+
 class Loop:
     """Runs one turn at a time; ``turn`` returns whether work is in progress, so that the caller can wait longer if not.
 
@@ -62,7 +66,7 @@ class Loop:
         """Update the rows of running dynos from the engine."""
         busy = False
         rows = Dyno.objects.filter(state__in=queries.ALIVE).select_related(
-            "app", "release__slug", "release__config", "planned_start"
+            "app", "account", "release__slug", "release__config", "planned_start"
         )
         alive = set()
         for dyno in rows:
@@ -88,6 +92,8 @@ class Loop:
             actions.mark(dyno=dyno, state="starting")
         if dyno.state == "starting" and seen.phase == "running" and dyno.kind != "web":
             actions.mark(dyno=dyno, state="up", healthy=True)
+        if dyno.state != "stopping" and queries.is_of_a_leaver(dyno):
+            actions.mark(dyno=dyno, state="stopping")
         if dyno.state == "stopping":
             self._stop(dyno)
         return dyno.state in ("starting", "stopping")
@@ -134,7 +140,11 @@ class Loop:
             if dyno.kind == "web":
                 self.reroute(dyno.app)
             self.engine.signal(dyno.engine_id, "DRAIN")
+            if queries.is_of_a_leaver(dyno):
+                self.engine.detach(dyno.engine_id, complete=False)  # it does not wait for its client to come back
             self.told[dyno.engine_id] = clock.monotonic()
+        elif queries.is_of_a_leaver(dyno) and clock.monotonic() - since > LEAVER_GRACE:
+            self.engine.signal(dyno.engine_id, "KILL")
         elif clock.monotonic() - since > DRAINED:
             self.engine.signal(dyno.engine_id, "STOP")
 

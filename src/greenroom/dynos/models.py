@@ -58,6 +58,7 @@ class Dyno(models.Model):
     state: wanted (row before the side effect), starting, up, stopping, ended; crashed = ended on its own.
     healthy: the health path answered (web). last_words: the end of its output, if it ended on its own.
     restarts: consecutive crashes of its predecessors.
+    attached: it belongs to a client, and ends when its account is disabled.
     leaving: to be replaced; it serves until its successor does.   https: it redirects visitors to HTTPS.
     """
 
@@ -77,6 +78,7 @@ class Dyno(models.Model):
     last_words = models.TextField(blank=True)
     https = models.BooleanField(default=False)
     leaving = models.BooleanField(default=False)
+    attached = models.BooleanField(default=False, db_default=False)
     restarts = models.PositiveIntegerField(default=0)
     generation = models.PositiveIntegerField(default=0)
     attach_digest = models.CharField(max_length=64, blank=True)

@@ -63,7 +63,7 @@ def _administrator(home: Path) -> None:
 
     keys = home / "keys"
     actions.follow_renames()
-    account = Account.objects.filter(is_admin=True).order_by("created_at").first()
+    account = Account.objects.filter(is_admin=True, is_active=True).order_by("created_at").first()
     if account is None:
         password = ids.new_secret(12)
         account = actions.create_account(

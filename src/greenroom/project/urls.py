@@ -9,7 +9,7 @@ from django.urls import path
 
 from greenroom.entrypoints import api
 from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
-from greenroom.entrypoints.web import sign_in
+from greenroom.entrypoints.web import invitation, sign_in
 
 REGISTERED = tuple(
     importlib.import_module(f"{api.__name__}.{module.name}")
@@ -17,5 +17,9 @@ REGISTERED = tuple(
     if module.name.startswith("views_")
 )
 """All modules with routes; importing one registers its routes."""
-urlpatterns = [path("auth/browser/<str:secret>", sign_in.page), *api_patterns()]
+urlpatterns = [
+    path("auth/browser/<str:secret>", sign_in.page),
+    path("invitations/accept/<str:secret>", invitation.page),
+    *api_patterns(),
+]
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from greenroom.basics.waiting_limits import Crowd
-from greenroom.project import connections
+from greenroom.project import connections, notifications
 
 if TYPE_CHECKING:
     from greenroom.engine.contract import Engine
@@ -36,7 +36,7 @@ def make_app(home: Path, key: str, holders: Holders) -> Any:
     from greenroom.project.wiring import authenticate, authorise, collect_sign_in
 
     django_app = connections.bounded(get_asgi_application(), _most)
-    git_app = git_http.make_app(home, authenticate, authorise)
+    git_app = git_http.make_app(home, authenticate, authorise, holders.watch)
     stream_app = streams.make_app(home, key, holders)
     upload_app = uploads.make_app(home, key, holders)
 
@@ -99,6 +99,7 @@ def _server(app: Any, bind: str, port: int, http: Any) -> uvicorn.Server:
 
 async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engine) -> None:
     """Run all servers until the process stops."""
+    from greenroom.accounts.actions import access
     from greenroom.entrypoints.git_http import hooks_server
     from greenroom.entrypoints.streams import proxy, rendezvous
     from greenroom.entrypoints.streams.link_holders import Holders
@@ -115,7 +116,8 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
     attach = asyncio.create_task(
         rendezvous.serve(engine, key, bind, installation["rendezvous_port"], tls_context(home), holders, Starts())
     )
-    others = [hooks, attach]
+    leavers = asyncio.create_task(notifications.listen(access.CHANNEL, holders.check))
+    others = [hooks, attach, leavers]
     if installation["proxy_port"]:
         others.append(
             asyncio.create_task(proxy.serve(bind, installation["proxy_port"], installation["tls_port"], clients))

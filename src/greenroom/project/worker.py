@@ -86,23 +86,15 @@ class Runner:
 
 def listen(runners: list[Runner]) -> None:
     """Wake the loops on each NOTIFY of a committed change. Always reconnects."""
-    from django.conf import settings
-
+    from greenroom.accounts.actions import access
     from greenroom.apps.actions.worker import CHANNEL
+    from greenroom.project.notifications import parameters
 
-    own = settings.DATABASES["default"]
     while not runners[0].stopping.is_set():
         try:
-            with psycopg.connect(
-                host=own["HOST"],
-                port=own["PORT"] or 5432,
-                user=own["USER"],
-                password=own["PASSWORD"],
-                dbname=own["NAME"],
-                autocommit=True,
-                **{key: value for key, value in own["OPTIONS"].items() if key != "pool"},
-            ) as connection:
+            with psycopg.connect(**parameters(), autocommit=True) as connection:
                 connection.execute(f"LISTEN {CHANNEL}")
+                connection.execute(f"LISTEN {access.CHANNEL}")
                 for _ in connection.notifies():
                     for runner in runners:
                         runner.wake.set()

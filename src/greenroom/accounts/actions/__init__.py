@@ -10,6 +10,7 @@ from django.core.validators import validate_email
 from django.db import connection, transaction
 from django.db.models import Model
 
+from greenroom.accounts.actions import access
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.accounts.rules import FORMER, PLATFORM, SCOPES, Actor, address, chain_hash, limits_problem, token_digest
 from greenroom.basics import clock, ids
@@ -50,13 +51,14 @@ def create_account(
     *, actor: Actor, email: str, name: str = "", password: str | None = None, is_admin: bool = False
 ) -> Account:
     """Create an account; without a password it can only be used with a token. UserError for an invalid e-mail address,
-    ConflictError when it is taken.
+    ConflictError when it is taken. The address of a deleted account gets its row again, without what it had.
     """
     try:
         validate_email(email)
     except ValidationError as error:
         raise UserError(f"{email!r} is not an e-mail address.", hint="use the form name@example.com") from error
-    if Account.objects.filter(email__iexact=address(email)).exists():
+    former = Account.objects.select_for_update(no_key=True).filter(email__iexact=address(email)).first()
+    if former is not None and former.deleted_at is None:
         raise ConflictError(
             f"An account for {email} already exists.",
             hint=(
@@ -64,7 +66,9 @@ def create_account(
                 f" {email}"
             ),
         )
-    account = Account(email=email.lower(), name=name, is_admin=is_admin)
+    account = former or Account(email=email.lower())
+    account.name, account.is_admin, account.is_active = name, is_admin, True
+    account.disabled_at = account.deleted_at = None
     account.set_password(password)
     account.save()
     audit(actor=actor, action="account.create", detail={"email": account.email, "is_admin": is_admin})
@@ -143,7 +147,7 @@ def create_token_for(*, actor: Actor, email: str) -> tuple[Account, str]:
 
     The account's other tokens stay valid. NotFoundError without such an account, ConflictError when it is inactive.
     """
-    account = Account.objects.filter(email__iexact=address(email)).first()
+    account = Account.objects.filter(email__iexact=address(email), deleted_at=None).first()
     if account is None:
         raise NotFoundError(
             f"No account for {email[:100]}.",
@@ -153,7 +157,7 @@ def create_token_for(*, actor: Actor, email: str) -> tuple[Account, str]:
     if not account.is_active:
         raise ConflictError(
             f"The account {account.email} is inactive and cannot use tokens.",
-            hint="list the accounts: greenroom accounts",
+            hint=f"greenroom accounts:enable {account.email}",
         )
     _, plain = create_token(actor=actor, account=account, description=f"created by {actor.email}")
     return account, plain
@@ -165,7 +169,9 @@ def revoke_token(*, actor: Actor, account: Account, token_id: str) -> Token:
     token = _locked(account, token_id)
     token.revoked_at = clock.now()
     token.save(update_fields=["revoked_at", "updated_at"])
-    audit(actor=actor, action="token.revoke", detail={"token": str(token.id)})
+    access.changed()
+    others = {"email": account.email} if account.pk != actor.account_id else {}
+    audit(actor=actor, action="token.revoke", detail={"token": str(token.id), **others})
     return token
 
 
@@ -188,6 +194,7 @@ def rotate_token(*, actor: Actor, account: Account, token_id: str) -> tuple[Toke
     plain = ids.new_token()
     token.digest, token.last_four = token_digest(plain), plain[-4:]
     token.save(update_fields=["digest", "last_four", "updated_at"])
+    access.changed()
     audit(actor=actor, action="token.rotate", detail={"token": str(token.id)})
     return token, plain
 

@@ -45,15 +45,20 @@ def _change_password(actor: Actor, account: Account, current: str, new: str, att
             hint=f"use a token instead: ask an administrator for `greenroom accounts:token {row.email}`",
         )
     attempt.wrong = False
+    check_new(new, row)
+    row.set_password(new)
+    row.save(update_fields=["password", "updated_at"])
+    audit(actor=actor, action="account.password", detail={"email": row.email})
+    return row
+
+
+def check_new(new: str, account: Account) -> None:
+    """UserError if the text cannot be the account's password: too short, too long, or too simple."""
     if not LEAST <= len(new) <= MOST:
         raise UserError(
             f"The new password must have {LEAST} to {MOST} characters.", hint="for example, use four random words"
         )
     try:
-        validate_password(new, user=row)
+        validate_password(new, user=account)
     except ValidationError as error:
         raise UserError(" ".join(error.messages)) from error
-    row.set_password(new)
-    row.save(update_fields=["password", "updated_at"])
-    audit(actor=actor, action="account.password", detail={"email": row.email})
-    return row

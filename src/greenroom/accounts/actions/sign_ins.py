@@ -116,6 +116,8 @@ def collect(*, id: str, secret: str) -> str | None:
         raise ForbiddenError("The sign-in was rejected or has expired.", hint="heroku login, or: heroku login -i")
     if row.account is None:
         return None
+    if not row.account.is_active:
+        raise ForbiddenError("The account was disabled.", hint="ask an administrator")
     row.used_at = clock.now()
     row.save(update_fields=["used_at"])
     actor = actor_of(row.account, address=row.address)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Max
 
-from greenroom.accounts.actions import audit
+from greenroom.accounts.actions import access, audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.queries import by_email
 from greenroom.accounts.rules import Actor
@@ -106,8 +106,12 @@ def lock_found(find: Callable[[], Iterable[UUID]], then: Callable[[], object] = 
 
 
 def room_for_another(owner: Account) -> Account:
-    """Lock the account and return it. ConflictError when it has reached its app limit (not for administrators)."""
+    """Lock the account and return it. ConflictError when it is disabled or has reached its app limit (administrators
+    have none).
+    """
     owner = Account.objects.select_for_update(no_key=True).get(pk=owner.pk)
+    if not owner.is_active:
+        raise ConflictError(f"{owner.email} is disabled.", hint=f"greenroom accounts:enable {owner.email}")
     most = settings.ACCOUNT_APPS
     if most and not owner.is_admin and App.objects.filter(owner=owner).count() >= most:
         raise ConflictError(
@@ -178,6 +182,7 @@ def _destroy(actor: Actor, app: App) -> None:
     AppTombstone.objects.create(name=row.name, number=row.number, owner=row.owner, at=clock.now())
     audit(actor=actor, action="app.destroy", app=row)
     row.delete()
+    access.changed()
 
 
 @transaction.atomic
@@ -218,6 +223,7 @@ def add_collaborator(*, actor: Actor, app: App, email: str, role: str = "develop
     if account is None:
         raise NotFoundError(f"No account for {email}.", hint=f"greenroom accounts:create {email}", resource="account")
     row, _ = Collaborator.objects.update_or_create(app=app, account=account, defaults={"role": role})
+    access.changed()
     audit(actor=actor, action="access.add", app=app, detail={"email": account.email, "role": role})
     return row
 
@@ -228,6 +234,7 @@ def remove_collaborator(*, actor: Actor, app: App, email: str) -> Collaborator:
     row = queries.collaborator(app, email)
     audit(actor=actor, action="access.remove", app=app, detail={"email": row.account.email})
     row.delete()
+    access.changed()
     return row
 
 

@@ -7,7 +7,7 @@ import uuid
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from greenroom.accounts.actions import audit
+from greenroom.accounts.actions import access, audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor, address
 from greenroom.apps.actions import lock_app, room_for_another
@@ -73,6 +73,7 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
         app.save(update_fields=["owner", "updated_at"])
         Collaborator.objects.filter(app=app, account=row.recipient).delete()
         Collaborator.objects.update_or_create(app=app, account=row.owner, defaults={"role": "operator"})
+        access.changed()
     audit(
         actor=actor,
         action=f"app.transfer.{state}",

@@ -69,9 +69,12 @@ def run(*, actor: Actor, app: App, engine: Callable[[], Engine], home: Path, ord
     migrations.refuse_clash(app=app, command=text, engine=engine())
     forced = order.forced or env.pop(FORCE, "") == app.name
     overruled = rehearsals.refuse_red(app=app, release=release, command=text, forced=forced)
-    options = _options(order, env, hang_up=not migration_rules.is_migrate(text))
+    hang_up = not migration_rules.is_migrate(text)  # a migrate that has started runs to its end
+    options = _options(order, env, hang_up=hang_up)
     with transaction.atomic():
-        dyno = dynos.make_one_off(actor=actor, app=app, release=release, command=text, size=order.size)
+        dyno = dynos.make_one_off(
+            actor=actor, app=app, release=release, command=text, size=order.size, attached=order.attach and hang_up
+        )
         snapshot = migrations.secure(actor=actor, release=release, command=text, wanted=order.snapshot)
         begun = migrations.begin_run(actor=actor, dyno=dyno, snapshot=snapshot, overruled=overruled)
         if begun is not None:

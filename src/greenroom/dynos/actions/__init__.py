@@ -213,8 +213,13 @@ def make(*, app: App, release: Release, start: rules.Start, kind: str, command: 
 
 
 @transaction.atomic
-def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size: str, kind: str = "run") -> Dyno:
-    """Create the row of a one-off dyno. ConflictError if there is no code to run; UserError without a command."""
+def make_one_off(
+    *, actor: Actor, app: App, release: Release, command: str, size: str, kind: str = "run", attached: bool = False
+) -> Dyno:
+    """Create the row of a one-off dyno. ConflictError if there is no code to run; UserError without a command.
+
+    attached: it ends when the actor's account is disabled.
+    """
     if release.slug is None:
         raise ConflictError(f"{app.name} has no code yet: nothing can be run.", hint="git push greenroom HEAD:master")
     if not command.strip() or "\0" in command:
@@ -234,6 +239,7 @@ def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size
         command=command,
         size=size,
         account_id=actor.account_id,
+        attached=attached,
         engine_id=rules.engine_id(app.number, release.version, f"{kind}.{ordinal}", unique),
     )
     if kind == "run":

@@ -22,6 +22,11 @@ NEVER_STARTED = ("snapshot", "start", "slug", "asked")
 """Reasons for the end of a one-off dyno that may never have started; ``health_detail`` has the text."""
 
 
+def is_of_a_leaver(dyno: Dyno) -> bool:
+    """Whether the dyno is attached for an account that was disabled. Reads no further row if ``account`` is loaded."""
+    return dyno.attached and dyno.account is not None and not dyno.account.is_active
+
+
 def live(app: App) -> Rollout | None:
     """The live roll-out."""
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="live").first()

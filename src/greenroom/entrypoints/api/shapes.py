@@ -51,7 +51,7 @@ def account(row: Account) -> dict[str, Any]:
         "federated": False,
         "two_factor_authentication": False,
         "sms_number": None,
-        "suspended_at": None,
+        "suspended_at": heroku_time(row.disabled_at),
         "delinquent_at": None,
         "default_organization": None,
         "default_team": None,

@@ -16,7 +16,7 @@ from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
 from greenroom.entrypoints.api import shapes
-from greenroom.entrypoints.api.listing import USUAL, Listing, each
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
@@ -54,34 +54,6 @@ def account_features(call: Call) -> list[Any]:
 def rate_limits(call: Call) -> dict[str, int]:
     """The account's remaining request allowance."""
     return {"remaining": limits.remaining(call.actor)}
-
-
-@route("GET", "/accounts", "admin", returns="[account]")
-def accounts(call: Call) -> Listing:
-    """List all accounts of the installation."""
-    return Listing(Account.objects.all(), each(shapes.account), "email", {"email": "email", **USUAL})
-
-
-@route("POST", "/accounts", "admin:token", takes="account.create", returns="201 account.new")
-def create_account(call: Call) -> Reply:
-    """Create an account with a token, which is shown only once."""
-    account, plain = actions.create_account_with_token(
-        actor=call.actor,
-        email=call.text("email", required=True),
-        name=call.text("name"),
-        is_admin=bool(call.body.get("is_admin")),
-    )
-    return Reply({**shapes.account(account), "token": plain}, 201)
-
-
-@route("POST", "/accounts/{email}/token", "admin:token", returns="201 account.token")
-def create_token_for_account(call: Call) -> Reply:
-    """Create a token of scope global for an account that has lost its own; shown only once.
-
-    Its other tokens stay valid until they are revoked.
-    """
-    account, plain = actions.create_token_for(actor=call.actor, email=call.params["email"])
-    return Reply({**shapes.account(account), "token": plain}, 201)
 
 
 @route("GET", "/oauth/authorizations", "account:read", returns="[authorization]")

@@ -22,7 +22,8 @@ from greenroom.apps.models import App
 from greenroom.basics import client_commands, disk, signing
 from greenroom.basics.database import judged
 from greenroom.basics.errors import GreenroomError, PlatformError, UnauthorizedError, UserError
-from greenroom.entrypoints.git_http import lfs
+from greenroom.entrypoints.git_http import access, lfs
+from greenroom.entrypoints.git_http.access import Watch
 from greenroom.entrypoints.git_http.pkt_lines import Prologue
 from greenroom.entrypoints.git_http.service import Exchange, RequestError
 from greenroom.entrypoints.git_http.threads import in_thread
@@ -38,6 +39,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATH = re.compile(r"/([A-Za-z0-9-]{1,60})\.git/(.*)", re.DOTALL)
 SERVICES = {"git-upload-pack": "read", "git-receive-pack": "write"}
+PERMISSIONS = {"git-upload-pack": "view", "git-receive-pack": "push"}
 PURPOSE = "git-push"
 TOKEN_SECONDS = 24 * 3600
 PUSHES_PER_APP = 8
@@ -60,14 +62,15 @@ class BusyError(PlatformError):
 
 class GitHttp:
     """The ASGI application. ``authenticate(headers, address)`` returns an actor or None; ``authorise(actor, name,
-    need)`` returns the app or raises.
+    need)`` returns the app or raises. ``watch(holder, close)`` calls ``close`` when the holder loses its access.
     """
 
-    def __init__(self, home: Path, authenticate: Any, authorise: Any) -> None:
+    def __init__(self, home: Path, authenticate: Any, authorise: Any, watch: Watch) -> None:
         self.home = home
+        self.watch = watch
         self.authenticate = authenticate
         self.authorise = authorise
-        self.lfs = lfs.LfsHttp(home, authenticate, authorise)
+        self.lfs = lfs.LfsHttp(home, authenticate, authorise, watch)
         self.running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +118,8 @@ class GitHttp:
         self._admit(app, service)
         self.running.update([service, f"{service} {app.pk}"])
         try:
-            await self._exchange(app, actor, address, repo, service, advertise, headers, receive, send)
+            async with access.while_allowed(self.watch, actor, app, PERMISSIONS[service]):
+                await self._exchange(app, actor, address, repo, service, advertise, headers, receive, send)
         finally:
             self.running.subtract([service, f"{service} {app.pk}"])
 
@@ -176,14 +180,15 @@ class GitHttp:
         }
 
 
-def make_app(home: Path, authenticate: Any, authorise: Any) -> GitHttp:
+def make_app(home: Path, authenticate: Any, authorise: Any, watch: Watch = access.nobody_leaves) -> GitHttp:
     """The ASGI application for the repositories in ``home``.
 
     authenticate: ``async (headers, address) -> Actor | None``; headers have lower-case names.
     authorise: ``async (actor, app_name, "read" | "write") -> App``; raises NotFoundError, ForbiddenError,
     UnauthorizedError.
+    watch: ``(holder, close)``, a context; calls ``close`` once the holder may no longer use what is open.
     """
-    return GitHttp(home, authenticate, authorise)
+    return GitHttp(home, authenticate, authorise, watch)
 
 
 def requested(scope: Scope, rest: str) -> tuple[str, bool]:

@@ -111,6 +111,8 @@ class HooksServer:
         writer.close()
 
     async def _before(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if request.account is not None and not request.account.is_active:
+            raise ForbiddenError(f"{request.account.email} was disabled. Nothing was changed.")
         refusals = await in_thread(self.guard, request.app, request.updates) if self.guard else []
         if refusals:
             await _tell(writer, _worded(request, rules.refusal_lines(refusals)), exit=1)

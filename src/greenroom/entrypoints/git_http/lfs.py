@@ -14,14 +14,15 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 
 from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics import disk
-from greenroom.basics.errors import GreenroomError, NotFoundError, UnauthorizedError, UserError
+from greenroom.basics.errors import ForbiddenError, GreenroomError, NotFoundError, UnauthorizedError, UserError
+from greenroom.entrypoints.git_http.access import Watch, while_allowed
 from greenroom.entrypoints.git_http.service import IDLE, GoneError, RequestError
 from greenroom.entrypoints.git_http.threads import in_thread
 from greenroom.git import queries
@@ -48,14 +49,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class LfsHttp:
-    """The requests of all apps. ``authenticate`` and ``authorise`` are those of ``GitHttp``.
+    """The requests of all apps. ``authenticate``, ``authorise`` and ``watch`` are those of ``GitHttp``.
 
     used: bytes in Git LFS per app, counted at each batch of uploads, so that a single upload need not count them.
     open: bytes of the uploads in progress per app.
     """
 
-    def __init__(self, home: Path, authenticate: Any, authorise: Any) -> None:
-        self.home, self.authenticate, self.authorise = home, authenticate, authorise
+    def __init__(self, home: Path, authenticate: Any, authorise: Any, watch: Watch) -> None:
+        self.home, self.authenticate, self.authorise, self.watch = home, authenticate, authorise, watch
         self.running: Counter[str] = Counter()
         self.used: dict[str, int] = {}
         self.open: Counter[str] = Counter()
@@ -174,7 +175,8 @@ class _Request:
         with self._admitted(app):
             self.lfs.open[app.pk.hex] += size
             try:
-                await self._receive(repo, oid)
+                async with while_allowed(self.lfs.watch, actor, app, "push"):
+                    await self._receive(repo, oid)
             finally:
                 self.lfs.open[app.pk.hex] -= size
         self.lfs.used[app.pk.hex] += size
@@ -204,12 +206,19 @@ class _Request:
         if not await asyncio.to_thread(path.is_file):
             raise NotFoundError(f"The object {oid[:12]} is not stored in {app.name}.")
         with self._admitted(app), await asyncio.to_thread(path.open, "rb") as file:
-            length = str(os.fstat(file.fileno()).st_size).encode()
-            headers = [(b"content-type", b"application/octet-stream"), (b"content-length", length)]
-            await self.send({"type": "http.response.start", "status": 200, "headers": headers})
-            while self.method == "GET" and (block := await asyncio.to_thread(file.read, BLOCK)):
-                await self._send_block(block)
-            await self.send({"type": "http.response.body", "body": b""})
+            try:
+                async with while_allowed(self.lfs.watch, actor, app, "view"):
+                    await self._send_file(file)
+            except ForbiddenError:  # the response has begun, and only its end can tell
+                raise GoneError from None
+
+    async def _send_file(self, file: BinaryIO) -> None:
+        length = str(os.fstat(file.fileno()).st_size).encode()
+        headers = [(b"content-type", b"application/octet-stream"), (b"content-length", length)]
+        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+        while self.method == "GET" and (block := await asyncio.to_thread(file.read, BLOCK)):
+            await self._send_block(block)
+        await self.send({"type": "http.response.body", "body": b""})
 
     async def _send_block(self, block: bytes) -> None:
         try:

@@ -90,7 +90,7 @@ class Meeting:
                 await asyncio.wait({feeding, showing}, return_when=asyncio.FIRST_COMPLETED)
                 whole = showing.done()
                 if not whole and feeding.exception() is None:
-                    await asyncio.to_thread(self.engine.detach, self.dyno, complete=False)
+                    await self.hang_up()
                 if whole:
                     showing.result()
                     await self._part(feeding)
@@ -98,6 +98,10 @@ class Meeting:
                 await _end(feeding, showing)
         if whole and await self.connection.finish():
             await asyncio.to_thread(self.engine.detach, self.dyno, complete=True)
+
+    async def hang_up(self) -> None:
+        """Tell the engine that the client does not come back: it hangs up on the dyno."""
+        await asyncio.to_thread(self.engine.detach, self.dyno, complete=False)
 
     async def _attach(self) -> socket.socket:
         """The dyno's socket; retries until it exists. Only one client gets it.

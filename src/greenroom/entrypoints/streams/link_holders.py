@@ -1,4 +1,5 @@
-"""Whether holders of links may still use them: checked when a link is opened, and every few seconds for all open links.
+"""Whether holders of links may still use them: checked when a link is opened, when somebody has lost access, and every
+few seconds for all open links.
 
 The caller supplies the check (tokens, accounts, roles); one call checks any number of holders.
 """
@@ -18,7 +19,9 @@ from greenroom.basics.errors import NotFoundError, UserError
 log = logging.getLogger(__name__)
 
 SECONDS = 2.0
-"""Seconds between two checks; a revoked link is closed within this time plus the duration of one check."""
+"""Seconds between two checks without a notification. Only a token's expiry, and a notification lost with the database
+connection, wait for them.
+"""
 
 Ask = Callable[[Collection[Holder]], Awaitable[set[Holder]]]
 
@@ -67,6 +70,11 @@ class Holders:
         self._ask = ask
         self._open: dict[object, tuple[Holder, Callable[[], object]]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._due = asyncio.Event()
+
+    def check(self) -> None:
+        """Check all open links now: somebody has lost access."""
+        self._due.set()
 
     async def admit(self, payload: dict[str, Any]) -> Holder:
         """The holder of a newly opened link. NotFoundError, with the message for an expired link, if it is not
@@ -94,7 +102,10 @@ class Holders:
 
     async def _run(self) -> None:
         while self._open:
-            await asyncio.sleep(SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS):
+                    await self._due.wait()
+            self._due.clear()
             try:
                 await self._turn()
             except Exception as error:  # database unavailable: no connection is closed, and the check is repeated

@@ -81,6 +81,7 @@ class Hall:
         self.strangers = Crowd(EACH, STRANGERS)
         self.meetings, self.shares = 0, Shares(MEETINGS_EACH, "attached dynos")
         self._inside: set[asyncio.Task] = set()
+        self._revoked: set[asyncio.Task] = set()
 
     def clear(self) -> None:
         """Disconnect everybody; their dynos continue, and clients can reconnect to the next server."""
@@ -98,8 +99,13 @@ class Hall:
                 await self._receive(connection)
         except (ConnectionError, TimeoutError, OSError, GreenroomError) as error:  # ssl.SSLError is an OSError
             log.info("rendezvous with %s ended: %s", connection.address, error)
+        except asyncio.CancelledError:
+            if task not in self._revoked:
+                raise
+            log.info("rendezvous with %s ended: the access was revoked", connection.address)
         finally:
             self._inside.discard(task)
+            self._revoked.discard(task)
             await connection.close()
 
     async def _receive(self, connection: TlsConnection) -> None:
@@ -129,13 +135,26 @@ class Hall:
         try:
             task = asyncio.current_task()
             assert task is not None
-            with self.shares.one(holder.account), self.holders.watch(holder, task.cancel):
-                await Meeting(self.engine, self.starts, connection, payload, hello).hold()
+            with self.shares.one(holder.account), self.holders.watch(holder, lambda: self._revoke(task)):
+                await self._hold(Meeting(self.engine, self.starts, connection, payload, hello), task)
         except (BusyError, NotStartedError) as error:
             await _refuse(connection, payload, hello, error)
             raise
         finally:
             self.meetings -= 1
+
+    async def _hold(self, meeting: Meeting, task: asyncio.Task) -> None:
+        try:
+            await meeting.hold()
+        except asyncio.CancelledError:
+            if task in self._revoked:
+                await meeting.hang_up()
+            raise
+
+    def _revoke(self, task: asyncio.Task) -> None:
+        """End the session of a client that has lost its access."""
+        self._revoked.add(task)
+        task.cancel()
 
     async def _first_line(self, connection: TlsConnection) -> bytes:
         data = b""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from greenroom.accounts.actions import authentication, rate_limits, sign_ins
+from greenroom.accounts.actions import authentication, sign_ins
 from greenroom.accounts.models import SignIn
 from greenroom.accounts.rules import Actor
 from greenroom.basics.errors import GreenroomError
+from greenroom.entrypoints.web import pages
 
 PAGE = "greenroom/sign_in.html"
 WRONG = "No account has this e-mail and password."
@@ -24,12 +24,8 @@ def page(request: HttpRequest, secret: str) -> HttpResponse:
     """Show the sign-in request and a form; after a POST, the result. Works without JavaScript. Counts against the
     address's rate limit.
     """
-    try:
-        rate_limits.spend(None, request.META.get("REMOTE_ADDR", ""))
-    except rate_limits.RateLimitError as error:
-        answer = _show(request, None, status=error.status, title="Too many requests", error=str(error))
-        answer["Retry-After"] = str(error.retry_after)
-        return answer
+    if (refusal := pages.too_many(request, PAGE)) is not None:
+        return refusal
     try:
         row = sign_ins.of_page(secret)
     except GreenroomError as error:
@@ -74,14 +70,5 @@ def _show(
     text: str = "",
     error: str = "",
 ) -> HttpResponse:
-    answer = render(
-        request,
-        PAGE,
-        {"row": row, "title": title, "text": text, "error": error, "email": request.POST.get("email", "")},
-        status=status,
-    )
-    answer["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    )
-    answer["Referrer-Policy"] = "same-origin"
-    return answer
+    context = {"row": row, "title": title, "text": text, "error": error, "email": request.POST.get("email", "")}
+    return pages.show(request, PAGE, context, status=status)

@@ -17,6 +17,7 @@ from greenroom.entrypoints.api.schemas import (  # noqa: F401
     jobs,
     mail,
     own,
+    people,
     pipelines,
     sources,
 )
