@@ -11,7 +11,16 @@ import pytest
 from greenroom_cli.host.environment import variables
 from greenroom_cli.host.errors import HostError
 
-INSTALL = SimpleNamespace(api_port=5000, tls_port=5001, postgres="embedded", host="localhost")
+INSTALL = SimpleNamespace(
+    api_port=5000,
+    tls_port=5001,
+    https_port=443,
+    postgres="embedded",
+    host="localhost",
+    domain="localhost",
+    certificates="own",
+    acme_root=False,
+)
 
 
 @pytest.fixture

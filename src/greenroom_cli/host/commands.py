@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from greenroom_cli.host import home as homes
+from greenroom_cli.host import options
 from greenroom_cli.host.errors import HostError
 
 HOME = click.option(
@@ -112,6 +113,12 @@ def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
     type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
     help="The address to listen on: this computer only (default) or all networks (stored).",
 )
+@click.option(
+    "--api-bind",
+    type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
+    help="The same for the ports of the API, if it differs: the router serves the API at the base domain (stored).",
+)
+@options.names
 @clear_errors
 def up(
     home_option: str | None,
@@ -123,6 +130,7 @@ def up(
     proxy_port: int | None,
     host: str | None,
     bind: str | None,
+    **given: Any,
 ) -> None:
     """Start Greenroom: PostgreSQL, Caddy, supervisor, web and worker.
 
@@ -132,6 +140,7 @@ def up(
     """
     import os
 
+    from greenroom_cli.host import names
     from greenroom_cli.host import up as starting
 
     if server:
@@ -139,7 +148,9 @@ def up(
             if not os.environ.get(name):
                 raise HostError(f"{name} is not set. It is required with --server.", f"export {name}=...")
     home = homes.home_of(home_option)
-    install = homes.settle(home, api_port, http_port, https_port, proxy_port, host=host, bind=bind)
+    asked = options.asked(given)
+    install = homes.settle(home, api_port, http_port, https_port, proxy_port, host=host, bind=bind, asked=asked)
+    names.take_root(home, asked)
     starting.up(home, install, detached=detach)
     if detach:
         stored = homes.read(home) or install
