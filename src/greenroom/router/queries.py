@@ -52,15 +52,17 @@ def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
 
 
 def acm_status(domain: Domain, home: Path) -> tuple[str | None, str | None]:
-    """Heroku's words for the automatic certificate of a domain, and the reason of a missing one. (None, None) if the app
-    has none.
+    """Heroku's words for the automatic certificate of a domain, and why it is missing. (None, None) for an app without
+    automatic certificates.
     """
     if not domain.app.acm:
         return None, None
-    if settings.INSTALLATION["certificates"] != "acme" or router_certificates.newest(home, domain.hostname):
+    if settings.INSTALLATION["certificates"] != "acme":
         return "cert issued", None
     if domain.hostname.startswith("*"):
         return "failed", "An ACME CA needs a DNS record for a wildcard. Upload a certificate: heroku certs:add CRT KEY"
+    if router_certificates.newest(home, domain.hostname):
+        return "cert issued", None
     return "pending", "It is issued at the first HTTPS request. The DNS of the domain must point to this server."
 
 

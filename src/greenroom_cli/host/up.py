@@ -24,6 +24,7 @@ from greenroom_cli.host import (
     postgres,
     postgres_choice,
     processes,
+    service_manager,
     unlisted_processes,
     users,
 )
@@ -154,6 +155,7 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
         when_up()
     else:
         print(summary(home, install), file=sys.stderr, flush=True)
+        service_manager.tell_ready()
     if stop:
         take_down(home, say)
         return

@@ -9,6 +9,8 @@ STORAGE = "caddy/caddy/certificates"
 
 
 def newest(home: Path, name: str) -> Path | None:
-    """The file of the newest certificate chain for a host name; None if there is none. The key is beside it, ``.key``."""
+    """The file of the newest certificate chain for a host name, with the key beside it (``.key``); None if there is
+    none.
+    """
     found = [path for path in (home / STORAGE).glob(f"*/{name}/{name}.crt") if path.is_file()]
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
