@@ -180,8 +180,11 @@ def is_gone(app: App) -> bool:
 
 
 def web_url(app: App, installation: Mapping[str, Any], *, https: bool | None = None) -> str:
-    """The URL of the app: https if the live release redirects to it (or ``https`` is set), without a default port."""
-    scheme, usual = ("https", 443) if (app.https if https is None else https) else ("http", 80)
+    """The URL of the app, without a default port. https if the live release redirects to it (or ``https`` is set), and
+    if a public CA issues its certificate.
+    """
+    public = installation["certificates"] == "acme"
+    scheme, usual = ("https", 443) if public or (app.https if https is None else https) else ("http", 80)
     port = int(installation[f"{scheme}_port"])
     return f"{scheme}://{app.name}.{installation['domain']}{'' if port == usual else f':{port}'}/"
 

@@ -99,14 +99,18 @@ def _forwards(path: Path, owner: tuple[int, int] | None) -> None:
         os.chown(path, *owner)
 
 
+def names_of(path: Path) -> set[str]:
+    """The host names of a certificate in PEM."""
+    known = x509.load_pem_x509_certificate(path.read_bytes())
+    names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(names.get_values_for_type(x509.DNSName))
+
+
 def _needs_leaf(path: Path, names: tuple[str, ...], days: int) -> bool:
-    if not path.exists():
+    if not path.exists() or names_of(path) != set(names):
         return True
     known = x509.load_pem_x509_certificate(path.read_bytes())
-    found = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
-        x509.DNSName
-    )
-    return set(found) != set(names) or known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=days)
+    return known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=days)
 
 
 def _leaf(keys: Path, names: tuple[str, ...]) -> tuple[bytes, bytes]:

@@ -4,6 +4,7 @@ still needed, so that a plan is printed without a change and a second run does n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -47,13 +48,16 @@ def write_once(path: Path, text: str, mode: int) -> Act:
 
 
 def remove(path: Path) -> Act:
-    """Remove a file or a folder, if it exists."""
+    """Remove a file or a folder, if it exists. A folder of ours in /etc goes with its last file."""
 
     def do() -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+            if path.parent.name == "greenroom":
+                with contextlib.suppress(OSError):  # it is not empty
+                    path.parent.rmdir()
 
     return Act(f"remove {path}", path.is_symlink() or path.exists(), do)
 

@@ -18,7 +18,6 @@ from greenroom_cli.host.server.acts import Act
 
 KEPT = ("users.lock", "uids.json")
 """Files in /var/lib/greenroom about all installations of the machine, and not about the one in it."""
-TOPICS = ("run", "caddy", "postgres", "keys", "repos", "slugs", "envs")
 
 
 def program() -> Path:
@@ -45,6 +44,8 @@ def read_environment(path: Path = units.ENVIRONMENT) -> None:
 def settled(home: Path, asked: names.Asked, ports: tuple[int | None, int | None, int | None]) -> Installation:
     """The settings of the installation: public at 80 and 443, the API at the router only. HostError."""
     stored = homes.read(home)
+    if not asked.domain and (stored is None or stored.domain == names.LOCAL):
+        raise HostError("--domain is missing.", "greenroom server:install --domain staging.example.org --email YOU")
     api, http, https = ports
     first = () if stored else (80, 443)
     install = homes.settle(
@@ -59,8 +60,6 @@ def settled(home: Path, asked: names.Asked, ports: tuple[int | None, int | None,
             api_bind="127.0.0.1",
         ),
     )
-    if install.domain == names.LOCAL:
-        raise HostError("--domain is missing.", "greenroom server:install --domain staging.example.org --email YOU")
     if install.certificates == names.ACME and not install.email:
         raise HostError("--email is missing: the CA writes to it before a certificate ends.", "add --email YOU")
     return install
@@ -140,15 +139,13 @@ def removal(home: Path, *, purge: bool) -> list[Act]:
         rows.append(acts.systemctl("daemon-reload", needed=(units.UNITS / units.SERVICE).exists()))
     if purge:
         rows += [acts.remove(path) for path in _data(home)]
-        rows.append(acts.remove(units.ENVIRONMENT.parent))
+        rows.append(acts.remove(units.ENVIRONMENT))
     return rows
 
 
 def _data(home: Path) -> list[Path]:
     """What the home contains, without the files of the whole machine. HostError for a folder that is no home."""
-    if not home.exists():
-        return []
-    if homes.read(home) is None and any((home / name).exists() for name in TOPICS):
-        raise HostError(f"{home} has no {homes.FILE}: it may not be an installation.", "remove it by hand")
-    found = sorted(path for path in home.iterdir() if path.name not in KEPT)
-    return found if homes.read(home) else []
+    found = sorted(path for path in home.iterdir() if path.name not in KEPT) if home.exists() else []
+    if found and homes.read(home) is None:
+        raise HostError(f"{home} has no {homes.FILE}: it is not an installation.", "remove it by hand")
+    return found
