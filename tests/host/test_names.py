@@ -8,6 +8,7 @@ import pytest
 
 from greenroom_cli.host import home as homes
 from greenroom_cli.host import keys, names
+from greenroom_cli.host.commands import up
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.names import Asked
 
@@ -76,6 +77,12 @@ def test_the_own_ca_certifies_the_domain_and_an_acme_ca_leaves_it_to_the_router(
     assert {"staging.example.org", "*.staging.example.org", "localhost.staging.example.org"} < own
     keys.make_all(home, None, domain="staging.example.org", own=False)
     assert keys.names_of(home / "keys/tls.pem") == {"localhost", "*.localhost"}
+
+
+def test_every_option_of_up_that_is_stored_is_on_the_page_of_settings():
+    page = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text()
+    given = {option for parameter in up.params for option in parameter.opts} - {"--home", "--detach", "--server"}
+    assert [option for option in sorted(given) if f"`{option}`" not in page] == []
 
 
 def _with_keys(home: Path) -> Path:
