@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shlex
 import signal
 import socket
@@ -22,7 +23,7 @@ BIN = Path(sys.executable).parent
 DOMAIN = "staging.example.org"
 HOSTS = ("ca.example.org", DOMAIN, f"localhost.{DOMAIN}", f"shop.{DOMAIN}", "www.shop.example", f"other.{DOMAIN}")
 CA_PORT, API_PORT = 22443, 22000
-SECONDS = 240
+SECONDS = 500
 
 
 def main(folder: Path) -> dict:
@@ -92,7 +93,6 @@ class Server:
         self.env = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder), "LANG": "C.UTF-8"}
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(folder / "notify"))
-        self.notify.settimeout(SECONDS)
 
     def greenroom(self, *words: str) -> str:
         """The output of a command. The story ends when it fails."""
@@ -138,6 +138,9 @@ class Server:
         env = {"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": str(self.folder / "notify")}
         with (self.folder / "host.log").open("a") as log:
             process = subprocess.Popen([*limits, *shlex.split(settings["ExecStart"])], env=env, stdout=log, stderr=log)
+        _until(lambda: process.poll() is not None or select.select([self.notify], [], [], 0.5)[0])
+        if process.poll() is not None:
+            raise SystemExit(f"the unit's program ended:\n{(self.folder / 'host.log').read_text()[-3000:]}")
         assert self.notify.recv(200).startswith(b"READY=1")
         return process
 
