@@ -68,6 +68,16 @@ def test_the_settings_file_of_the_administrators_is_kept(machine):
     assert units.ENVIRONMENT.read_text() == "GREENROOM_ACCOUNT_APPS=7\n"
 
 
+def test_the_settings_file_is_read_as_by_systemd_and_the_shell_comes_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "environ", {"GREENROOM_LFS_MB": "1"})
+    (tmp_path / "environment").write_text('# A\nGREENROOM_LFS_MB=2\nGREENROOM_PRIVATE_EGRESS="10.0.0.0/8 fd00::/8"\n')
+    install.read_environment(tmp_path / "environment")
+    assert os.environ == {"GREENROOM_LFS_MB": "1", "GREENROOM_PRIVATE_EGRESS": "10.0.0.0/8 fd00::/8"}
+    (tmp_path / "environment").write_text('A="open\n')
+    with pytest.raises(HostError, match="line 1"):
+        install.read_environment(tmp_path / "environment")
+
+
 @needs_root
 def test_uninstall_keeps_the_data_and_purge_removes_it_but_not_the_files_of_the_machine(machine):
     home = machine / "home"

@@ -30,15 +30,21 @@ def program() -> Path:
 
 
 def read_environment(path: Path = units.ENVIRONMENT) -> None:
-    """Set the variables of the settings file that are not set, as systemd does for the unit."""
+    """Set the variables of the settings file that are not set, as systemd does for the unit. HostError for an open
+    quotation mark.
+    """
     try:
         lines = path.read_text().splitlines()
     except OSError:
         return
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         name, separator, value = line.strip().partition("=")
-        if separator and name.isidentifier():
-            os.environ.setdefault(name, (shlex.split(value) or [""])[0])
+        if not separator or not name.isidentifier():
+            continue
+        try:
+            os.environ.setdefault(name, "".join(shlex.split(value)[:1]))
+        except ValueError as error:
+            raise HostError(f"{path}, line {number}: {error}.", "close the quotation mark") from error
 
 
 def settled(home: Path, asked: names.Asked, ports: tuple[int | None, int | None, int | None]) -> Installation:
@@ -129,6 +135,7 @@ def removal(home: Path, *, purge: bool) -> list[Act]:
     if acts.booted():
         for unit in (units.TIMER, units.SERVICE):
             rows.append(acts.systemctl("disable", "--now", unit, needed=(units.UNITS / unit).exists()))
+        rows.append(acts.systemctl("stop", units.SHUTDOWN, needed=acts.is_active(units.SHUTDOWN)))
     running = any(processes.known(home, name) for name in ("host", "postgres", "caddy", "web", "worker", "supervisor"))
     down = [str(program()), "down", "--home", str(home)]
     rows.append(Act("stop dynos, router and database", running, lambda: acts.run(down, hint=shlex.join(down))))
