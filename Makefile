@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CALLS ?= 20000
 SEED ?= 1
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-stop test test-fast fuzz lint bench lock clean
+.PHONY: help install demo demo-stop test test-fast fuzz lint bench lock dist clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -44,5 +44,9 @@ bench: $(STAMP) ## push to live against the same work by hand, and the memory of
 lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
 
-clean: demo-stop ## stop the demo and remove .venv, .demo and .tools
-	@rm -rf $(VENV) .demo .tools
+dist: $(STAMP) ## build a wheel in dist/, to install Greenroom on another machine
+	@$(BIN)/uv build -q --wheel -o dist
+	@ls dist/*.whl
+
+clean: demo-stop ## stop the demo and remove .venv, .demo, .tools, build and dist
+	@rm -rf $(VENV) .demo .tools build dist

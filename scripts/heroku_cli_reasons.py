@@ -25,7 +25,7 @@ PARTLY = {
     ),
     "buildpacks:remove": "`heroku/python` stays on the list",
     "buildpacks:clear": "the next build takes those of app.json, else `heroku/python`",
-    "certs:auto*": "certificates of the installation's own CA, renewed automatically; not of a public CA",
+    "certs:auto*": "issued and renewed by the installation's own CA, or by a public one, which has no wildcards",
     "features:enable": (
         "nothing can be changed: features that are always on are accepted, others are refused with a reason"
     ),

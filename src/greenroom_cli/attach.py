@@ -118,7 +118,9 @@ def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int
     host, port = parts.hostname or "localhost", parts.port or 5002
     sock: socket.socket | None = None
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
+        context = ssl.create_default_context()
+        if ca_file:
+            context.load_verify_locations(ca_file)
         sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock = tls = context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)

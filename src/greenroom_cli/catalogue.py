@@ -45,6 +45,9 @@ HOST = {
     "env": "print the environment variables for greenroom and the Heroku CLI",
     "scanners": "list the optional scanners",
     "scanners:install": "install an optional scanner for all apps",
+    "server:install": "install Greenroom as a service of this machine",
+    "server:uninstall": "remove the service, and with --purge all data",
+    "server:check": "check the service, DNS, ports and certificates of a server",
 }
 
 _ROWS = """

@@ -27,7 +27,7 @@ def certs(cx: Context) -> int | None:
     else:
         output.note(f"{cx.app} has no certificates.")
         output.hint(
-            f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}; or, from the local CA of this installation:"
+            f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}; or, from the CA of this installation:"
             f" greenroom certs:auto on{cx.flags()}"
         )
     return None
@@ -126,7 +126,7 @@ def remove(cx: Context, name: str, given: str) -> int | None:
 @command("certs:auto", example="greenroom certs:auto on -a ach-payslip-staging")
 @click.argument("switch", type=click.Choice(["on", "off", "refresh"]))
 def auto(cx: Context, switch: str) -> int | None:
-    """Enable (on) or disable (off) automatic certificates from the local CA, or issue them again (refresh)."""
+    """Enable (on) or disable (off) automatic certificates from the installation's CA, or issue them again (refresh)."""
     with output.progress(f"Automatic certificates of {output.app_mark(cx.app)}: {switch}"):
         if switch == "off":
             cx.api.delete(cx.path("acm"))

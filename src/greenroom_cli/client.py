@@ -231,7 +231,10 @@ def _tls(ca_file: str) -> Any:
     import ssl
 
     try:
-        return ssl.create_default_context(cafile=ca_file or None)
+        context = ssl.create_default_context()
+        if ca_file:
+            context.load_verify_locations(ca_file)
+        return context
     except OSError as error:
         raise CliError(f"Cannot read the CA certificate {ca_file}: {error}.", hint="set GREENROOM_CA") from error
 

@@ -39,3 +39,22 @@ def test_another_computer_gets_the_installations_name_with_tls(alice, shop, reac
 def test_a_name_that_is_not_the_installations_is_in_no_link(alice, shop, host):
     for link in links(client_of(alice), host):
         assert link.partition("://")[2].startswith("localhost:")
+
+
+@pytest.mark.parametrize("host", ["staging.example.org", "localhost.staging.example.org"])
+def test_a_client_of_the_base_domain_gets_links_to_the_router(alice, shop, settings, host):
+    named = {"domain": "staging.example.org", "https_port": 443}
+    settings.INSTALLATION = {**settings.INSTALLATION, **named}
+    for link in links(client_of(alice), host):
+        assert link.startswith(f"https://{host}/")
+    assert client_of(alice).get("/apps/shop").json()["web_url"].startswith("http://shop.staging.example.org")
+
+
+def test_a_domain_below_the_base_domain_belongs_to_the_installation(alice, shop, settings):
+    settings.INSTALLATION = {**settings.INSTALLATION, "domain": "staging.example.org"}
+    for hostname in ("staging.example.org", "www.staging.example.org"):
+        answer = client_of(alice).post(
+            "/apps/shop/domains", {"hostname": hostname, "sni_endpoint": None}, content_type="application/json"
+        )
+        assert answer.status_code == 422
+        assert "belongs to this installation" in answer.json()["message"]

@@ -11,7 +11,16 @@ import pytest
 from greenroom_cli.host.environment import variables
 from greenroom_cli.host.errors import HostError
 
-INSTALL = SimpleNamespace(api_port=5000, tls_port=5001, postgres="embedded", host="localhost")
+INSTALL = SimpleNamespace(
+    api_port=5000,
+    tls_port=5001,
+    https_port=443,
+    postgres="embedded",
+    host="localhost",
+    domain="localhost",
+    certificates="own",
+    acme_root=False,
+)
 
 
 @pytest.fixture
@@ -127,3 +136,19 @@ def test_a_token_file_that_is_not_there_names_who_makes_one_also_for_an_account_
         "use your own token with greenroom env --token-file FILE; an administrator creates a token with: greenroom"
         " accounts:token EMAIL"
     )
+
+
+def test_a_base_domain_is_reached_at_the_router_by_the_name_that_the_heroku_cli_accepts(place):
+    install = SimpleNamespace(**{**vars(INSTALL), "domain": "staging.example.org"})
+    found = variables(place, install)
+    assert found["HEROKU_HOST"] == found["GREENROOM_URL"] == "https://localhost.staging.example.org"
+    assert found["HEROKU_GIT_HOST"] == "localhost.staging.example.org"
+    assert variables(place, install, "localhost")["GREENROOM_URL"] == "http://localhost:5000"
+
+
+@pytest.mark.parametrize(("root", "name"), [(False, ""), (True, "acme-root.pem")])
+def test_a_public_ca_needs_no_file_and_an_own_acme_ca_its_root(place, root, name):
+    changed = {"domain": "staging.example.org", "certificates": "acme", "acme_root": root}
+    found = variables(place, SimpleNamespace(**{**vars(INSTALL), **changed}))
+    assert found.get("NODE_EXTRA_CA_CERTS", "") == (str(place / name) if root else "")
+    assert found.get("GIT_CONFIG_VALUE_0", "") == (str(place / name) if root else "")

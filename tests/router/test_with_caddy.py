@@ -343,3 +343,18 @@ def test_an_answer_that_comes_too_late_is_h12_and_one_that_breaks_off_h13():
     late, other = caddy.caddy_routes.errors()["routes"][1:]
     assert late["handle"][0]["response"]["set"]["Greenroom-Error"] == ["H12"]
     assert other["handle"][0]["response"]["set"]["Greenroom-Error"] == ["H13"]
+
+
+def test_only_a_trusted_proxy_describes_the_client(router):
+    told = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example.com"}
+    ports = {"bind": "127.0.0.1", "http_port": router.plain, "https_port": router.secure}
+    try:
+        for network, believed in (("127.0.0.0/8", True), ("10.0.0.0/8", False)):
+            caddy.load(router.home, caddy.render({**ports, "trusted_proxies": [network]}))
+            seen = router.seen(**told, **{"X-Forwarded-User": "root"})
+            assert seen["x-forwarded-for"] == ["203.0.113.9, 127.0.0.1" if believed else "127.0.0.1"]
+            assert seen["x-forwarded-proto"] == ["https" if believed else "http"]
+            assert (seen["x-forwarded-host"] == ["shop.example.com"]) is believed
+            assert "x-forwarded-user" not in seen
+    finally:
+        caddy.load(router.home, router.config)

@@ -24,7 +24,7 @@ from greenroom.basics.processes import identity
 from greenroom.engine.local import state_reader
 from greenroom.engine.local.client import LocalEngine
 from greenroom.entrypoints.streams import attached, link_holders, rendezvous
-from greenroom.project.web import tls_context
+from greenroom.project import served_tls
 from greenroom_cli.host import keys
 
 KEY = "a key for tests"
@@ -138,7 +138,7 @@ class Rendezvous:
         self.loop = self.runner.get_loop()
         self.holders = link_holders.Holders(link_holders.everybody)
         self.starts = PlannedStarts()
-        context = tls_context(home)
+        context = served_tls.context(home)
         self.serving = rendezvous.serve(
             LocalEngine(home), KEY, "127.0.0.1", self.port, context, self.holders, self.starts
         )

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from greenroom.project.web import tls_context
+from greenroom.project import served_tls
 from tests.streams.test_attach_client import ENV, argv
 
 
@@ -18,7 +18,7 @@ class Web:
 
     def __init__(self, hall, *steps):
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.context = tls_context(hall.home)
+        self.context = served_tls.context(hall.home)
         self.lines: list[bytes] = []
         threading.Thread(target=self._serve, args=(steps,), daemon=True).start()
 

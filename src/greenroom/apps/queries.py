@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
 
@@ -201,10 +202,13 @@ def is_gone(app: App) -> bool:
 
 
 def web_url(app: App, installation: Mapping[str, Any], *, https: bool | None = None) -> str:
-    """The URL of the app: https if the live release redirects to it (or ``https`` is set), without a default port."""
-    scheme, usual = ("https", 443) if (app.https if https is None else https) else ("http", 80)
+    """The URL of the app, without a default port. https if the live release redirects to it (or ``https`` is set), and
+    if a public CA issues its certificate.
+    """
+    public = installation["certificates"] == "acme"
+    scheme, usual = ("https", 443) if public or (app.https if https is None else https) else ("http", 80)
     port = int(installation[f"{scheme}_port"])
-    return f"{scheme}://{app.name}.localhost{'' if port == usual else f':{port}'}/"
+    return f"{scheme}://{app.name}.{installation['domain']}{'' if port == usual else f':{port}'}/"
 
 
 def needs_proof(app: App, hostname: str) -> str:
@@ -226,12 +230,12 @@ def proof_of(app: App, hostname: str) -> tuple[str, str]:
 
 def default_domain(app: App) -> str:
     """The default host name of the app."""
-    return f"{app.name}.localhost"
+    return f"{app.name}.{settings.INSTALLATION['domain']}"
 
 
-def hostnames(app: App, suffix: str = "localhost") -> list[str]:
+def hostnames(app: App) -> list[str]:
     """All host names of the app, the default one first."""
-    return [f"{app.name}.{suffix}", *app.domains.order_by("hostname").values_list("hostname", flat=True)]
+    return [default_domain(app), *app.domains.order_by("hostname").values_list("hostname", flat=True)]
 
 
 def egress_targets(app: App) -> list[Target]:

@@ -22,6 +22,13 @@ DEFAULTS: dict[str, Any] = {
     "bind": "127.0.0.1",
     "postgres": "embedded",
     "proxy_port": 0,
+    "domain": "localhost",
+    "certificates": "own",
+    "email": "",
+    "acme_ca": "",
+    "acme_root": False,
+    "trusted_proxies": [],
+    "api_bind": "",
 }
 
 POOL = {"min_size": 1, "max_size": 20, "timeout": 15, "max_idle": 20}

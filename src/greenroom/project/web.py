@@ -9,15 +9,16 @@ import asyncio
 import logging
 import os
 import resource
-import ssl
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from greenroom.basics import unixsock
 from greenroom.basics.waiting_limits import Crowd
-from greenroom.project import connections, notifications
+from greenroom.project import connections, notifications, served_tls
+from greenroom.router.rules import public_names
 
 if TYPE_CHECKING:
     from greenroom.engine.contract import Engine
@@ -70,15 +71,8 @@ async def _lifespan(receive: Any, send: Any) -> None:
             return
 
 
-def tls_context(home: Path) -> ssl.SSLContext:
-    """The TLS context with the installation's certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(home / "keys" / "tls.pem", home / "keys" / "tls.key")
-    return context
-
-
-def _server(app: Any, bind: str, port: int, http: Any) -> uvicorn.Server:
+def _server(app: Any, http: Any, *, bind: str = "", port: int = 0, behind_router: bool = False) -> uvicorn.Server:
+    """A server. behind_router: its requests come from the router, which sets X-Forwarded-For and -Proto."""
     config = uvicorn.Config(
         app,
         host=bind,
@@ -88,7 +82,8 @@ def _server(app: Any, bind: str, port: int, http: Any) -> uvicorn.Server:
         lifespan="off",
         timeout_keep_alive=connections.KEEP_ALIVE,
         timeout_graceful_shutdown=5,
-        proxy_headers=False,
+        proxy_headers=behind_router,
+        forwarded_allow_ips="*" if behind_router else None,
         server_header=False,
         http=http,
         ws="none",
@@ -108,13 +103,17 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
     holders = Holders(still_allowed)
     app = make_app(home, key, holders)
     bind = installation["bind"]
+    api_bind = installation["api_bind"] or bind
     crowd = Crowd(connections.EACH, connections.MOST)
     clients = proxy.Clients()
-    plain = _server(app, bind, installation["api_port"], connections.protocol(crowd))
-    secure = _server(app, bind, installation["tls_port"], connections.protocol(crowd, tls_context(home), clients.take))
+    plain = _server(app, connections.protocol(crowd), bind=api_bind, port=installation["api_port"])
+    tls = connections.protocol(crowd, served_tls.context(home), clients.take)
+    secure = _server(app, tls, bind=api_bind, port=installation["tls_port"])
+    routed = _server(app, connections.protocol(Crowd(connections.MOST, connections.MOST)), behind_router=True)
+    rendezvous_tls = served_tls.with_public_names(home, installation)
     hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
     attach = asyncio.create_task(
-        rendezvous.serve(engine, key, bind, installation["rendezvous_port"], tls_context(home), holders, Starts())
+        rendezvous.serve(engine, key, bind, installation["rendezvous_port"], rendezvous_tls, holders, Starts())
     )
     leavers = asyncio.create_task(notifications.listen(access.CHANNEL, holders.check))
     others = [hooks, attach, leavers]
@@ -124,7 +123,8 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
         )
     for task in others:
         task.add_done_callback(_report)
-    await asyncio.gather(plain.serve(), secure.serve())
+    socket = unixsock.bind(home / public_names.SOCKET, mode=0o600)
+    await asyncio.gather(plain.serve(), secure.serve(), routed.serve(sockets=[socket]))
     for task in others:
         task.cancel()
 

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from django.conf import settings
 
 from greenroom.apps.models import App, Domain
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.queries import process_types, serving_rollouts, wanted
 from greenroom.dynos.rules import quantities
-from greenroom.router.drivers import certificates
+from greenroom.router.drivers import certificates, router_certificates
 from greenroom.router.models import DomainCertificate, Route, SniEndpoint
 from greenroom.router.rules import FIRST_STATES, Facts, Target, Web, target
 
 
 def sites() -> dict[str, str]:
     """Host name -> the app's folder below ``run/router``, for all host names of all apps."""
-    own = {f"{name}.localhost": app_id.hex for app_id, name in App.objects.values_list("id", "name")}
+    domain = settings.INSTALLATION["domain"]
+    own = {f"{name}.{domain}": app_id.hex for app_id, name in App.objects.values_list("id", "name")}
     return {hostname: app_id.hex for app_id, hostname in Domain.objects.values_list("app_id", "hostname")} | own
+
+
+def certified() -> dict[str, str]:
+    """Host name -> the app's folder, for the names for which the router may get certificates from an ACME CA: the
+    default domains of all apps, and the domains, without wildcards, of apps with automatic certificates.
+
+    Names that have an uploaded certificate are not among them.
+    """
+    installation = settings.INSTALLATION
+    if installation["certificates"] != "acme":
+        return {}
+    custom = Domain.objects.filter(app__acm=True, certificate__isnull=True).exclude(hostname__startswith="*")
+    own = {f"{name}.{installation['domain']}": pk.hex for pk, name in App.objects.values_list("id", "name")}
+    return {hostname: pk.hex for pk, hostname in custom.values_list("app_id", "hostname")} | own
 
 
 def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
@@ -31,6 +49,21 @@ def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
     for use in uses:
         found.setdefault(use.endpoint.name, (use.endpoint, []))[1].append(use.domain.hostname)
     return [(row, tuple(hosts)) for row, hosts in found.values()]
+
+
+def acm_status(domain: Domain, home: Path) -> tuple[str | None, str | None]:
+    """Heroku's words for the automatic certificate of a domain, and why it is missing. (None, None) for an app without
+    automatic certificates.
+    """
+    if not domain.app.acm:
+        return None, None
+    if settings.INSTALLATION["certificates"] != "acme":
+        return "cert issued", None
+    if domain.hostname.startswith("*"):
+        return "failed", "An ACME CA needs a DNS record for a wildcard. Upload a certificate: heroku certs:add CRT KEY"
+    if router_certificates.newest(home, domain.hostname):
+        return "cert issued", None
+    return "pending", "It is issued at the first HTTPS request. The DNS of the domain must point to this server."
 
 
 def described(row: SniEndpoint) -> dict[str, object]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from greenroom_cli.host import home as homes
+from greenroom_cli.host import options
 from greenroom_cli.host.errors import HostError
+from greenroom_cli.host.output import COLOURS, JSON, clear_errors
+from greenroom_cli.host.server_commands import SERVER_COMMANDS
 
 HOME = click.option(
     "--home",
@@ -22,52 +23,6 @@ HOME = click.option(
     metavar="DIR",
     help="The installation's home folder (default: $GREENROOM_HOME, else ~/.greenroom).",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-
-
-def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: print a HostError or PermissionError as one line and a hint on stderr, and exit with code 1."""
-
-    @functools.wraps(command)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        try:
-            return command(*arguments, **options)
-        except HostError as error:
-            shown = error
-        except PermissionError as error:
-            shown = _of_another_user(error, homes.home_of(options.get("home_option")))
-        click.secho(f" ▸    {shown.message}", fg="red", err=True)
-        if shown.hint:
-            click.echo(f"hint: {shown.hint}", err=True)
-        sys.exit(1)
-
-    return wrapped
-
-
-def _of_another_user(error: PermissionError, home: Path) -> HostError:
-    """The HostError for a PermissionError: the hint is the same command, run as the owner of the home folder."""
-    import os
-    import pwd
-
-    what = (
-        f"No access to {error.filename}"
-        if error.filename
-        else f"Cannot signal the processes of the installation in {home}"
-    )
-    text = f"{what}: {error.strerror or error}."
-    try:
-        owner = home.stat().st_uid
-        name = pwd.getpwuid(owner).pw_name
-    except (OSError, KeyError):
-        return HostError(text, f"run the command as the owner of {home}")
-    if owner == os.geteuid():
-        return HostError(text, f"greenroom doctor --home {shlex.quote(str(home))}")
-    command = f"greenroom {click.get_current_context().info_name} --home {shlex.quote(str(home))}"
-    return HostError(
-        f"{text} They belong to {name}." if not error.filename else text,
-        f"sudo {command}" if owner == 0 else f"sudo -u {name} {command}",
-    )
 
 
 def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
@@ -112,6 +67,12 @@ def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
     type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
     help="The address to listen on: this computer only (default) or all networks (stored).",
 )
+@click.option(
+    "--api-bind",
+    type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
+    help="The same for the ports of the API, if it differs: the router serves the API at the base domain (stored).",
+)
+@options.names
 @clear_errors
 def up(
     home_option: str | None,
@@ -123,6 +84,7 @@ def up(
     proxy_port: int | None,
     host: str | None,
     bind: str | None,
+    **given: Any,
 ) -> None:
     """Start Greenroom: PostgreSQL, Caddy, supervisor, web and worker.
 
@@ -132,6 +94,7 @@ def up(
     """
     import os
 
+    from greenroom_cli.host import names
     from greenroom_cli.host import up as starting
 
     if server:
@@ -139,7 +102,9 @@ def up(
             if not os.environ.get(name):
                 raise HostError(f"{name} is not set. It is required with --server.", f"export {name}=...")
     home = homes.home_of(home_option)
-    install = homes.settle(home, api_port, http_port, https_port, proxy_port, host=host, bind=bind)
+    asked = options.asked(given)
+    install = homes.settle(home, api_port, http_port, https_port, proxy_port, host=host, bind=bind, asked=asked)
+    names.take_root(home, asked)
     starting.up(home, install, detached=detach)
     if detach:
         stored = homes.read(home) or install
@@ -278,4 +243,4 @@ def install_scanner(name: str, home_option: str | None) -> None:
     click.echo(tools.install(_installed(home_option)[0], name))
 
 
-HOST_COMMANDS = [up, down, status, doctor, env, scanners, install_scanner]
+HOST_COMMANDS = [up, down, status, doctor, env, scanners, install_scanner, *SERVER_COMMANDS]

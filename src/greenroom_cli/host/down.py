@@ -33,6 +33,15 @@ def take_down(home: Path, say: Callable[[str], None]) -> bool:
     return ran
 
 
+def take_control_plane_down(home: Path, say: Callable[[str], None]) -> None:
+    """Stop worker, web and the engine's program. Dynos, Caddy and PostgreSQL keep running for the next ``up``."""
+    found = unlisted_processes.components(home)
+    program = engine_processes.part((read(home) or Installation()).engine).program
+    for name in ("worker", "web", *([program.name] if program else [])):
+        end_component(home, name, found.get(name, []), say)
+    processes.forget(processes.pid_file(home, "host"))
+
+
 def end_component(home: Path, name: str, found: list[processes.Identity], say: Callable[[str], None]) -> bool:
     """Stop a component, and the other processes ``found`` of the same name. True if any was running."""
     number, seconds = ORDER.get(name, OTHERS)

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from greenroom_cli.host import trust
+from greenroom_cli.host import names, trust
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
@@ -29,24 +29,24 @@ def variables(
     HostError for a host that the Heroku CLI does not accept (it would send the token to Heroku instead), for ``proxy``
     without a proxy port, and for an unreadable token.
     """
-    host = host or install.host
+    host = host or (install.host if install.host not in LOCAL else names.alias(install.domain))
     _refuse_host(host, install.api_port)
     token = _token(home, token_file)
-    url = f"http://{host}:{install.api_port}" if host in LOCAL else f"https://{host}:{install.tls_port}"
-    ca = _authority(home)
+    secure = _secure(install, host)
+    url = f"http://{host}:{install.api_port}" if host in LOCAL else secure
+    ca = _authority(home, install)
     found = {
         "GREENROOM_HOME": str(home),
         "GREENROOM_URL": url,
         "GREENROOM_TOKEN": token,
-        "HEROKU_HOST": f"https://{host}:{install.tls_port}",
+        "HEROKU_HOST": secure,
         "HEROKU_API_KEY": token,
-        "HEROKU_GIT_HOST": f"{host}:{install.tls_port}",
+        "HEROKU_GIT_HOST": secure.removeprefix("https://"),
         "HEROKU_PARTICLEBOARD_URL": url,
         "HEROKU_DATA_HOST": host,
         "HEROKU_LOGIN_HOST": url,
         "HEROKU_BUILDPACK_REGISTRY_URL": url,
-        "NODE_EXTRA_CA_CERTS": trust.node_authorities(ca),
-        **trust.git_settings(f"https://{host}:{install.tls_port}", ca),
+        **(_trusted(secure, ca) if ca else {}),
         "DISABLE_TELEMETRY": "true",
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
@@ -55,7 +55,7 @@ def variables(
         found["HEROKU_HEADERS"] = json.dumps({"Authorization": f"Bearer {token}"})
     if install.postgres == "embedded":
         found["PGSSLMODE"] = "prefer"  # heroku pg:psql requires TLS, which the embedded server does not support
-    return found | (_proxied(install, host, ca) if proxy else {})
+    return found | (_proxied(install, host, _own_authority(home)) if proxy else {})
 
 
 def _refuse_host(host: str, port: int) -> None:
@@ -67,7 +67,24 @@ def _refuse_host(host: str, port: int) -> None:
         )
 
 
-def _authority(home: Path) -> str:
+def _secure(install: Installation, host: str) -> str:
+    """The URL of the API with TLS: at the router for the names that it serves, else on the TLS port."""
+    routed = install.domain != names.LOCAL and host in (install.domain, names.alias(install.domain))
+    return names.url("https", host, install.https_port if routed else install.tls_port)
+
+
+def _trusted(url: str, ca: str) -> dict[str, str]:
+    return {"NODE_EXTRA_CA_CERTS": trust.node_authorities(ca), **trust.git_settings(url, ca)}
+
+
+def _authority(home: Path, install: Installation) -> str:
+    """The file with the CA that signs the API's certificate; empty for a public CA, which clients trust anyway."""
+    if install.certificates == names.ACME and install.host in LOCAL:
+        return str(home / names.PUBLIC_ROOT) if install.acme_root else ""
+    return _own_authority(home)
+
+
+def _own_authority(home: Path) -> str:
     private = str(home / "keys" / "ca.pem")
     return private if os.access(private, os.R_OK) else str(home / "ca.pem")
 

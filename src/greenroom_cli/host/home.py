@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.basics import atomic
-from greenroom_cli.host import engine_processes, postgres_choice
+from greenroom_cli.host import engine_processes, names, postgres_choice
 from greenroom_cli.host.errors import HostError
 
 if TYPE_CHECKING:
     from greenroom.engine.host_part import HostPart
 
 FILE = "installation.json"
-HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
 SHARED = (
@@ -72,6 +70,13 @@ class Installation:
     host: str = "localhost"
     engine: str = "local"
     postgres_bin: str = ""
+    domain: str = "localhost"
+    certificates: str = "own"
+    email: str = ""
+    acme_ca: str = ""
+    acme_root: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    api_bind: str = ""
 
 
 def home_of(option: str | None) -> Path:
@@ -92,6 +97,7 @@ def read(home: Path) -> Installation | None:
     except ValueError as error:
         raise HostError(f"{home / FILE} is not valid JSON: {error}.", "restore it, or choose another --home") from error
     known = {key: value for key, value in stored.items() if key in Installation.__dataclass_fields__}
+    known["trusted_proxies"] = tuple(known.get("trusted_proxies", ()))
     return Installation(**known)
 
 
@@ -109,6 +115,7 @@ def settle(
     *,
     host: str | None = None,
     bind: str | None = None,
+    asked: names.Asked | None = None,
 ) -> Installation:
     """The settings for ``up``: the stored ones, changed by the options. HostError when the home was created in another
     mode (root or not) or with another kind of database.
@@ -127,6 +134,8 @@ def settle(
     if proxy_port is not None:
         install = replace(install, proxy_port=proxy_port)
     install = replace(install, host=_host_name(host) if host else install.host, bind=bind or install.bind)
+    install = replace(install, **names.changes(asked or names.Asked()))
+    names.check(install.domain, install.certificates)
     wanted = "external" if os.environ.get("DATABASE_URL") else "embedded"
     if stored and stored.postgres != wanted:
         raise HostError(*_OTHER_DATABASE[stored.postgres])
@@ -151,7 +160,7 @@ def _postgres_bin(stored: Installation | None, kind: str) -> str:
 def _host_name(text: str) -> str:
     """The normalized host name. HostError when it is not valid in a certificate."""
     name = text.lower().rstrip(".")
-    if len(name) > 253 or not HOST_NAME.match(name):
+    if len(name) > 253 or not names.HOST_NAME.match(name):
         raise HostError(
             f"--host {text[:60]!r} is not a valid host name.",
             "use letters, digits, dashes and dots, for example greenroom-localhost.example.com",

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from greenroom.basics import atomic
+from greenroom_cli.host.names import alias
 
 CA_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 800, 30
 FORWARDS = "forwards.pem"
@@ -28,9 +29,17 @@ HEROKU = ("heroku.com", "*.heroku.com")
 """Host names of the TLS port behind the proxy. They are in the certificate only while a proxy is configured."""
 
 
-def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False, host: str = LOCAL[0]) -> None:
+def make_all(
+    home: Path,
+    owner: tuple[int, int] | None,
+    *,
+    proxied: bool = False,
+    host: str = LOCAL[0],
+    domain: str = LOCAL[0],
+    own: bool = True,
+) -> None:
     """Create the missing secrets. ``owner``: (uid, gid) of the control user in root mode; ``host``: the host name for
-    other computers.
+    other computers; ``domain``: the base domain of apps; ``own``: whether the local CA issues their certificates.
     """
     keys = home / "keys"
     for name, text in (
@@ -40,7 +49,9 @@ def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False
         ("platform.password", secrets.token_hex(24)),
     ):
         _create(keys / name, text.encode(), 0o600, owner)
-    _certificates(keys, owner, (*(HEROKU if proxied else ()), *((host,) if host not in LOCAL else ())))
+    apps = (domain, f"*.{domain}", alias(domain)) if own else ()
+    more = dict.fromkeys((*(HEROKU if proxied else ()), host, *apps))
+    _certificates(keys, owner, tuple(name for name in more if name not in LOCAL))
     _forwards(keys / FORWARDS, owner)
     _publish(keys / "ca.pem", home / "ca.pem")
 
@@ -68,9 +79,9 @@ def _certificates(keys: Path, owner: tuple[int, int] | None, more: tuple[str, ..
         certificate = _certificate(name, name, key.public_key(), key, CA_DAYS, ca=True)
         _create(keys / "ca.key", _pem(key), 0o600, owner)
         _create(keys / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644, owner)
-    names = (*LOCAL, *more)
-    if _needs_leaf(keys / "tls.pem", names, RENEW_DAYS):
-        leaf_key, leaf = _leaf(keys, names)
+    wanted = (*LOCAL, *more)
+    if _needs_leaf(keys / "tls.pem", wanted, RENEW_DAYS):
+        leaf_key, leaf = _leaf(keys, wanted)
         for path in (keys / "tls.key", keys / "tls.pem"):
             path.unlink(missing_ok=True)
         _create(keys / "tls.key", leaf_key, 0o600, owner)
@@ -82,21 +93,24 @@ def _forwards(path: Path, owner: tuple[int, int] | None) -> None:
 
     Its key is not that of ``tls.key``: shims, which run next to the code of apps, know it.
     """
-    names = LOCAL[:1]
-    if _needs_leaf(path, names, RENEW_FORWARDS_DAYS):
-        atomic.write(path, b"".join(_leaf(path.parent, names)), mode=0o600)
+    if _needs_leaf(path, LOCAL[:1], RENEW_FORWARDS_DAYS):
+        atomic.write(path, b"".join(_leaf(path.parent, LOCAL[:1])), mode=0o600)
     if owner:
         os.chown(path, *owner)
 
 
+def names_of(path: Path) -> set[str]:
+    """The host names of a certificate in PEM."""
+    known = x509.load_pem_x509_certificate(path.read_bytes())
+    names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(names.get_values_for_type(x509.DNSName))
+
+
 def _needs_leaf(path: Path, names: tuple[str, ...], days: int) -> bool:
-    if not path.exists():
+    if not path.exists() or names_of(path) != set(names):
         return True
     known = x509.load_pem_x509_certificate(path.read_bytes())
-    found = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
-        x509.DNSName
-    )
-    return set(found) != set(names) or known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=days)
+    return known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=days)
 
 
 def _leaf(keys: Path, names: tuple[str, ...]) -> tuple[bytes, bytes]:

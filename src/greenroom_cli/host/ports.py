@@ -31,9 +31,10 @@ class Port:
 
 def wanted(install: Installation) -> list[Port]:
     """All ports of the installation."""
+    api = install.api_bind or install.bind
     rows = [
-        Port("api", install.api_port, "--api-port", "web", install.bind),
-        Port("tls", install.tls_port, "--api-port", "web", install.bind),
+        Port("api", install.api_port, "--api-port", "web", api),
+        Port("tls", install.tls_port, "--api-port", "web", api),
         Port("rendezvous", install.rendezvous_port, "--api-port", "web", install.bind),
         Port("http", install.http_port, "--http-port", "caddy", install.bind),
         Port("https", install.https_port, "--https-port", "caddy", install.bind),

@@ -33,7 +33,10 @@ once.
 
 
 class Restarter:
-    """Watches and restarts components until SIGTERM or SIGINT. ``clock``: monotonic seconds."""
+    """Watches and restarts components until SIGTERM, SIGINT or SIGUSR1. ``clock``: monotonic seconds.
+
+    leaving: apps are to stay when the host process ends.
+    """
 
     def __init__(
         self,
@@ -53,14 +56,15 @@ class Restarter:
         self.restarts = {name: int(processes.details(home, name).get("restarts", 0)) for name in self.components}
         self.unwritten: set[str] = set()
         self.cramped = False
-        self.stopping = False
+        self.stopping = self.leaving = False
 
     def run(self, ready: Callable[[], object] = bool) -> None:
-        """Watch pidfds, which also work for processes that are not children; returns after SIGTERM or SIGINT.
+        """Watch pidfds, which also work for processes that are not children; returns after SIGTERM or SIGINT, and after
+        SIGUSR1 with ``leaving``.
 
         ``ready`` is called after the signal handlers are installed.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, self._stop)
         ready()
         while not self.stopping:
@@ -96,8 +100,8 @@ class Restarter:
             if processes.remember(self.home, name, self.running[name], self.restarts[name]):
                 self.unwritten.discard(name)
 
-    def _stop(self, *_: object) -> None:
-        self.stopping = True
+    def _stop(self, number: int, *_: object) -> None:
+        self.stopping, self.leaving = True, number == signal.SIGUSR1
 
     def _died(self, name: str) -> None:
         """Schedule the restart: at once after a long uptime, else after the back-off."""

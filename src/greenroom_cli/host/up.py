@@ -19,10 +19,12 @@ from greenroom_cli.host import (
     keys,
     locks,
     mount_namespace,
+    names,
     ports,
     postgres,
     postgres_choice,
     processes,
+    service_manager,
     unlisted_processes,
     users,
 )
@@ -49,7 +51,14 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
     homes.make_folders(home, install)
     homes.write(home, install)
     owner = (install.control_uid, install.control_gid) if install.mode == "root" else None
-    keys.make_all(home, owner, proxied=bool(install.proxy_port), host=install.host)
+    keys.make_all(
+        home,
+        owner,
+        proxied=bool(install.proxy_port),
+        host=install.host,
+        domain=install.domain,
+        own=install.certificates == names.OWN,
+    )
     if not detached:
         _host(home, install)
         return
@@ -146,6 +155,7 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
         when_up()
     else:
         print(summary(home, install), file=sys.stderr, flush=True)
+        service_manager.tell_ready()
     if stop:
         take_down(home, say)
         return
@@ -241,10 +251,13 @@ def summary(home: Path, install: Installation) -> str:
         if install.mode == "root"
         else "development: all apps run as your user; see `greenroom doctor`"
     )
+    public = install.domain != names.LOCAL
+    api = names.url("https", install.domain, install.https_port) if public else f"http://localhost:{install.api_port}"
+    scheme, port = ("https", install.https_port) if public else ("http", install.http_port)
     return (
         f"\nGreenroom is up in {home} ({mode})\n"
-        f"  API and git   http://localhost:{install.api_port}\n"
-        f"  apps          http://<app>.localhost:{install.http_port}\n"
+        f"  API and git   {api}\n"
+        f"  apps          {names.url(scheme, f'<app>.{install.domain}', port)}\n"
         f"  token         {home}/keys/admin.token\n"
         f'  next          eval "$(greenroom env --home {home})"; greenroom create\n'
     )

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from greenroom_cli.host.component import Component
 
 PASSED_ON = ("name", "argv", "env", "user", "group", "locks_itself")
-STOPPING = {signal.SIGTERM, signal.SIGINT}
+STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
+"""SIGUSR1, the stop signal of the systemd unit, leaves the dynos, Caddy and PostgreSQL running."""
 
 
 def say(text: str) -> None:
@@ -46,12 +47,18 @@ def become(home: Path, components: list[Component]) -> NoReturn:
 
 
 def main(argv: list[str]) -> int:
-    """Watch until SIGTERM or SIGINT, then stop everything."""
+    """Watch until SIGTERM or SIGINT, then stop everything; until SIGUSR1, then stop the control plane."""
     home = Path(argv[1])
     with os.fdopen(int(argv[2]), "rb") as file:
         components = [StartedComponent(**row) for row in json.load(file)]
     watcher = restarter.Restarter(home, components, say)
     watcher.run(ready=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING))
+    if watcher.leaving:
+        from greenroom_cli.host.down import take_control_plane_down
+
+        say("stopping: worker, web; dynos, Caddy and PostgreSQL keep running")
+        take_control_plane_down(home, say)
+        return 0
     engine = [it.name for it in components if it.name not in ("postgres", "caddy", "web", "worker")]
     say(f"stopping: {', '.join(['web', 'worker', 'dynos', *engine, 'Caddy', 'PostgreSQL'])}")
     from greenroom_cli.host.down import take_down

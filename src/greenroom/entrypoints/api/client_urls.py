@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from django.conf import settings
 from django.http import HttpRequest
 
+from greenroom.router.rules import public_names
+
 LOCAL = ("localhost", "127.0.0.1")
 _host: ContextVar[str] = ContextVar("host", default="")
 
@@ -18,11 +20,17 @@ _host: ContextVar[str] = ContextVar("host", default="")
 def remember(request: HttpRequest) -> None:
     """Use the request's Host name for the URLs in its response."""
     name = request.headers.get("Host", "").rpartition("@")[2].partition(":")[0].lower()
-    _host.set(name if name in (*LOCAL, _own()) else _own())
+    _host.set(name if name in (*LOCAL, *_routed(), _own()) else _own())
+
+
+def _routed() -> tuple[str, ...]:
+    """The names at which the router serves the API: the base domain and its alias."""
+    return public_names.own_names(settings.INSTALLATION)
 
 
 def _own() -> str:
-    return str(settings.INSTALLATION.get("host") or LOCAL[0])
+    named = str(settings.INSTALLATION.get("host") or LOCAL[0])
+    return named if named not in LOCAL else next(iter(_routed()), LOCAL[0])
 
 
 def host() -> str:
@@ -37,8 +45,9 @@ def plain(path: str) -> str:
 
 
 def secure(path: str) -> str:
-    """A URL on the TLS port."""
-    return f"https://{host()}:{settings.INSTALLATION['tls_port']}{path}"
+    """A URL with TLS: at the router for its names, else on the TLS port."""
+    port = settings.INSTALLATION["https_port" if host() in _routed() else "tls_port"]
+    return f"https://{host()}{'' if port == 443 else f':{port}'}{path}"
 
 
 def rendezvous(path: str) -> str:

@@ -32,14 +32,15 @@ OWN_CA = (
 def _domain(row: Domain) -> dict[str, Any]:
     use = getattr(row, "certificate", None)
     endpoint = {"id": str(use.endpoint_id), "name": use.endpoint.name} if use else None
+    status, reason = router.acm_status(row, HOME)
     return {
         "id": str(row.id),
         "hostname": row.hostname,
         "kind": row.kind,
-        "cname": f"{row.app.name}.localhost",
+        "cname": queries.default_domain(row.app),
         "status": "none",
-        "acm_status": "cert issued" if row.app.acm else None,
-        "acm_status_reason": None,
+        "acm_status": status,
+        "acm_status_reason": reason,
         "sni_endpoint": endpoint,
         "app": {"id": str(row.app_id), "name": row.app.name},
         "created_at": clock.heroku_time(row.created_at),
@@ -68,7 +69,7 @@ def list_domains(call: Call) -> Listing:
     app = call.app
     own = {
         "id": str(app.id),
-        "hostname": f"{app.name}.localhost",
+        "hostname": queries.default_domain(app),
         "kind": "heroku",
         "cname": None,
         "status": "none",
@@ -91,7 +92,8 @@ def add_domain(call: Call) -> Reply:
     """
     app = call.app
     hostname = call.text("hostname", required=True)
-    reserved = ("localhost", "greenroom.internal", *filter(None, [settings.INSTALLATION.get("host", "")]))
+    own = [settings.INSTALLATION.get("host", ""), settings.INSTALLATION["domain"]]
+    reserved = ("localhost", "greenroom.internal", *filter(None, own))
     proven = not call.actor.is_admin and _is_proven(app, hostname)
     row = domains.add(
         actor=call.actor,

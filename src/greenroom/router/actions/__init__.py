@@ -46,7 +46,7 @@ def _record(app: App, release: Release | None, target: Target) -> bool:
     return not same
 
 
-_led: dict[Path, tuple[float, dict[str, str]]] = {}
+_led: dict[Path, tuple[float, list[dict[str, str]]]] = {}
 _looked: dict[Path, float] = {}
 LOOK = 5.0
 """Seconds between two checks of the disk, and of Caddy's private keys, which are lost when Caddy restarts."""
@@ -56,13 +56,16 @@ def lead_hosts(*, home: Path) -> bool:
     """Route each host name to its app; True if something has changed. Checks the disk after changes of rows, and
     periodically.
     """
-    sites, now = queries.sites(), clock.monotonic()
-    moment, before = _led.get(home, (-LOOK, {}))
-    if sites == before and now - moment < LOOK:
+    names, now = [queries.sites(), queries.certified()], clock.monotonic()
+    moment, before = _led.get(home, (-LOOK, []))
+    if names == before and now - moment < LOOK:
         return False
-    changed = switch.lead_hosts(home, sites)
-    _led[home] = (now, sites)
-    return changed
+    changed = [
+        switch.lead_hosts(home, found, folder)
+        for found, folder in zip(names, (switch.HOSTS, switch.CERTIFIED), strict=True)
+    ]
+    _led[home] = (now, names)
+    return any(changed)
 
 
 def repair(*, app: App, target: Target, home: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -139,10 +140,13 @@ def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = Fa
 @transaction.atomic
 def renew(*, app: App, home: Path) -> SniEndpoint | None:
     """Issue the app's automatic certificate if its domains have changed or it expires soon; None if it is up to
-    date.
+    date, or if the router gets certificates from an ACME CA.
     """
     app = lock_app(app.pk)
     if not app.acm:
+        return None
+    if settings.INSTALLATION["certificates"] == "acme":  # the router gets and renews them
+        app.sni_endpoints.filter(issued=True).delete()
         return None
     names = sorted(app.domains.values_list("hostname", flat=True))
     row = app.sni_endpoints.filter(issued=True).first()

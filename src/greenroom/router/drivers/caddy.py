@@ -12,7 +12,7 @@ from typing import Any
 from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
 from greenroom.basics.unixsock import connect
-from greenroom.router.rules import Page, caddy_routes, error_pages
+from greenroom.router.rules import Page, caddy_routes, error_pages, public_names
 
 OWN_PAGES = {
     "nosuchapp.html": ("H01", Page("No such app", "There is no app at this address.")),
@@ -44,6 +44,7 @@ def render(installation: dict[str, Any], served: Sequence[Served] = ()) -> dict[
         "read_header_timeout": "30s",
         "idle_timeout": "2m",
         "max_header_bytes": 65536,
+        **public_names.trusted(installation),
     }
     bind = installation["bind"]
     plain = {
@@ -64,10 +65,18 @@ def render(installation: dict[str, Any], served: Sequence[Served] = ()) -> dict[
         "admin": {"listen": "unix/run/caddy-admin.sock|0600", "config": {"persist": False}},
         "logging": _logging(),
         "apps": {
-            "http": {"servers": {"plain": plain, "secure": secure}, "grace_period": "10s"},
-            "tls": {"certificates": {"load_files": [{"certificate": "keys/tls.pem", "key": "keys/tls.key"}]}},
+            "http": {"servers": {"plain": plain, "secure": secure}, "grace_period": "10s", **_ports(installation)},
+            "tls": {
+                "certificates": {"load_files": [{"certificate": "keys/tls.pem", "key": "keys/tls.key"}]},
+                **public_names.automation(installation),
+            },
         },
     }
+
+
+def _ports(installation: dict[str, Any]) -> dict[str, int]:
+    """The ports at which Caddy expects the requests of an ACME CA."""
+    return {name: installation[name] for name in ("http_port", "https_port")}
 
 
 def _policy(row: Served) -> dict[str, Any]:
@@ -80,7 +89,8 @@ def with_keys(config: dict[str, Any], pairs: Sequence[tuple[str, str, str]]) -> 
     """
     loaded = [{"certificate": chain, "key": key, "tags": [tag]} for tag, chain, key in pairs]
     files = config["apps"]["tls"]["certificates"]
-    return {**config, "apps": {**config["apps"], "tls": {"certificates": {**files, "load_pem": loaded}}}}
+    tls = {**config["apps"]["tls"], "certificates": {**files, "load_pem": loaded}}
+    return {**config, "apps": {**config["apps"], "tls": tls}}
 
 
 def _logging() -> dict[str, Any]:

@@ -13,6 +13,8 @@ from greenroom.basics import atomic
 from greenroom.router.rules import PAGES, Target, error_pages, slots
 
 HOSTS = "run/router/hosts"
+CERTIFIED = "run/router/certified"
+"""The host names for which the router may get a certificate: the same links as in HOSTS."""
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
 
 
@@ -28,11 +30,11 @@ def apply(home: Path, folder: str, target: Target, app: str) -> None:
     _hide(place, keep="")
 
 
-def lead_hosts(home: Path, sites: Mapping[str, str]) -> bool:
+def lead_hosts(home: Path, sites: Mapping[str, str], folder: str = HOSTS) -> bool:
     """Link each host name to its app's folder, and remove all other links; True if anything has changed. A wildcard's
     ``*`` is written ``_``.
     """
-    place = home / HOSTS
+    place = home / folder
     place.mkdir(mode=0o750, parents=True, exist_ok=True)
     wanted = {_link_name(host): f"../{folder}" for host, folder in sites.items()}
     there = {entry.name: os.readlink(entry.path) if entry.is_symlink() else "" for entry in os.scandir(place)}

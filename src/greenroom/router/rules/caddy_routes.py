@@ -10,7 +10,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from greenroom.router.rules import PAGES, SLOTS
+from greenroom.router.rules import PAGES, SLOTS, public_names
 
 HOLD = "10s"
 FIRST_BYTE = "30s"
@@ -54,10 +54,18 @@ HOST = "X-Greenroom-Host"
 
 
 def routes(installation: Mapping[str, Any], *, secure: bool) -> list[dict[str, Any]]:
-    """The routes of the plain or the TLS server. ``installation``: http_port, https_port."""
-    http, https = int(installation["http_port"]), int(installation["https_port"])
+    """The routes of the plain or the TLS server. ``installation``: http_port, https_port, and those of
+    ``public_names``.
+    """
     unknown = {"handle": [headers("H01"), page("nosuchapp.html", "404")]}
-    return [*_request_id(), *_host(), _site(http, https, secure=secure), unknown]
+    return [
+        *public_names.permission(installation, secure=secure),
+        *_request_id(),
+        *_host(),
+        *public_names.api(installation, secure=secure),
+        _site(installation, secure=secure),
+        unknown,
+    ]
 
 
 def errors() -> dict[str, Any]:
@@ -149,19 +157,16 @@ def _matches(variable: str, name: str, pattern: str) -> dict[str, Any]:
     return {"vars_regexp": {variable: {"name": name, "pattern": pattern}}}
 
 
-def _site(http: int, https: int, *, secure: bool) -> dict[str, Any]:
+def _site(installation: Mapping[str, Any], *, secure: bool) -> dict[str, Any]:
     """The route of all apps' requests. A host name that could leave the folder of links matches nothing."""
+    http, https = int(installation["http_port"]), int(installation["https_port"])
     known = {"file": {"root": "run/router", "try_files": ["/hosts/{http.vars.host}/", "/hosts/{http.vars.any}/"]}}
     inner = {
         "handler": "subroute",
         "routes": [
             {"handle": [{"handler": "vars", "site": "run/router{http.matchers.file.relative}"}]},
-            {
-                "handle": [
-                    _logged("request_id", "{http.vars.request_id}"),
-                    {"handler": "headers", "request": {"delete": list(SPOOFED)}},
-                ]
-            },
+            {"handle": [_logged("request_id", "{http.vars.request_id}")]},
+            *public_names.described(installation, SPOOFED),
             *(_when_file(code) for code in PAGES),
             *_own_ports(http, https, secure=secure),
             {"handle": [_logged("upstream", "{http.reverse_proxy.upstream.address}"), _proxy()]},

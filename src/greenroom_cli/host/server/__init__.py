@@ -1,0 +1,1 @@
+"""A server installation: Greenroom as a service of systemd, with system users and a home in /var/lib."""
