@@ -43,6 +43,9 @@ HOST = {
     "status": "show the status of the components",
     "doctor": "check this machine and this installation",
     "env": "print the environment variables for greenroom and the Heroku CLI",
+    "backup": "save everything of the running installation",
+    "restore": "create an installation from a backup",
+    "upgrade": "let the installed version of Greenroom take over",
     "scanners": "list the optional scanners",
     "scanners:install": "install an optional scanner for all apps",
 }

@@ -2,83 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from greenroom_cli.host import home as homes
+from greenroom_cli.host.backup_commands import backup, restore, upgrade
+from greenroom_cli.host.command_parts import HOME, JSON, clear_errors, installed
 from greenroom_cli.host.errors import HostError
 
-HOME = click.option(
-    "--home",
-    "home_option",
-    metavar="DIR",
-    help="The installation's home folder (default: $GREENROOM_HOME, else ~/.greenroom).",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-
-
-def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: print a HostError or PermissionError as one line and a hint on stderr, and exit with code 1."""
-
-    @functools.wraps(command)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        try:
-            return command(*arguments, **options)
-        except HostError as error:
-            shown = error
-        except PermissionError as error:
-            shown = _of_another_user(error, homes.home_of(options.get("home_option")))
-        click.secho(f" ▸    {shown.message}", fg="red", err=True)
-        if shown.hint:
-            click.echo(f"hint: {shown.hint}", err=True)
-        sys.exit(1)
-
-    return wrapped
-
-
-def _of_another_user(error: PermissionError, home: Path) -> HostError:
-    """The HostError for a PermissionError: the hint is the same command, run as the owner of the home folder."""
-    import os
-    import pwd
-
-    what = (
-        f"No access to {error.filename}"
-        if error.filename
-        else f"Cannot signal the processes of the installation in {home}"
-    )
-    text = f"{what}: {error.strerror or error}."
-    try:
-        owner = home.stat().st_uid
-        name = pwd.getpwuid(owner).pw_name
-    except (OSError, KeyError):
-        return HostError(text, f"run the command as the owner of {home}")
-    if owner == os.geteuid():
-        return HostError(text, f"greenroom doctor --home {shlex.quote(str(home))}")
-    command = f"greenroom {click.get_current_context().info_name} --home {shlex.quote(str(home))}"
-    return HostError(
-        f"{text} They belong to {name}." if not error.filename else text,
-        f"sudo {command}" if owner == 0 else f"sudo -u {name} {command}",
-    )
-
-
-def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
-    home = homes.home_of(home_option)
-    install = homes.read(home)
-    if install is None:
-        raise HostError(
-            f"There is no installation in {home}.",
-            "create one with greenroom up, or specify another with --home or $GREENROOM_HOME",
-        )
-    return home, install
 
 
 @click.command()
@@ -175,7 +112,7 @@ def status(home_option: str | None, as_json: bool) -> None:
     """
     from greenroom_cli.host import status as statuses
 
-    data = statuses.gather(*_installed(home_option))
+    data = statuses.gather(*installed(home_option))
     click.echo(json.dumps(data, indent=2) if as_json else statuses.show(data))
     sys.exit(0 if data["up"] else 1)
 
@@ -233,7 +170,7 @@ def env(home_option: str | None, as_json: bool, host: str | None, token_file: Pa
     """
     from greenroom_cli.host.environment import variables
 
-    values = variables(*_installed(home_option), host, token_file, proxy=proxy)
+    values = variables(*installed(home_option), host, token_file, proxy=proxy)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
@@ -256,7 +193,7 @@ def scanners(home_option: str | None, as_json: bool) -> None:
     """
     from greenroom_cli.host import scanners as tools
 
-    rows = tools.listed(_installed(home_option)[0])
+    rows = tools.listed(installed(home_option)[0])
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -275,7 +212,7 @@ def install_scanner(name: str, home_option: str | None) -> None:
     """
     from greenroom_cli.host import scanners as tools
 
-    click.echo(tools.install(_installed(home_option)[0], name))
+    click.echo(tools.install(installed(home_option)[0], name))
 
 
-HOST_COMMANDS = [up, down, status, doctor, env, scanners, install_scanner]
+HOST_COMMANDS = [up, down, status, doctor, env, backup, restore, upgrade, scanners, install_scanner]

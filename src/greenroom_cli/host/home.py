@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from greenroom.engine.host_part import HostPart
 
 FILE = "installation.json"
+UNFINISHED = "restore.unfinished"
+"""Marks a home whose restore has not ended."""
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
@@ -35,7 +37,17 @@ SHARED = (
     "run",
     "tools",
 )
-PRIVATE = ("keys", "repos", "caddy", "snapshots", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
+PRIVATE = (
+    "keys",
+    "repos",
+    "caddy",
+    "snapshots",
+    "backups",
+    "logs/deliveries",
+    "logs/router",
+    "run/router",
+    "run/git-hooks",
+)
 
 
 _OTHER_DATABASE = {

@@ -41,6 +41,8 @@ HOST = "host"
 
 def up(home: Path, install: Installation, *, detached: bool) -> None:
     """Start everything. Returns when all components are up (detached) or have been stopped (foreground). HostError."""
+    if (home / homes.UNFINISHED).exists():
+        raise HostError(f"The restore into {home} has not ended.", "run the same greenroom restore again")
     postgres_choice.use(install.postgres_bin)
     check(home, install)
     if install.mode == "root":
