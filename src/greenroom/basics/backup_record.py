@@ -25,10 +25,10 @@ STALE = 2 * 86400.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """state: running, succeeded, failed or interrupted. started, ended: seconds since the epoch (ended 0: not yet).
+    """state: running, succeeded, failed or interrupted. started, ended: seconds since the epoch; ended 0: not yet.
 
-    path: of the set; bytes: of its files. error: why it failed. origin: of the passphrase, ``given`` by the operator in a file, or
-    ``generated``. pid, pid_start: of the process, while it is running.
+    path: of the set; bytes: of its files. error: why it failed. origin: of the passphrase, ``given`` by the operator in
+    a file, or ``generated``. pid, pid_start: of the process, while it is running.
     """
 
     state: str

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from greenroom.basics import handover
 from greenroom.basics.waiting_limits import Crowd
 from greenroom.project import connections
 
@@ -112,8 +113,12 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
     plain = _server(app, bind, installation["api_port"], connections.protocol(crowd))
     secure = _server(app, bind, installation["tls_port"], connections.protocol(crowd, tls_context(home), clients.take))
     hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
+    taken = handover.take(home)  # of the web process before an upgrade
+    own = taken.get(installation["rendezvous_port"])
     attach = asyncio.create_task(
-        rendezvous.serve(engine, key, bind, installation["rendezvous_port"], tls_context(home), holders, Starts())
+        rendezvous.serve(
+            engine, key, bind, installation["rendezvous_port"], tls_context(home), holders, Starts(), listener=own
+        )
     )
     others = [hooks, attach]
     if installation["proxy_port"]:
@@ -122,7 +127,8 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
         )
     for task in others:
         task.add_done_callback(_report)
-    await asyncio.gather(plain.serve(), secure.serve())
+    given = [[taken[port]] if (port := server.config.port) in taken else None for server in (plain, secure)]
+    await asyncio.gather(plain.serve(given[0]), secure.serve(given[1]))
     for task in others:
         task.cancel()
 

@@ -150,9 +150,11 @@ def _refuse_down(home: Path, install: Installation) -> None:
         )
 
 
-def run_as_control(home: Path, install: Installation, module: str, task: dict[str, Any], lock: int) -> dict[str, Any]:
+def run_as_control(
+    home: Path, install: Installation, module: str, task: dict[str, Any], lock: int | None
+) -> dict[str, Any]:
     """Run a module of the control plane as its user, with the task on stdin; returns its JSON. Its progress goes to
-    stderr. It inherits the lock, which so outlives this process. HostError with its error.
+    stderr. It inherits the lock, so that the lock lasts as long as the work. HostError with its error.
     """
     extra: dict[str, Any] = {}
     if install.mode == "root":
@@ -165,7 +167,7 @@ def run_as_control(home: Path, install: Installation, module: str, task: dict[st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        pass_fds=(lock,),
+        pass_fds=() if lock is None else (lock,),
         **extra,
     )
     lines: list[str] = []

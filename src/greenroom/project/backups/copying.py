@@ -44,14 +44,10 @@ def dump_control(target: Path, home: Path) -> contents.Contents:
         return contents.read(home)
 
 
-def load_control(source: Path, *, replace: bool = False) -> None:
-    """Load a dump into the control database, in one transaction. replace: drop the present tables first.
-    PlatformError.
-    """
+def load_control(source: Path, *, database: str = "") -> None:
+    """Load a dump into the empty control database, or into another one, in one transaction. PlatformError."""
     words = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
-    own = str(connection.settings_dict["NAME"])
-    if replace:
-        words += ["--clean", "--if-exists"]
+    own = database or str(connection.settings_dict["NAME"])
     program("pg_restore", [*words, f"--dbname={own}", str(source)])
 
 

@@ -1,5 +1,5 @@
-"""``greenroom restore`` runs this as the control plane's user, while only PostgreSQL and the engine's program run: loads
-a verified set into an empty installation.
+"""``greenroom restore`` runs this as the control plane's user, while only PostgreSQL and the engine's program run: it
+loads a verified set into an empty installation.
 
 Reads its task as JSON from stdin; progress goes to stderr, the result to stdout.
 """
@@ -96,7 +96,9 @@ def _repositories(it: manifest.Set, home: Path) -> None:
 
 
 def _addons(it: manifest.Set, home: Path) -> None:
+    from greenroom.accounts.rules import PLATFORM
     from greenroom.addons import registry
+    from greenroom.deliveries.actions.addon_lifecycle import readdress
     from greenroom.project.backups import contents
 
     count = 0
@@ -110,6 +112,7 @@ def _addons(it: manifest.Set, home: Path) -> None:
             except GreenroomError as error:
                 raise PlatformError(f"The data of {addon.name} ({addon.app.name}): {error.message}") from error
             count += 1
+        readdress(actor=PLATFORM, addon=addon, home=home)
     say(f"data of add-ons: {count}")
 
 
