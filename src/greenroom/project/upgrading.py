@@ -1,4 +1,4 @@
-"""``greenroom upgrade`` runs this as the control plane's user: pending migrations, dump, rehearsal, migration, way back.
+"""``greenroom upgrade`` runs this as the control plane's user: list, dump, rehearsal, migration, and the way back.
 
 Reads its task as JSON from stdin: ``{"do": "pending"}``, ``{"do": "dump", "path"}``, ``{"do": "rehearse", "path"}``,
 ``{"do": "migrate"}`` or ``{"do": "back", "path"}``. The result is JSON on stdout, an error text on stderr.
@@ -127,7 +127,7 @@ def migrate(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def back(task: dict[str, Any]) -> dict[str, Any]:
-    """Replace the control database by a dump, in one transaction: it has the old content or the new one. PlatformError."""
+    """Replace the control database by a dump, in one transaction. PlatformError."""
     from greenroom.project.backups import copying
 
     source = Path(task["path"])

@@ -23,7 +23,8 @@ from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
 KEEP = 7
-PASSPHRASE = "backup.passphrase"
+PASSPHRASE = "backup.passphrase"  # noqa: S105 - the name of a file
+GENERATED = "generated"
 GIVEN = "backup.given"
 """A file that says that the operator has given the passphrase, and so has it elsewhere."""
 MODULE = "greenroom.project.backups.make"
@@ -113,7 +114,7 @@ def passphrase(home: Path, given: Path | None, owner: tuple[int, int] | None) ->
     if not stored.exists():
         mark.unlink(missing_ok=True)
         _store(stored, secrets.token_urlsafe(24), owner)
-    return Passphrase(stored.read_text().strip(), "given" if mark.exists() else "generated")
+    return Passphrase(stored.read_text().strip(), "given" if mark.exists() else GENERATED)
 
 
 def read_passphrase(path: Path) -> str:
@@ -125,7 +126,7 @@ def read_passphrase(path: Path) -> str:
         raise HostError(f"The passphrase file {path} cannot be read: {error}.", "--passphrase-file FILE") from error
     if len(text) < sealed.SHORTEST:
         raise HostError(
-            f"The passphrase in {path} is too short: it needs at least {sealed.SHORTEST} characters, in the first line.",
+            f"The passphrase in {path} is too short: its first line needs at least {sealed.SHORTEST} characters.",
             f"for example: (umask 077; openssl rand -base64 24 > {path})",
         )
     return text

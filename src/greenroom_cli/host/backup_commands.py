@@ -68,7 +68,7 @@ def backup(
         click.echo(json.dumps(found, indent=2))
     else:
         click.echo(f"{found['path']}  {found['bytes'] / 1e6:.1f} MB, {found['apps']} apps, {found['seconds']} s")
-    if found["passphrase"] == "generated":
+    if found["passphrase"] == saving.GENERATED:
         file = home / "keys" / saving.PASSPHRASE
         click.echo(
             f"Without its passphrase this backup is worthless. Copy {file} to another place, then tell Greenroom:\n"

@@ -1,7 +1,7 @@
 """``greenroom restore``: an installation from a backup set, in an empty home.
 
-The file ``restore.unfinished`` in the home marks a restore that has not ended: ``up`` refuses such a home, and a repeated
-restore empties it and starts again.
+The file ``restore.unfinished`` in the home marks a restore that has not ended: ``up`` refuses such a home, and a
+repeated restore empties it and starts again.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What an upgrade will do. before, after: versions of the code. dump: the file to load with ``back``, else empty."""
+    """The steps of an upgrade. before, after: versions of the code. dump: the file to go back to, else empty."""
 
     before: code.Code
     after: code.Code
@@ -169,7 +169,7 @@ def _held_ports(home: Path, install: Installation, say: Say) -> Iterator[None]:
 
 
 def _replace(home: Path, install: Installation, planned: Plan, dump: str, lock: int, say: Say) -> bool:
-    """End what runs the old version, and migrate. Returns whether a service manager may start the host process again."""
+    """End the old version, and migrate. Returns whether a service manager may start the host process again."""
     old = processes.known(home, up.HOST)
     managed = old is not None and not _is_detached(home, old.pid)
     if old:

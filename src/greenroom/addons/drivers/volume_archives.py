@@ -11,6 +11,7 @@ import secrets
 import shutil
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from greenroom.addons.models import Addon
@@ -67,7 +68,7 @@ def load(engine: Engine, addon: Addon, artefact: str, source: Path, home: Path) 
 
 
 @contextlib.contextmanager
-def _dyno(engine: Engine, addon: Addon, command: tuple[str, ...], mounts: tuple[Mount, ...]):  # type: ignore[no-untyped-def]
+def _dyno(engine: Engine, addon: Addon, command: tuple[str, ...], mounts: tuple[Mount, ...]) -> Iterator[DynoState]:
     """Run a command to its end; yields the dyno's state. Removes dynos that a killed backup has left."""
     prefix = f"backup-{addon.pk.hex[:20]}-"
     for left in engine.list():

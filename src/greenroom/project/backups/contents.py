@@ -67,7 +67,7 @@ def _app(app: App) -> dict[str, Any]:
 
 def _of_slug(slug: Slug, home: Path) -> dict[str, tuple[str, ...]]:
     """The slug, its environments, and the interpreter and tools that Greenroom has downloaded for it."""
-    found = {f"slugs/{slug.digest}.tar.gz": (f"slugs/{slug.digest}",)}
+    found: dict[str, tuple[str, ...]] = {f"slugs/{slug.digest}.tar.gz": (f"slugs/{slug.digest}",)}
     for key in filter(None, (*slug.env_keys, slug.manifest.get("tool_key", ""))):
         beside = f"envs/{key}.json"
         found[f"envs/{key}.tar.gz"] = (f"envs/{key}", *((beside,) if (home / beside).exists() else ()))
