@@ -1,7 +1,7 @@
 """``greenroom upgrade`` runs this as the control plane's user: list, dump, rehearsal, migration, and the way back.
 
 Reads its task as JSON from stdin: ``{"do": "pending"}``, ``{"do": "dump", "path"}``, ``{"do": "rehearse", "path"}``,
-``{"do": "migrate"}`` or ``{"do": "back", "path"}``. The result is JSON on stdout, an error text on stderr.
+``{"do": "migrate"}`` or ``{"do": "back", "path"}``. The result is JSON on stdout.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import django
 
 from greenroom.basics.errors import GreenroomError, PlatformError
+from greenroom.project.backups.manifest import failure
 
 COPY = "greenroom_upgrade_"
 """Prefix of the databases of rehearsals."""
@@ -37,7 +38,7 @@ END $$;
 
 
 def main() -> int:
-    """Returns 0 with JSON on stdout, else 1 with the error on stderr."""
+    """Returns 0 with JSON on stdout, else 1 with ``failure``."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
     os.umask(0o077)
     task = json.load(sys.stdin)
@@ -45,7 +46,7 @@ def main() -> int:
         django.setup()
         print(json.dumps(TASKS[task["do"]](task)))
     except (GreenroomError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(failure(error))
         return 1
     return 0
 
@@ -66,13 +67,11 @@ def pending(task: dict[str, Any]) -> dict[str, Any]:
 
 def dump(task: dict[str, Any]) -> dict[str, Any]:
     """Dump the control database to the path, which appears when it is complete."""
-    from django.conf import settings
-
     from greenroom.project.backups import copying
 
     path = Path(task["path"])
     draft = path.with_name(path.name + ".part")
-    copying.dump_control(draft, settings.HOME)
+    copying.dump_control(draft)
     draft.rename(path)
     return {"bytes": path.stat().st_size}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -187,7 +188,7 @@ def run_as_control(
         raise
     reader.join()
     if code:
-        raise _error(lines, home)
+        raise _error(out, lines, home)
     found: dict[str, Any] = json.loads(out)
     return found
 
@@ -203,11 +204,12 @@ def _relay(child: subprocess.Popen[str], lines: list[str]) -> None:
             del lines[:-40]
 
 
-def _error(lines: list[str], home: Path) -> HostError:
-    hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")), f"see {home}/logs")
-    rest = [line for line in lines if line and not line.startswith("hint: ")] or ["no error message"]
-    traceback = any("Traceback" in line for line in rest)
-    return HostError("\n".join(rest[-12:]) if traceback else rest[-1], hint)
+def _error(out: str, lines: list[str], home: Path) -> HostError:
+    """The error that the child has printed as JSON; without one, the end of its output."""
+    with contextlib.suppress(ValueError, KeyError):
+        found = json.loads(out)
+        return HostError(found["error"], found["hint"] or f"see {home}/logs")
+    return HostError("\n".join(lines[-12:]) or "The process ended without an error message.", f"see {home}/logs")
 
 
 def verify_last(

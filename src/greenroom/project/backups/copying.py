@@ -30,18 +30,21 @@ class VanishedError(Exception):
     """Something that the control database referred to was removed before it was copied: another pass is needed."""
 
 
-def dump_control(target: Path, home: Path) -> contents.Contents:
+def dump_listed(target: Path, home: Path) -> contents.Contents:
     """Dump the control database to a new file, and list what it refers to at the same moment. PlatformError."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SELECT pg_catalog.pg_export_snapshot()")
             row = cursor.fetchone()
-        moment = str(row[0]) if row else ""
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
-        words = ["--format=custom", "--compress=1", "--no-owner", f"--snapshot={moment}", f"--file={target}"]
-        program("pg_dump", words)
+        dump_control(target, f"--snapshot={row[0] if row else ''}")
         return contents.read(home)
+
+
+def dump_control(target: Path, *words: str) -> None:
+    """Dump the control database, whatever its version, to a file. PlatformError."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+    program("pg_dump", ["--format=custom", "--compress=1", "--no-owner", *words, f"--file={target}"])
 
 
 def load_control(source: Path, *, database: str = "") -> None:

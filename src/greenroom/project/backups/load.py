@@ -16,12 +16,13 @@ import django
 
 from greenroom.basics.errors import GreenroomError, PlatformError, UserError
 from greenroom.project.backups import archives, manifest
+from greenroom.project.backups.manifest import failure
 
 TREES = ("slugs", "envs", "pythons", "tools")
 
 
 def main() -> int:
-    """Returns 0 with ``{"apps"}`` on stdout, else 1 with the error on stderr."""
+    """Returns 0 with ``{"apps"}`` on stdout, else 1 with ``failure``."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
     os.umask(0o022)
     django.setup()
@@ -29,7 +30,7 @@ def main() -> int:
     try:
         print(json.dumps(run(manifest.read(Path(task["folder"])))))
     except (GreenroomError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(failure(error))
         return 1
     return 0
 

@@ -19,13 +19,14 @@ import django
 from greenroom.basics import postgres_programs, processes
 from greenroom.basics.errors import GreenroomError, PlatformError
 from greenroom.project.backups import archives, manifest, sealed
+from greenroom.project.backups.manifest import failure
 
 PASSES = 4
 SEALED = ("keys", "caddy")
 
 
 def main() -> int:
-    """Returns 0 with ``{"path", "bytes", "seconds", "removed"}`` on stdout, else 1 with the error on stderr."""
+    """Returns 0 with ``{"path", "bytes", "seconds", "removed"}`` on stdout, else 1 with ``failure``."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
     os.umask(0o077)
     django.setup()
@@ -34,7 +35,7 @@ def main() -> int:
         print(json.dumps(run(task)))
     except (GreenroomError, OSError) as error:
         _audit("fail", {"reason": str(getattr(error, "message", error))[:300]})
-        print(error, file=sys.stderr)
+        print(failure(error))
         return 1
     return 0
 
@@ -84,7 +85,7 @@ def _fill(home: Path, draft: Path, earlier: manifest.Set | None, passphrase: str
 
     copier = copying.Pass(home, draft, earlier, say)
     for number in range(1, PASSES + 1):
-        found = copying.dump_control(draft / copying.CONTROL, home)
+        found = copying.dump_listed(draft / copying.CONTROL, home)
         say(f"control database: {(draft / copying.CONTROL).stat().st_size / 1e6:.1f} MB, {len(found.apps)} apps")
         try:
             copier.copy(found)

@@ -128,3 +128,8 @@ def verify(it: Set, say: Callable[[str], None] = lambda text: None) -> None:
 def damaged(path: Path, why: str) -> PlatformError:
     """The error of a file that does not match its manifest."""
     return PlatformError(f"The backup is damaged at {path}: {why}.", hint="use another set")
+
+
+def failure(error: Exception) -> str:
+    """An error as JSON, for the command that has started this process: ``{"error", "hint"}``."""
+    return json.dumps({"error": str(getattr(error, "message", error)), "hint": getattr(error, "hint", "")})
