@@ -143,7 +143,7 @@ class Backups(Protocol):
     def parts(self, addon: Addon) -> tuple[str, ...]:
         """The names of the parts, which consist of letters, digits and dashes; none if the kind keeps no data of it."""
 
-    def save(self, *, addon: Addon, part: str, home: Path, target: Path) -> None:
+    def dump(self, *, addon: Addon, part: str, home: Path, target: Path) -> None:
         """Write a part to a new file, while the app uses the add-on. NotFoundError if it has been removed since the row
         was read; PlatformError.
         """

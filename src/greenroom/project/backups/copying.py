@@ -153,7 +153,7 @@ class Pass:
         backups = registry.kind(addon.kind).backups
         assert backups
         try:
-            backups.save(addon=addon, part=part, home=self.home, target=target)
+            backups.dump(addon=addon, part=part, home=self.home, target=target)
         except NotFoundError as error:
             raise VanishedError(error.message) from error
         except (PlatformError, psycopg.Error) as error:

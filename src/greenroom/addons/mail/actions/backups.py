@@ -17,7 +17,7 @@ def parts(addon: Addon) -> tuple[str, ...]:
     return (DATA,)
 
 
-def save(*, addon: Addon, part: str, home: Path, target: Path) -> None:
+def dump(*, addon: Addon, part: str, home: Path, target: Path) -> None:
     """See ``contract.Backups``. A message that arrives meanwhile may be missing: its envelope is written last."""
     volume_archives.save(engine(home), addon, _volume(addon), target)
 

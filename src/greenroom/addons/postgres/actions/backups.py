@@ -20,7 +20,7 @@ def parts(addon: Addon) -> tuple[str, ...]:
     return (DATA, *(row.pk.hex for row in rows))
 
 
-def save(*, addon: Addon, part: str, home: Path, target: Path) -> None:
+def dump(*, addon: Addon, part: str, home: Path, target: Path) -> None:
     """See ``contract.Backups``. A snapshot's file never changes and is linked."""
     if part == DATA:
         dumps.dump(database=str(addon.data["database"]), target=target, gently=True)

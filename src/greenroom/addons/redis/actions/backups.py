@@ -26,7 +26,7 @@ def parts(addon: Addon) -> tuple[str, ...]:
     return (DATA,) if rules.size(addon.plan).kept else ()
 
 
-def save(*, addon: Addon, part: str, home: Path, target: Path) -> None:
+def dump(*, addon: Addon, part: str, home: Path, target: Path) -> None:
     """See ``contract.Backups``. The files are copied while the server appends to them; it drops an incomplete end."""
     with _without_rewrites(addon, home):
         volume_archives.save(engine(home), addon, _volume(addon), target)

@@ -17,7 +17,7 @@ def parts(addon: Addon) -> tuple[str, ...]:
     return (DATA, *(row.file for row in rows))
 
 
-def save(*, addon: Addon, part: str, home: Path, target: Path) -> None:
+def dump(*, addon: Addon, part: str, home: Path, target: Path) -> None:
     """See ``contract.Backups``."""
     volume_archives.save(engine(home), addon, _artefact(addon, part), target)
 
