@@ -6,6 +6,7 @@ repeated restore empties it and starts again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
@@ -52,6 +53,8 @@ def restore(folder: Path, home: Path, *, passphrase_file: Path | None, ports: Po
     install = _installation(home, it, ports)
     _check_room(it, home)
     up.check(home, install)
+    home.mkdir(parents=True, exist_ok=True)
+    mark = _mark(home)
     install = _prepare(home, install)
     staged = _stage(it, home, install)
     try:
@@ -64,6 +67,7 @@ def restore(folder: Path, home: Path, *, passphrase_file: Path | None, ports: Po
     shutil.rmtree(home / STAGE, ignore_errors=True)
     homes.write(home, install)
     (home / UNFINISHED).unlink()
+    os.close(mark)
     seconds = round(time.monotonic() - started, 1)
     return {**result, "created_at": it.data["created_at"], "seconds": seconds, "path": str(it.folder)}
 
@@ -83,10 +87,22 @@ def _refuse_used(home: Path) -> None:
         return
     if not (home / UNFINISHED).exists():
         raise HostError(f"{home} is not empty; a restore does not change an installation.", "choose another --home")
+    os.close(_mark(home))
     down.take_down(home, lambda text: None)
     for path in home.iterdir():
         if path.name != UNFINISHED:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _mark(home: Path) -> int:
+    """The locked mark of an unfinished restore. HostError if another process restores into the home."""
+    mark = os.open(home / UNFINISHED, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(mark)
+        raise HostError(f"Another process restores into {home}.", "wait for its end") from error
+    return mark
 
 
 def _installation(home: Path, it: manifest.Set, ports: Ports) -> Installation:
@@ -115,13 +131,11 @@ def _check_room(it: manifest.Set, home: Path) -> None:
 
 
 def _prepare(home: Path, install: Installation) -> Installation:
-    """Create the folders of the home, with the mark. The keys follow."""
+    """Create the folders of the home. The keys follow."""
     postgres_choice.use(install.postgres_bin)
     if install.mode == "root":
         uid, gid = users.ensure()
         install = replace(install, control_user=homes.CONTROL_USER, control_uid=uid, control_gid=gid)
-    home.mkdir(parents=True, exist_ok=True)
-    (home / UNFINISHED).write_text("greenroom restore has not ended; run it again\n")
     homes.make_folders(home, install)
     return install
 
