@@ -28,7 +28,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installati
     secret = folder / "passphrase"
     secret.write_text(PASSPHRASE + "\n")
     with own_installation() as place:
-        place.up()
+        place.run("up", "--home", place.home, "--detach", *ports(place), timeout=240)
         team = small_team(place, folder, "kept-app")
         team.push()
         place.run("config:set", "WORD=kept", "-a", "kept-app")
