@@ -1,6 +1,7 @@
 """The contract of an add-on kind: a resource for an app, reached through config vars and forwards.
 
-Optional capabilities (``doubles``, ``snapshots``, ``schema``, ``mounts``, ``options``) are None if a kind lacks them.
+Optional capabilities (``doubles``, ``snapshots``, ``backups``, ``schema``, ``mounts``, ``options``) are None if a kind
+lacks them.
 Rows are written before side effects, and each side effect is idempotent: the worker repeats it after a crash.
 """
 
@@ -21,6 +22,9 @@ from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.rules.services import Service
 from greenroom.apps.models import App
 from greenroom.engine.contract import Forward, Mount
+
+DATA = "data"
+"""The part of a backup that changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +134,24 @@ class Restores(Protocol):
         """Request a restore from the worker; without a snapshot, the data is emptied."""
 
 
+class Backups(Protocol):
+    """Saves an add-on's data for a backup of the installation, and loads it into one that has only its row.
+
+    The data consists of parts: ``DATA``, which changes, and further ones that never do (snapshots). Each is a file.
+    """
+
+    def parts(self, addon: Addon) -> tuple[str, ...]:
+        """The names of the parts, which consist of letters, digits and dashes; none if the kind keeps no data of it."""
+
+    def dump(self, *, addon: Addon, part: str, home: Path, target: Path) -> None:
+        """Write a part to a new file, while the app uses the add-on. NotFoundError if it has been removed since the row
+        was read; PlatformError.
+        """
+
+    def load(self, *, addon: Addon, part: str, home: Path, source: Path) -> None:
+        """Make the resource with the data of a saved part, before the worker and the app's dynos run. PlatformError."""
+
+
 class Copies(Protocol):
     """Copies an add-on with its data, for rehearsals."""
 
@@ -222,6 +244,7 @@ class Kind(Protocol):
     doubles: Doubles | None
     snapshots: Snapshots | None
     restores: Restores | None
+    backups: Backups | None
     schema: Schema | None
     mounts: Mounts | None
     options: Options | None

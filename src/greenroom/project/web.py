@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from greenroom.basics import unixsock
+from greenroom.basics import handover, unixsock
 from greenroom.basics.waiting_limits import Crowd
 from greenroom.project import connections, notifications, served_tls
 from greenroom.router.rules import public_names
@@ -112,8 +112,12 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
     routed = _server(app, connections.protocol(Crowd(connections.MOST, connections.MOST)), behind_router=True)
     rendezvous_tls = served_tls.with_public_names(home, installation)
     hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
+    taken = handover.take(home)  # of the web process before an upgrade
+    own = taken.get(installation["rendezvous_port"])
     attach = asyncio.create_task(
-        rendezvous.serve(engine, key, bind, installation["rendezvous_port"], rendezvous_tls, holders, Starts())
+        rendezvous.serve(
+            engine, key, bind, installation["rendezvous_port"], rendezvous_tls, holders, Starts(), listener=own
+        )
     )
     leavers = asyncio.create_task(notifications.listen(access.CHANNEL, holders.check))
     others = [hooks, attach, leavers]
@@ -124,7 +128,8 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
     for task in others:
         task.add_done_callback(_report)
     socket = unixsock.bind(home / public_names.SOCKET, mode=0o600)
-    await asyncio.gather(plain.serve(), secure.serve(), routed.serve(sockets=[socket]))
+    given = [[taken[port]] if (port := server.config.port) in taken else None for server in (plain, secure)]
+    await asyncio.gather(plain.serve(given[0]), secure.serve(given[1]), routed.serve([socket]))
     for task in others:
         task.cancel()
 

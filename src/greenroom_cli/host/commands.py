@@ -13,27 +13,10 @@ import click
 
 from greenroom_cli.host import home as homes
 from greenroom_cli.host import options
+from greenroom_cli.host.backup_commands import backup, restore, upgrade
+from greenroom_cli.host.command_parts import COLOURS, HOME, JSON, clear_errors, installed
 from greenroom_cli.host.errors import HostError
-from greenroom_cli.host.output import COLOURS, JSON, clear_errors
 from greenroom_cli.host.server_commands import SERVER_COMMANDS
-
-HOME = click.option(
-    "--home",
-    "home_option",
-    metavar="DIR",
-    help="The installation's home folder (default: $GREENROOM_HOME, else ~/.greenroom).",
-)
-
-
-def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
-    home = homes.home_of(home_option)
-    install = homes.read(home)
-    if install is None:
-        raise HostError(
-            f"There is no installation in {home}.",
-            "create one with greenroom up, or specify another with --home or $GREENROOM_HOME",
-        )
-    return home, install
 
 
 @click.command()
@@ -140,7 +123,7 @@ def status(home_option: str | None, as_json: bool) -> None:
     """
     from greenroom_cli.host import status as statuses
 
-    data = statuses.gather(*_installed(home_option))
+    data = statuses.gather(*installed(home_option))
     click.echo(json.dumps(data, indent=2) if as_json else statuses.show(data))
     sys.exit(0 if data["up"] else 1)
 
@@ -198,7 +181,7 @@ def env(home_option: str | None, as_json: bool, host: str | None, token_file: Pa
     """
     from greenroom_cli.host.environment import variables
 
-    values = variables(*_installed(home_option), host, token_file, proxy=proxy)
+    values = variables(*installed(home_option), host, token_file, proxy=proxy)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
@@ -221,7 +204,7 @@ def scanners(home_option: str | None, as_json: bool) -> None:
     """
     from greenroom_cli.host import scanners as tools
 
-    rows = tools.listed(_installed(home_option)[0])
+    rows = tools.listed(installed(home_option)[0])
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -240,7 +223,19 @@ def install_scanner(name: str, home_option: str | None) -> None:
     """
     from greenroom_cli.host import scanners as tools
 
-    click.echo(tools.install(_installed(home_option)[0], name))
+    click.echo(tools.install(installed(home_option)[0], name))
 
 
-HOST_COMMANDS = [up, down, status, doctor, env, scanners, install_scanner, *SERVER_COMMANDS]
+HOST_COMMANDS = [
+    up,
+    down,
+    status,
+    doctor,
+    env,
+    backup,
+    restore,
+    upgrade,
+    scanners,
+    install_scanner,
+    *SERVER_COMMANDS,
+]

@@ -17,6 +17,7 @@ from pathlib import Path
 from greenroom.basics import disk, redis_programs
 from greenroom.basics.errors import GreenroomError
 from greenroom_cli.host import (
+    backup_check,
     components,
     engine_processes,
     mount_namespace,
@@ -58,6 +59,7 @@ def examine(home: Path, install: Installation | None) -> list[Finding]:
         lambda: _program("uv", (0, 5)),
         lambda: _disk(home),
         lambda: _storage(home),
+        lambda: _backup(home, install),
         lambda: _running(home, install),
         lambda: _ports(home, install),
         lambda: _ancestors(home),
@@ -251,6 +253,12 @@ def _storage(home: Path) -> Finding:
     text = f"{sum(sizes.values()) / 1e6:.0f} MB in {home}: {storage.text(sizes)}"
     quota = "; sizes of volumes are measured by the worker, the file system has no quota" if "volumes" in sizes else ""
     return Finding("storage", "ok", text + quota)
+
+
+def _backup(home: Path, install: Installation | None) -> Finding:
+    if install is None:
+        return Finding("backup", "ok", "no installation yet")
+    return Finding("backup", *backup_check.look(home))
 
 
 def _ports(home: Path, install: Installation | None) -> Finding:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from greenroom.engine.host_part import HostPart
 
 FILE = "installation.json"
+UNFINISHED = "restore.unfinished"
+"""Marks a home whose restore has not ended."""
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
 SHARED = (
@@ -33,7 +35,17 @@ SHARED = (
     "run",
     "tools",
 )
-PRIVATE = ("keys", "repos", "caddy", "snapshots", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
+PRIVATE = (
+    "keys",
+    "repos",
+    "caddy",
+    "snapshots",
+    "backups",
+    "logs/deliveries",
+    "logs/router",
+    "run/router",
+    "run/git-hooks",
+)
 
 
 _OTHER_DATABASE = {

@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from greenroom.basics import handover
 from greenroom_cli.host import processes
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
@@ -57,8 +58,13 @@ def check(home: Path, install: Installation) -> None:
             )
         seen[port.number] = port
         why = trouble(port)
-        if why and not (why == errno.EADDRINUSE and processes.known(home, port.owner)):
+        if why and not (why == errno.EADDRINUSE and _is_held(home, port)):
             raise HostError(explain(port, why), f"choose another: greenroom up {port.option} N")
+
+
+def _is_held(home: Path, port: Port) -> bool:
+    """Whether the port's component is running, or an upgrade holds its port for it."""
+    return processes.known(home, port.owner) is not None or (port.owner == "web" and handover.is_offered(home))
 
 
 def trouble(port: Port) -> int:

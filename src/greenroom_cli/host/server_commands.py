@@ -11,8 +11,8 @@ import click
 
 from greenroom_cli.host import home as homes
 from greenroom_cli.host import options
+from greenroom_cli.host.command_parts import COLOURS, JSON, clear_errors
 from greenroom_cli.host.errors import HostError
-from greenroom_cli.host.output import COLOURS, JSON, clear_errors
 
 HOME = click.option(
     "--home",

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from greenroom.basics import backup_record
 from greenroom_cli.host import engine_processes, ports, processes
 from greenroom_cli.host.home import Installation
 
@@ -18,7 +19,7 @@ def names(install: Installation) -> list[str]:
 
 
 def gather(home: Path, install: Installation) -> dict[str, Any]:
-    """{home, mode, ports, up, components: [{name, state, pid, uptime, memory_kb, restarts}], memory_kb}."""
+    """{home, mode, ports, up, components: [{name, state, pid, uptime, memory_kb, restarts}], memory_kb, backup}."""
     closed = {port.owner for port in ports.silent(install)}
     rows = [_component(home, name, closed=name in closed) for name in names(install)]
     return {
@@ -35,6 +36,24 @@ def gather(home: Path, install: Installation) -> dict[str, Any]:
         },
         "components": rows,
         "memory_kb": sum(row["memory_kb"] for row in rows),
+        "backup": _backup(home),
+    }
+
+
+def _backup(home: Path) -> dict[str, Any] | None:
+    """{state, error} of the last backup, and {path, bytes, age} in seconds of the last one that succeeded; None before
+    the first one. An unreadable record counts as none.
+    """
+    record = backup_record.read(home)
+    if record.last is None:
+        return None
+    good = record.succeeded
+    return {
+        "state": record.last.state,
+        "error": record.last.error,
+        "path": good.path if good else None,
+        "bytes": good.bytes if good else None,
+        "age": round(time.time() - good.ended) if good else None,
     }
 
 
@@ -92,8 +111,18 @@ def show(data: dict[str, Any]) -> str:
         f"mode    {data['mode']}",
         f"ports   {ports}",
         f"memory  {data['memory_kb'] / 1024:.1f} MB in total",
+        f"backup  {_backup_text(data['backup'])}",
     ]
     return "\n".join(lines)
+
+
+def _backup_text(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "none yet: greenroom backup"
+    good = (
+        f"{_age(row['age'])} ago, {row['bytes'] / 1e6:.1f} MB, {row['path']}" if row["path"] else "none that succeeded"
+    )
+    return good if row["state"] == "succeeded" else f"{good}; the last one: {row['state']}  {row['error']}".rstrip()
 
 
 def _age(seconds: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-FOLDERS = ("slugs", "envs", "cache", "sources", "repos", "logs", "postgres", "volumes", "snapshots")
+FOLDERS = ("slugs", "envs", "cache", "sources", "repos", "logs", "postgres", "volumes", "snapshots", "backups")
 MAX_FILES = 2_000_000
 """Limit of files that are counted, to keep ``doctor`` fast."""
 

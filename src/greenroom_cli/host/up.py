@@ -15,6 +15,7 @@ from pathlib import Path
 
 from greenroom.basics.processes import Identity, identity
 from greenroom_cli.host import (
+    code,
     engine_processes,
     keys,
     locks,
@@ -39,10 +40,20 @@ NEEDED_BYTES = 500_000_000
 UP_SECONDS = 240
 PORT_SECONDS = 60.0
 HOST = "host"
+UPGRADE = "upgrade"
+"""The name of the lock that ``greenroom upgrade`` holds."""
+UPGRADE_SECONDS = 1800.0
 
 
-def up(home: Path, install: Installation, *, detached: bool) -> None:
-    """Start everything. Returns when all components are up (detached) or have been stopped (foreground). HostError."""
+def up(home: Path, install: Installation, *, detached: bool, upgrading: bool = False) -> None:
+    """Start everything. Returns when all components are up (detached) or have been stopped (foreground). HostError.
+
+    upgrading: ``greenroom upgrade`` calls it. Everybody else waits for the end of an upgrade.
+    """
+    if not upgrading:
+        _await_upgrade(home)
+    if (home / homes.UNFINISHED).exists():
+        raise HostError(f"The restore into {home} has not ended.", "run the same greenroom restore again")
     postgres_choice.use(install.postgres_bin)
     check(home, install)
     if install.mode == "root":
@@ -68,6 +79,18 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
         _background(home, install, writer)
     os.close(writer)
     _await(home, reader)
+
+
+def _await_upgrade(home: Path) -> None:
+    """Wait until no upgrade runs: a service manager starts the host process again when an upgrade has ended it."""
+    deadline, told = time.monotonic() + UPGRADE_SECONDS, False
+    while (home / "run").is_dir() and locks.holders(home, UPGRADE):
+        if time.monotonic() > deadline:
+            raise HostError(f"An upgrade of {home} does not end.", f"greenroom status --home {home}")
+        if not told:
+            say("waiting for the end of greenroom upgrade")
+        told = True
+        time.sleep(0.5)
 
 
 def check(home: Path, install: Installation) -> None:
@@ -181,6 +204,7 @@ def _start(home: Path, install: Installation, components: list[Component]) -> No
     for component in components:
         _end_strays(home, component.name, found.get(component.name, []))
     lived = {component.name for component in components if processes.known(home, component.name)}
+    fresh = "web" not in lived
     alone = not lived and not engine_processes.part(install.engine).dynos(home)
     try:
         for component in components:
@@ -188,6 +212,8 @@ def _start(home: Path, install: Installation, components: list[Component]) -> No
                 bootstrap(home, install)
             processes.bring_up(home, component, say)
         _await_ports(home, install)
+        if fresh:
+            code.remember(home, code.installed())
     except (HostError, OSError, KeyboardInterrupt):
         if alone:
             take_down(home, say)

@@ -68,6 +68,7 @@ class Parrot:
     doubles = ParrotDoubles()
     snapshots = None
     restores = None
+    backups = None
     schema = None
     mounts = None
     options = None

@@ -11,10 +11,23 @@ from django.conf import settings
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
 from greenroom.addons.actions import servers
-from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Mounts, Options, Platform, Restores, Schema, Snapshots
+from greenroom.addons.contract import (
+    Backups,
+    Doubles,
+    Draft,
+    Kind,
+    Loop,
+    Mounts,
+    Options,
+    Platform,
+    Restores,
+    Schema,
+    Snapshots,
+)
 from greenroom.addons.drivers import service_dynos
 from greenroom.addons.mail import actions, queries, rules
 from greenroom.addons.mail import loop as traps
+from greenroom.addons.mail.actions import backups
 from greenroom.addons.mail.loop import relays
 from greenroom.addons.models import Addon
 from greenroom.addons.queries import server_key
@@ -29,6 +42,7 @@ class Mail:
     doubles: Doubles | None = None
     snapshots: Snapshots | None = None
     restores: Restores | None = None
+    backups: Backups | None = backups
     schema: Schema | None = None
     mounts: Mounts | None = None
     options: Options | None = None

@@ -15,6 +15,7 @@ import psycopg
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
 from greenroom.addons.contract import (
+    Backups,
     Copies,
     Doubles,
     Draft,
@@ -29,7 +30,7 @@ from greenroom.addons.contract import (
 )
 from greenroom.addons.models import Addon, Restore
 from greenroom.addons.postgres import actions, loop, queries, rules
-from greenroom.addons.postgres.actions import limits, restores, snapshots, throwaways
+from greenroom.addons.postgres.actions import backups, limits, restores, snapshots, throwaways
 from greenroom.addons.postgres.drivers import clones, guests, roles, server, temporary
 from greenroom.addons.rules.access import APP, OWNER
 from greenroom.apps.models import App
@@ -84,6 +85,7 @@ class Postgres:
     doubles: Doubles | None = throwaways
     snapshots: Snapshots | None = PostgresSnapshots()
     restores: Restores | None = restores
+    backups: Backups | None = backups
     schema: Schema | None = PostgresSchema()
     mounts: Mounts | None = None
     options: Options | None = None

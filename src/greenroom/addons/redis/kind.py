@@ -11,13 +11,25 @@ from django.conf import settings
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
 from greenroom.addons.actions import servers
-from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Mounts, Options, Platform, Restores, Schema, Snapshots
+from greenroom.addons.contract import (
+    Backups,
+    Doubles,
+    Draft,
+    Kind,
+    Loop,
+    Mounts,
+    Options,
+    Platform,
+    Restores,
+    Schema,
+    Snapshots,
+)
 from greenroom.addons.drivers import service_dynos
 from greenroom.addons.models import Addon
 from greenroom.addons.queries import server_key
 from greenroom.addons.redis import actions, queries, rules
 from greenroom.addons.redis import loop as loops
-from greenroom.addons.redis.actions import doubles
+from greenroom.addons.redis.actions import backups, doubles
 from greenroom.apps.models import App
 from greenroom.engine.contract import Forward
 
@@ -29,6 +41,7 @@ class Redis:
     doubles: Doubles | None = doubles
     snapshots: Snapshots | None = None
     restores: Restores | None = None
+    backups: Backups | None = backups
     schema: Schema | None = None
     mounts: Mounts | None = None
     options: Options | None = None

@@ -8,10 +8,23 @@ from typing import Any
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.addons.contract import Doubles, Draft, Kind, Loop, Mounts, Options, Platform, Restores, Schema, Snapshots
+from greenroom.addons.contract import (
+    Backups,
+    Doubles,
+    Draft,
+    Kind,
+    Loop,
+    Mounts,
+    Options,
+    Platform,
+    Restores,
+    Schema,
+    Snapshots,
+)
 from greenroom.addons.models import Addon
 from greenroom.addons.volume import actions, queries, rules
 from greenroom.addons.volume import loop as loops
+from greenroom.addons.volume.actions import backups
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.engine.contract import Forward, Mount
@@ -43,6 +56,7 @@ class Volume:
     doubles: Doubles | None = None
     snapshots: Snapshots | None = None
     restores: Restores | None = None
+    backups: Backups | None = backups
     schema: Schema | None = None
     mounts: Mounts | None = VolumeMounts()
     options: Options | None = VolumeOptions()

@@ -126,6 +126,19 @@ def rotate(*, actor: Actor, addon: Addon, home: Path) -> None:
                 attach_config(actor=actor, app=row.app, home=home, values=own, description=text)
 
 
+@transaction.atomic
+def readdress(*, actor: Actor, addon: Addon, home: Path) -> None:
+    """Give each attached app a release with the add-on's present values, if they differ: the installation was restored
+    with other ports. Repeatable.
+    """
+    kind = registry.kind(addon.kind)
+    actions.hold(addon)
+    for row in addon.attachments.select_related("app"):
+        own = config_vars(kind.service, row.name, kind.values(addon, home))
+        text = f"Move {row.name} ({addon.name})"
+        attach_config(actor=actor, app=row.app, home=home, values=own, description=text)
+
+
 def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
     """Remove all attachments, then the add-on with its data. Raises ConflictError if other apps are attached, unless
     ``force``.

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from greenroom.basics import signing
 from greenroom.basics.errors import GreenroomError, NotFoundError
@@ -42,10 +44,13 @@ async def serve(
     ssl_context: ssl.SSLContext,
     holders: Holders,
     starts: Starts = NoStarts(),  # noqa: B008 - stateless
+    *,
+    listener: socket.socket | None = None,
 ) -> None:
-    """Run until cancelled. OSError if the port is in use."""
+    """Run until cancelled. OSError if the port is in use. listener: a socket that listens on it already."""
     hall = Hall(engine, key, server_context(ssl_context), holders, starts)
-    server = await asyncio.start_server(hall.enter, host, port, limit=PIECE)
+    place: dict[str, Any] = {"sock": listener} if listener else {"host": host, "port": port}
+    server = await asyncio.start_server(hall.enter, limit=PIECE, **place)
     try:
         await asyncio.get_running_loop().create_future()  # serve_forever would wait for the last client on cancellation
     finally:

@@ -1,4 +1,4 @@
-"""What the commands of the host share: errors as one line with a hint, the option --json, the colours of findings."""
+"""Shared parts of the host commands: options, errors in one line, and the installation of a home."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ import click
 from greenroom_cli.host import home as homes
 from greenroom_cli.host.errors import HostError
 
+HOME = click.option(
+    "--home",
+    "home_option",
+    metavar="DIR",
+    help="The installation's home folder (default: $GREENROOM_HOME, else ~/.greenroom).",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -60,3 +66,15 @@ def _of_another_user(error: PermissionError, home: Path) -> HostError:
         f"{text} They belong to {name}." if not error.filename else text,
         f"sudo {command}" if owner == 0 else f"sudo -u {name} {command}",
     )
+
+
+def installed(home_option: str | None) -> tuple[Path, homes.Installation]:
+    """The home and its installation. HostError if there is none."""
+    home = homes.home_of(home_option)
+    install = homes.read(home)
+    if install is None:
+        raise HostError(
+            f"There is no installation in {home}.",
+            "create one with greenroom up, or specify another with --home or $GREENROOM_HOME",
+        )
+    return home, install
