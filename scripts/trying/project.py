@@ -205,7 +205,8 @@ class Project:
                 self.result.found_wrong(f"after migrate: {report.first_wrong(row, '')}")
         again = self._manage("migrate", "--noinput")
         clean = again.code == 0 and "No migrations to apply" in again.output
-        self.result.migrate = "nothing left" if clean else f"again: exit code {again.code}"
+        once_more = "applied again: each dyno has its own data" if again.code == 0 else f"again: exit code {again.code}"
+        self.result.migrate = "nothing left" if clean else once_more
 
     def _look(self) -> None:
         """First page, a static file, and the sign-in of a new superuser."""
