@@ -1,4 +1,4 @@
-"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack, and its tests.
+"""Writes docs/reference/buildpack-conformance.md: each rule of Heroku's buildpacks, and its tests.
 
 conformance_rules.py contains the rules. A test names its rules with ``@pytest.mark.rule("5.3")``.
 """
@@ -36,15 +36,15 @@ def page() -> str:
     """The page's text."""
     held = markers()
     lines = [
-        "# Conformance with Heroku's Python buildpack",
+        "# Conformance with Heroku's buildpacks",
         "",
         (
             "`python scripts/conformance.py` generates this page from the markers of the tests; a test keeps it up to"
             " date."
         ),
         (
-            "The rules are those of heroku/heroku-buildpack-python v351 and of the platform around it. *Differs*: on"
-            " purpose."
+            "The rules are those of heroku/heroku-buildpack-python v351 and of the platform around it, and in sections"
+            " 15 and 16 those of the buildpacks for Node.js and apt. *Differs*: on purpose."
         ),
     ]
     for section, title in SECTIONS.items():

@@ -16,6 +16,8 @@ SECTIONS = {
     "12": "Slug and limits",
     "13": "Procfile, release phase, releases, rollback",
     "14": "Config vars, add-ons, app.json",
+    "15": "Node.js: heroku/nodejs",
+    "16": "Debian packages: heroku-community/apt",
 }
 
 RULES: dict[str, tuple[str, str]] = {
@@ -207,4 +209,38 @@ RULES: dict[str, tuple[str, str]] = {
         "the database exists already; others are reported, with the config var that replaces them",
     ),
     "14.8": ("the total size of config vars is limited", "64 KB, as in newer pages of Heroku"),
+    "15.1": ("without heroku/nodejs on the list, package.json is not built", "the push says so"),
+    "15.2": (
+        "buildpacks run in the order of the list, which app.json gives to a new app",
+        "app.json is read at each build; heroku/python is always on the list",
+    ),
+    "15.3": (
+        "engines.node is a range of npm; without it the newest long-term version is used",
+        "the newest one of the host that fits, else one of three downloads",
+    ),
+    "15.4": ("the lock file chooses npm, yarn or pnpm; lock files of two of them are refused", ""),
+    "15.5": (
+        "heroku-prebuild, the installation, heroku-postbuild or else build, pruning, heroku-cleanup, in this order",
+        "",
+    ),
+    "15.6": ("devDependencies are installed and pruned, unless variables of the package manager say otherwise", ""),
+    "15.7": (
+        "node_modules is cached",
+        "used again only while the lock file and what else decides about it are the same",
+    ),
+    "15.8": ("NODE_ENV is production; node and node_modules/.bin are on the PATH in builds and dynos", ""),
+    "15.9": (
+        "install scripts and the scripts of package.json see all config vars",
+        "install scripts see those of npm, yarn and pnpm and the app's list (builds:vars)",
+    ),
+    "15.10": ("a failed build has a reason, and known causes are explained", ""),
+    "16.1": (
+        "Aptfile names packages, .deb files and repositories",
+        "only over https, and no options of apt-get",
+    ),
+    "16.2": ("packages are unpacked below /app/.apt, without root; maintainer scripts do not run", ""),
+    "16.3": ("builds and dynos find programs, libraries and headers there", "also pg_config and other scripts"),
+    "16.4": ("the packages are cached while Aptfile is the same", "for a week, and while the host's packages are"),
+    "16.5": ("an unknown package, or one that cannot be fetched, fails the build", "the error names it"),
+    "16.6": ("without the buildpack, Aptfile is not read", "the push says so"),
 }

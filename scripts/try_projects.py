@@ -30,6 +30,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this project only (repeatable)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all results to a JSON file")
     parser.add_argument("--home", type=Path, metavar="DIR", help="an empty home to use (default: a temporary one)")
+    parser.add_argument(
+        "--api-port", type=int, metavar="N", help="the API's port; +6 is HTTP, +7 HTTPS (default: free ones)"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the installation, its apps and the copies in place")
     parser.add_argument(
         "--greenroom",
@@ -66,7 +69,7 @@ def installation(args: argparse.Namespace) -> Iterator[tuple[Installation, Path]
     home = (args.home or top / "home").resolve()
     if home.exists() and any(home.iterdir()):
         raise TryError(f"{home} is not empty; a fresh installation is needed")
-    place = Installation(home, args.greenroom.absolute())
+    place = Installation(home, args.greenroom.absolute(), *([args.api_port] if args.api_port else []))
     try:
         say(f"Greenroom starts in {home}")
         place.up()

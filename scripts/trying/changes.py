@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 OUTCOMES = ("live", "held", "withheld", "refused", "failed")
-TABLES = ("files", "append", "config", "why")
+TABLES = ("files", "append", "config", "override", "why")
 LISTS = ("remove", "addons", "buildpacks")
 TEXTS = ("expect", "manage", "admin")
 RANDOM = "random"
@@ -24,6 +24,7 @@ class ChangesError(Exception):
 class Changes:
     """files: path -> text of a file to write.   append: path -> text to add at the end of a file.
     remove: files to delete.   config: config var -> value, or ``random``.   addons, buildpacks: to create.
+    override: check -> reason of an override, if the gate withholds the commit.
     why: change -> the reason why Heroku requires it too.   expect: the expected outcome.
     manage: path of manage.py.   admin: path of the admin.
     """
@@ -34,6 +35,7 @@ class Changes:
     config: dict[str, str] = field(default_factory=dict)
     addons: list[str] = field(default_factory=list)
     buildpacks: list[str] = field(default_factory=list)
+    override: dict[str, str] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
     expect: str = "live"
     manage: str = "manage.py"

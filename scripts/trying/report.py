@@ -17,12 +17,12 @@ NEEDS = (
     (r"django-heroku", "django-heroku"),
 )
 COLUMNS = (
-    "project", "needs", "changed", "seconds", "outcome", "first page", "static file", "sign-in", "migrate",
+    "project", "needs", "changed", "override", "seconds", "outcome", "first page", "static file", "sign-in", "migrate",
     "first wrong thing",
 )  # fmt: skip
 WRONG = re.compile(
     r"^\s*(?:!\s+)?((?:[A-Za-z_.]+\.)?[A-Z][A-Za-z]*(?:Error|Exception|Warning|DoesNotExist|NotFound|Configured)\b.*"
-    r"|error: .*|.*: command not found.*|\u00d7 .*)"
+    r"|(?:error|fatal): (?!failed to push|the remote end hung up).*|.*: command not found.*|\u00d7 .*)"
 )
 
 
@@ -35,6 +35,7 @@ class Result:
     needs: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
+    overridden: list[str] = field(default_factory=list)
     seconds: float | None = None
     first_outcome: str = ""
     outcome: str = ""
@@ -99,11 +100,14 @@ def outcome(delivery: Mapping[str, Any] | None) -> str:
 
 
 def first_wrong(delivery: Mapping[str, Any] | None, output: str) -> str:
-    """One line: the reason of the delivery, and the error behind it: the one that Greenroom shows, else the last."""
+    """One line: the reason of the delivery, and the error behind it: the one that Greenroom shows, else the last; of a
+    push that git itself ends, its first error.
+    """
     reason = one_line(str((delivery or {}).get("reason") or ""))
     lines = [line.removeprefix("remote:").strip() for line in output.splitlines()]
     errors = [(line.startswith("!"), match[1].strip()) for line in lines if (match := WRONG.match(line))]
-    shown = [text for chosen, text in errors if chosen][:1] or [text for _, text in errors][-1:]
+    of_git = [text for _, text in errors if text.startswith("fatal: ")]
+    shown = [text for chosen, text in errors if chosen][:1] or of_git[:1] or [text for _, text in errors][-1:]
     if shown and one_line(shown[0], 60).rstrip("…") not in reason:
         return f"{reason.rstrip('.')}: {one_line(shown[0])}" if reason else one_line(shown[0])
     return reason or one_line("\n".join(line for line in lines if "!" in line))
@@ -122,8 +126,9 @@ def row(result: Result) -> list[str]:
         wrong += f"; then: {result.last_wrong}"
     seconds = "-" if result.seconds is None else f"{result.seconds:.0f}"
     return [
-        result.project, ", ".join(result.needs) or "-", ", ".join(changed) or "nothing", seconds, shown, result.page,
-        result.static, result.sign_in, result.migrate, wrong or "-",
+        result.project, ", ".join(result.needs) or "-", ", ".join(changed) or "nothing",
+        ", ".join(result.overridden) or "-", seconds, shown, result.page, result.static, result.sign_in, result.migrate,
+        wrong or "-",
     ]  # fmt: skip
 
 

@@ -129,6 +129,32 @@ def test_while_migrations_are_pending_the_page_says_whether_the_schema_is_why_it
     assert first == (seen if not seen.get("schema") else {"status": 200}), "it explains a first release that fails"
 
 
+GO = "from django.http import HttpResponseRedirect as Go; seen = request.path_info; "
+
+
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        (
+            "return Go('/items/?page=1') if seen == '/' else HttpResponse(Item.objects.count())",
+            {"schema": True, "error": "OperationalError: no such table: shop_item"},
+        ),
+        ("return Go('/items/') if seen == '/' else HttpResponse('', status=500)", {"status": 500}),
+        ("return Go('https://www.shop.localhost:8443/a#b') if seen == '/' else HttpResponse(seen)", {"status": 200}),
+        ("return Go('https://elsewhere.example/')", {"status": 302}),
+        ("return HttpResponse(status=302, headers={'Location': 'https://[shop/'})", {"status": 302}),
+        ("return Go(seen + 'x/')", {"status": 302}),
+        ("return Go(seen)", {"status": 302}),
+    ],
+)
+def test_redirects_within_the_app_are_followed_because_the_health_check_follows_them(app, database, body, seen):
+    urls = URLS.format(body=GO + body).replace('path("", page)', 'path("", page), path("<path:more>", page)')
+    write(app, {"conf/urls.py": urls.replace("def page(request)", "def page(request, more='')")})
+    hosts = "ALLOWED_HOSTS = ['shop.localhost', 'www.shop.localhost']\nROOT_URLCONF = 'conf.urls'\n"
+    write(app, {"conf/settings.py": f"{(app / 'conf/settings.py').read_text()}\n{hosts}"})
+    assert probe(app, ("/", "shop.localhost"), DB=database)["about"]["page"] == seen
+
+
 def test_what_the_settings_give_away_is_noticed(app, database):
     text = (app / "conf/settings.py").read_text() + "\nDEBUG = True\nSECRET_KEY = 'django-insecure-x'\n"
     about = probe(write(app, {"conf/settings.py": text}), DB=database)["about"]

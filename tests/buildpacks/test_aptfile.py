@@ -23,6 +23,7 @@ import common
 APT = buildpack_list.APT
 
 
+@pytest.mark.rule("16.1")
 def test_packages_urls_and_repositories_are_read_in_order():
     found = aptfile.read(
         b"# geo\nlibpq-dev\nlibgeos-c1v5 gdal-bin=3.6.2+dfsg-1\ncurl/bookworm\nlibssl3:i386\n\n"
@@ -33,6 +34,7 @@ def test_packages_urls_and_repositories_are_read_in_order():
     assert found.repositories == ("deb [trusted=yes] https://example.com/debian stable main",)
 
 
+@pytest.mark.rule("16.1")
 @pytest.mark.parametrize(
     "line",
     [
@@ -72,6 +74,7 @@ def test_an_aptfile_that_nothing_builds_is_pointed_out_in_one_line():
     assert not buildpack_list.unasked([APT, "heroku/python"], ["Aptfile"], [None])
 
 
+@pytest.mark.rule("16.3")
 def test_dynos_find_the_packages_where_herokus_buildpack_puts_them():
     env = runtime_env(config={"LD_LIBRARY_PATH": "/app/own"}, process="web.1", parts={"apt"})
     assert env["PATH"].split(":")[:2] == ["/app/.heroku/python/bin", "/app/.apt/usr/bin"]
@@ -132,6 +135,7 @@ def test_copies_of_the_hosts_package_lists_have_no_credentials_and_go_when_they_
     assert apt_host.folder(tmp_path) == folder.name
 
 
+@pytest.mark.rule("16.3")
 def test_links_and_config_scripts_lead_to_the_unpacked_files_or_to_the_host(tmp_path):
     lib, programs = tmp_path / "usr" / "lib", tmp_path / "usr" / "bin"
     lib.mkdir(parents=True)

@@ -26,6 +26,7 @@ def app_json(*urls: object) -> bytes:
     return json.dumps({"buildpacks": [{"url": url} for url in urls]}).encode()
 
 
+@pytest.mark.rule("15.2")
 def test_the_list_of_a_user_comes_before_that_of_app_json():
     declared = app_json("heroku/nodejs", "https://github.com/heroku/heroku-buildpack-python")
     assert buildpack_list.choose(None, declared).names == (NODE, PYTHON)
@@ -82,6 +83,7 @@ def test_a_package_json_that_nothing_builds_is_pointed_out_in_one_line():
     assert not buildpack_list.unasked([PYTHON], ["package.json"], [b"#!/bin/sh\nnpm ci\n"])
 
 
+@pytest.mark.rule("15.3")
 @pytest.mark.parametrize(
     ("wanted", "version"),
     [
@@ -144,6 +146,7 @@ def packages(package: object, **files: bytes) -> node_packages.Packages:
     return node_packages.read(tree, tree.get)
 
 
+@pytest.mark.rule("15.4")
 def test_the_lock_file_decides_the_package_manager():
     assert packages({}, package_lock__json=b"{}").manager == "npm"
     assert packages({}, yarn__lock=b"# yarn lockfile v1\n").tool == "yarn"
@@ -159,6 +162,7 @@ def test_without_a_lock_file_package_manager_decides_and_the_push_warns():
     assert packages({}).manager == "npm"
 
 
+@pytest.mark.rule("15.4", "15.10")
 @pytest.mark.parametrize(
     ("package", "files", "reason"),
     [
@@ -184,6 +188,7 @@ def test_a_missing_or_broken_package_json_is_refused():
             node_packages.read(tree, tree.get)
 
 
+@pytest.mark.rule("15.10")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -213,6 +218,7 @@ def test_a_failed_script_names_the_missing_program_or_its_last_lines():
     assert "boom" in node_explain.script("build", "boom", 3)[0]
 
 
+@pytest.mark.rule("15.8")
 def test_node_and_the_apps_programs_are_on_the_path_of_apps_that_have_it():
     assert runtime_env(config={}, process="web.1", parts={"node"})["PATH"] == (
         "/app/.heroku/python/bin:/app/.heroku/node/bin:/usr/local/bin:/usr/bin:/bin:/app/node_modules/.bin"

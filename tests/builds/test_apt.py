@@ -41,6 +41,7 @@ def run(workshop, build, *command: str) -> str:
     return printed(workshop, mounts(build.slug), *command, env=env).strip()
 
 
+@pytest.mark.rule("16.2", "16.4")
 def test_a_package_is_unpacked_into_the_slug_and_downloaded_once(both):
     build = both.built({**APP, "Aptfile": f"{TOOL}\n"})
     assert "-----> Apt app detected" in both.text
@@ -55,6 +56,7 @@ def test_a_package_is_unpacked_into_the_slug_and_downloaded_once(both):
     assert not (both.home / without.slug.folder / ".apt").exists()
 
 
+@pytest.mark.rule("16.3")
 def test_a_package_that_is_built_from_source_finds_headers_and_libraries_of_aptfile(both):
     files = {"spy/setup.py": SETUP, "spy/spy.c": SPY_C, "requirements.txt": "./spy\n", "Aptfile": "libjq-dev\n"}
     build = both.built({**BASE, **files})
@@ -69,18 +71,21 @@ def test_a_missing_header_is_named_with_the_way_out(workshop):
     assert "Aptfile" in build.failure_hint
 
 
+@pytest.mark.rule("16.5")
 def test_an_unknown_package_fails_with_its_name(both):
     build = both.build({**APP, "Aptfile": "libnosuch-thing-dev\n"})
     assert (build.status, build.failure_reason) == ("failed", "apt::unknown-package"), both.text
     assert "libnosuch-thing-dev" in build.failure_message
 
 
+@pytest.mark.rule("16.5")
 def test_a_package_that_cannot_be_fetched_fails_with_its_url(both):
     build = both.build({**APP, "Aptfile": "https://127.0.0.1/pool/tool_1.0_amd64.deb\n"})
     assert (build.status, build.failure_reason) == ("failed", "apt::download"), both.text
     assert "https://127.0.0.1/pool/tool_1.0_amd64.deb could not be downloaded" in build.failure_message
 
 
+@pytest.mark.rule("16.6")
 def test_without_the_buildpack_an_aptfile_is_only_pointed_out(workshop):
     build = workshop.built({**APP, "Aptfile": f"{TOOL}\n"})
     assert "Aptfile is there, but only heroku/python builds" in workshop.text

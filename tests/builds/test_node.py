@@ -52,6 +52,7 @@ def of_slug(workshop: Workshop, build, path: str):
     return workshop.home / build.slug.folder / path
 
 
+@pytest.mark.rule("15.6", "15.8")
 def test_packages_are_installed_built_and_pruned_and_dynos_have_node(both):
     both.config = {"PUBLIC_WORD": "hello"}
     manage = "import os; print('assets:', os.path.exists('static/app.js'))\n"
@@ -79,6 +80,7 @@ def test_packages_are_installed_built_and_pruned_and_dynos_have_node(both):
     assert build.slug.manifest["node"]["version"] == node_hosts.find()[-1].text
 
 
+@pytest.mark.rule("15.4")
 @pytest.mark.parametrize("manager", ["yarn", "pnpm-8", "pnpm-9", "pnpm-10"])
 def test_the_lock_file_chooses_yarn_or_pnpm(both, manager):
     both.config = {"PUBLIC_WORD": manager}
@@ -90,6 +92,7 @@ def test_the_lock_file_chooses_yarn_or_pnpm(both, manager):
     assert run(both, build, "node", "-p", "require('is-odd')(1)") == "true"
 
 
+@pytest.mark.rule("15.7")
 def test_node_modules_come_from_the_apps_own_cache_while_the_lock_file_is_the_same(both, alice):
     both.built(app())
     both.built({**app(), "app.py": "again = 1\n"})
@@ -102,6 +105,7 @@ def test_node_modules_come_from_the_apps_own_cache_while_the_lock_file_is_the_sa
     assert "npm ci" in both.text
 
 
+@pytest.mark.rule("15.5")
 def test_scripts_run_in_herokus_order_and_postbuild_replaces_build(both):
     scripts = {
         name: f"echo {name} >> order.txt" for name in ("heroku-cleanup", "build", "heroku-postbuild", "heroku-prebuild")
@@ -114,6 +118,7 @@ def test_scripts_run_in_herokus_order_and_postbuild_replaces_build(both):
     ]
 
 
+@pytest.mark.rule("15.6")
 @pytest.mark.parametrize(("value", "kept", "built"), [("false", True, True), ("true", False, False)])
 def test_npm_config_production_decides_about_dev_dependencies(both, value, kept, built):
     both.config = {"NPM_CONFIG_PRODUCTION": value}
@@ -122,6 +127,7 @@ def test_npm_config_production_decides_about_dev_dependencies(both, value, kept,
     assert of_slug(both, build, "node_modules/is-string").exists() is kept
 
 
+@pytest.mark.rule("15.9")
 def test_install_scripts_see_listed_config_vars_only_and_the_apps_scripts_all(both):
     both.app.settings = {**both.app.settings, "build_vars": ["LISTED_OURS"]}
     both.app.save()
@@ -147,6 +153,7 @@ def test_a_pre_compile_hook_finds_what_node_built_and_node_runs_once(both):
     assert both.text.count("-----> Node.js app detected") == 1
 
 
+@pytest.mark.rule("15.2")
 def test_app_json_chooses_the_order_and_the_list_is_shown(workshop):
     declared = {"buildpacks": [{"url": "heroku/python"}, {"url": "heroku/nodejs"}]}
     hook = "#!/bin/sh\ntest ! -e node_modules && echo python came first\n"
@@ -156,6 +163,7 @@ def test_app_json_chooses_the_order_and_the_list_is_shown(workshop):
     assert run(workshop, build, "node", "-p", "require('is-odd')(1)") == "true"
 
 
+@pytest.mark.rule("15.1")
 def test_without_the_buildpack_package_json_is_only_pointed_out(workshop):
     build = workshop.built(app())
     assert (
@@ -170,6 +178,7 @@ def _other_dependencies() -> dict[str, str]:
     return {**app(), "package.json": json.dumps(package(dependencies={"is-odd": "3.0.1", "is-number": "7.0.0"}))}
 
 
+@pytest.mark.rule("15.10")
 @pytest.mark.parametrize(
     ("files", "reason", "words"),
     [
@@ -189,6 +198,7 @@ def test_what_cannot_be_built_fails_with_a_remedy(both, files, reason, words):
     assert build.failure_hint
 
 
+@pytest.mark.rule("15.3")
 def test_a_node_that_the_host_lacks_is_fetched_once_by_its_hash_and_dynos_run_on_it(both, alice, monkeypatch):
     monkeypatch.setattr(node_hosts, "find", lambda: [])
     config = write(app=both.app, home=both.home, values={}, actor=alice)

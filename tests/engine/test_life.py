@@ -7,12 +7,13 @@ import os
 import time
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from greenroom.engine.contract import Mount
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import egress
+from greenroom.engine.local import egress, folders
 from tests.engine.machine import Machine, everybody, until_nobody
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
@@ -324,6 +325,37 @@ def test_what_is_thrown_away_is_gone_at_once_and_may_be_thrown_away_again(machin
     while (left := list((home / "run" / "trash").iterdir())) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
+
+
+def test_the_folder_of_an_apps_volumes_goes_with_its_last_one(machine: Machine) -> None:
+    parent = Path(machine.home) / "volumes" / "alice"
+    for key in ("media", "other"):
+        (parent / key).mkdir(parents=True)
+        (parent / key / "file").write_text("x")
+    for path in (parent.parent, parent, parent / "media", parent / "other"):
+        os.chown(path, Path(machine.home).stat().st_uid, Path(machine.home).stat().st_gid)
+    machine.engine.discard("volume:alice/media")
+    assert [path.name for path in parent.iterdir()] == ["other"]
+    for _ in range(2):
+        machine.engine.discard("volume:alice/other")
+        assert not parent.exists()
+        assert parent.parent.is_dir()
+
+
+def test_a_folder_is_made_although_its_empty_parent_was_removed_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, enter, removed = SimpleNamespace(home=str(tmp_path), root=False), folders._enter, []
+
+    def remove_once(parent: int, name: str, mode: int) -> tuple[int, bool]:
+        if name == "media" and not removed:
+            removed.append(os.rmdir(tmp_path / "volumes" / "alice"))
+        return enter(parent, name, mode)
+
+    monkeypatch.setattr(folders, "_enter", remove_once)
+    folders._folder(place, "volumes/alice/media", owner=0, mode=0o700)  # type: ignore[arg-type]
+    assert removed
+    assert (tmp_path / "volumes" / "alice" / "media").is_dir()
 
 
 def test_a_very_deep_folder_left_in_scratch_is_removed(machine: Machine) -> None:

@@ -25,8 +25,9 @@ remote:  !     hint: greenroom config:set SECRET_KEY=... -a shop
 def test_a_changes_file_has_files_config_vars_and_addons():
     read = changes.read(
         'addons = ["heroku-redis"]\nexpect = "held"\n[files]\nProcfile = "web: gunicorn shop.wsgi"\n'
-        '[config]\nSECRET_KEY = "random"\n[why]\nProcfile = "Heroku needs one"\n'
+        '[config]\nSECRET_KEY = "random"\n[override]\ntests = "they fail"\n[why]\nProcfile = "Heroku needs one"\n'
     )
+    assert read.override == {"tests": "they fail"}
     assert read.files == {"Procfile": "web: gunicorn shop.wsgi"}
     assert (read.addons, read.expect, read.manage) == (["heroku-redis"], "held", "manage.py")
     assert changes.summary(read) == ["+Procfile", "SECRET_KEY=...", "add-on heroku-redis"]
@@ -147,6 +148,14 @@ def test_the_error_that_greenroom_shows_is_chosen_before_others():
     assert report.first_wrong(None, "KeyError: 'x'\nImportError: the last\n") == "ImportError: the last"
 
 
+def test_of_a_push_that_git_itself_ends_the_first_error_is_chosen():
+    output = (
+        "fatal: unable to read 38ccf761\nfatal: the remote end hung up unexpectedly\n"
+        "error: failed to push some refs to 'http://localhost:8000/shop.git'\n"
+    )
+    assert report.first_wrong(None, output) == "fatal: unable to read 38ccf761"
+
+
 def test_an_error_that_the_reason_contains_is_not_repeated():
     delivery = {"state": "failed", "reason": "ModuleNotFoundError: No module named 'storages'"}
     assert report.first_wrong(delivery, BUILD_FAILED) == delivery["reason"]
@@ -182,10 +191,10 @@ def test_needs_are_read_from_the_files_at_the_root():
 
 def test_the_table_has_a_row_for_each_project_and_names_what_was_not_expected():
     good = report.Result("shop", outcome="live", first_outcome="refused", seconds=31.6, followed=["config KEY=..."])
-    bad = report.Result("old", outcome="failed", wrong="Python 3.6 | no longer available")
+    bad = report.Result("old", outcome="failed", overridden=["tests"], wrong="Python 3.6 | no longer available")
     lines = report.table([good, bad]).splitlines()
-    assert lines[2].startswith("| shop | - | hint: config KEY=... | 32 | refused, then live | -")
-    assert "failed (expected live)" in lines[3]
+    assert lines[2].startswith("| shop | - | hint: config KEY=... | - | 32 | refused, then live | -")
+    assert "| nothing | tests | - | failed (expected live)" in lines[3]
     assert "Python 3.6 \\| no longer available" in lines[3]
     assert lines[-1] == "2 projects: 1 live, 1 as expected"
 

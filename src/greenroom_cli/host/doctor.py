@@ -18,6 +18,7 @@ from greenroom.basics import disk, redis_programs
 from greenroom.basics.errors import GreenroomError
 from greenroom_cli.host import (
     backup_check,
+    build_headers,
     components,
     engine_processes,
     mount_namespace,
@@ -64,6 +65,7 @@ def examine(home: Path, install: Installation | None) -> list[Finding]:
         lambda: _ports(home, install),
         lambda: _ancestors(home),
         _interpreters,
+        _headers,
         _clock,
     ]
     found = []
@@ -225,6 +227,16 @@ def _key_value_stores() -> Finding:
     level = "ok" if int(version.partition(".")[0] or 0) >= 7 else "warn"
     remedy = "" if level == "ok" else f"set {redis_programs.SETTING} to Valkey, or to Redis 7 or newer"
     return Finding("redis", level, f"server {version} ({path})", remedy)
+
+
+def _headers() -> Finding:
+    """Only packages without a wheel need them; Heroku's build image has them."""
+    lacking = build_headers.missing()
+    if not lacking:
+        return Finding("headers", "ok", "packages can be built from source: compiler and headers as on Heroku")
+    text = f"packages that are built from source find less than on Heroku; missing: {', '.join(lacking)}"
+    remedy = f"apt-get install {' '.join(lacking)}; without it, apps that need them list them in an Aptfile"
+    return Finding("headers", "warn", text, remedy)
 
 
 def _disk(home: Path) -> Finding:

@@ -90,16 +90,10 @@ def _log_folder(place: Place, relative: str, uid: int) -> None:
 
 def _folder(place: Place, relative: str, owner: int, mode: int) -> None:
     """Ensure that the folder and its parents exist; as root also its owner and mode. Raises OSError, EngineError."""
-    parent = os.open(place.home, _FLAGS)
     try:
-        *above, last = relative.split("/")
-        for name in above:
-            child = _enter(parent, name, 0o711)[0]
-            os.close(parent)
-            parent = child
-        fd, made = _enter(parent, last, 0o700)
-    finally:
-        os.close(parent)
+        fd, made = _open(place, relative)
+    except FileNotFoundError:  # a parent was empty, and a discard removed it in between
+        fd, made = _open(place, relative)
     try:
         if place.root:
             _own(place, fd, relative, owner, mode)
@@ -107,6 +101,20 @@ def _folder(place: Place, relative: str, owner: int, mode: int) -> None:
             os.fchmod(fd, 0o700)
     finally:
         os.close(fd)
+
+
+def _open(place: Place, relative: str) -> tuple[int, bool]:
+    """Descriptor of the folder, and whether it was made. Raises OSError."""
+    parent = os.open(place.home, _FLAGS)
+    try:
+        *above, last = relative.split("/")
+        for name in above:
+            child = _enter(parent, name, 0o711)[0]
+            os.close(parent)
+            parent = child
+        return _enter(parent, last, 0o700)
+    finally:
+        os.close(parent)
 
 
 def _enter(parent: int, name: str, mode: int) -> tuple[int, bool]:
@@ -153,6 +161,15 @@ class Bin:
         with contextlib.suppress(FileNotFoundError):
             os.rename(self._place.path(relative), self._place.path(plan.TRASH, uuid.uuid4().hex))
             self._work.set()
+
+    def throw_last(self, relative: str) -> None:
+        """Move the folder to the trash, and remove its parent if nothing else is in it."""
+        self.throw(relative)
+        try:
+            os.rmdir(self._place.path(os.path.dirname(relative)))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
 
     def _empty(self) -> None:
         trash = self._place.path(plan.TRASH)

@@ -109,12 +109,15 @@ class Operations:
         self._weigh()
 
     def discard(self, folder: str) -> None:
-        """Delete a folder that ``artefacts.discarded`` returned; no effect if it does not exist. Raises OSError."""
+        """Delete a folder that ``artefacts.discarded`` returned; with an app's last volume, their common folder too.
+        No effect if it does not exist. Raises OSError.
+        """
+        throw = self._bin.throw_last if folder.startswith("volumes/") else self._bin.throw
         try:
-            self._bin.throw(folder)
+            throw(folder)
         except PermissionError:  # never as root; in development mode a hook may have closed its own folder
             os.chmod(self._place.path(folder), 0o700)
-            self._bin.throw(folder)
+            throw(folder)
 
     def usage(self, volume: str) -> dict[str, Any]:
         """Measure the volume ``OWNER/NAME``. Raises OSError."""

@@ -18,7 +18,7 @@ VARIABLE = "DJANGO_SETTINGS_MODULE"
 FALLBACK = re.compile(VARIABLE + r"""["']\s*[,\]]\s*=?\s*[^"'\n]*["']([A-Za-z_][\w.]*)["']""")
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 TABLES = re.compile(r'''\b(TABLE|ON|UPDATE)\s+(?:IF\s+EXISTS\s+|ONLY\s+)*"([^"]+)"''')
-MOST, COUNTED, SQL_SECONDS, PAGE_SECONDS = 200, 1000000, 20, 20
+MOST, COUNTED, SQL_SECONDS, PAGE_SECONDS, HOPS = 200, 1000000, 20, 20, 6
 NOT_THERE = re.compile(r"does not exist|no such (table|column)|doesn't exist|Unknown column", re.I)
 BEGAN = time.monotonic()
 SKIPPED = {"node_modules", "__pycache__", "site-packages"}
@@ -142,11 +142,10 @@ def about(settings, vendor):
 def page(path, host):
     """The response of the health path on this schema: {status}, or {error, schema} with the exception.
 
-    A server hides the exception unless DEBUG is on.
+    A server hides the exception unless DEBUG is on. Redirects within the app are followed, as by the health check, and
+    without cookies.
     """
     import signal
-
-    from django.test import Client
 
     def late(*_):
         raise TimeoutError("no answer in %d s" % PAGE_SECONDS)
@@ -154,12 +153,44 @@ def page(path, host):
     signal.signal(signal.SIGALRM, late)
     signal.alarm(PAGE_SECONDS)
     try:
-        answer = Client().get(path, HTTP_HOST=host or "localhost", HTTP_X_FORWARDED_PROTO="https", secure=True)
-        return {"status": answer.status_code}
+        return {"status": last_status("https://" + (host or "localhost") + path)}
     except Exception as error:
         return {"error": explain(error)[1], "schema": by_the_schema(error)}
     finally:
         signal.alarm(0)
+
+
+def last_status(url):
+    """The status at the end of the redirects. Exceptions of the app propagate."""
+    from urllib.parse import urlsplit
+
+    from django.test import Client
+
+    seen, host = set(), urlsplit(url).hostname or ""
+    own = {host, "www." + host, host[4:] if host.startswith("www.") else host}
+    while True:
+        seen.add(url)
+        parts = urlsplit(url)
+        target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+        header = {"HTTP_HOST": parts.hostname, "HTTP_X_FORWARDED_PROTO": parts.scheme}
+        answer = Client().get(target, secure=parts.scheme == "https", **header)
+        url, to = redirected(url, answer)
+        if to not in own or url in seen or len(seen) >= HOPS:
+            return answer.status_code
+
+
+def redirected(url, answer):
+    """The address of a redirect, without port and fragment, and its host name; both empty if there is none."""
+    from urllib.parse import urljoin, urlsplit
+
+    if not 300 <= answer.status_code < 400 or not answer.get("Location"):
+        return "", ""
+    try:
+        goal = urlsplit(urljoin(url, answer["Location"]))
+        query = "?" + goal.query if goal.query else ""
+        return "%s://%s%s" % (goal.scheme, goal.hostname, goal.path or "/") + query, goal.hostname
+    except ValueError:
+        return "", ""
 
 
 def by_the_schema(error):
