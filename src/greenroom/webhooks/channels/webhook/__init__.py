@@ -26,6 +26,10 @@ class HttpWebhook:
         text = outgoing.host_problem(host, allowed)
         return Problem(text=text, hint=outgoing.allow_hint(host)) if text else None
 
+    def shown(self, url: str) -> str:
+        """The URL: it contains no credentials."""
+        return url[:200]
+
     def deliver(self, url: str, message: Message, allowed: Sequence[outgoing.Network]) -> Outcome:
         """Success is a 2xx response. Redirects are not followed."""
         body = json.dumps(message.body).encode()
