@@ -32,6 +32,9 @@ class Toy:
     def problem(self, url, allowed):
         return None if url.startswith("toy:///") else Problem(text="must be toy:///FILE", hint="toy:///tmp/x")
 
+    def shown(self, url):
+        return url
+
     def deliver(self, url, message, allowed):
         path = url.removeprefix("toy://")
         if not os.path.isdir(os.path.dirname(path)):
