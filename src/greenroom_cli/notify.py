@@ -33,7 +33,7 @@ def _flags(cx: Context, everywhere: bool) -> str:
 @command("notify", example="greenroom notify -a ach-payslip-staging", json=True)
 @for_all
 def notify(cx: Context, everywhere: bool) -> int | None:
-    """List the notifications of an app: their targets, events, and how the last message went."""
+    """List who is told of the events of an app, and how the last message went."""
     rows = cx.api.everything(_path(cx, everywhere))
     if cx.as_json:
         output.print_json(rows)

@@ -150,7 +150,9 @@ def test_an_administrator_is_told_of_all_apps_and_of_the_installation(alice, sho
     assert add(client_of(alice), where="/notifications").status_code == 201
     turn()
     deliver(cafe, "failed", None, reason="boom")
-    monkeypatch.setattr("greenroom.webhooks.queries.notices.disk.lacking", lambda home: "Greenroom's disk has 1 MB free")
+    monkeypatch.setattr(
+        "greenroom.webhooks.queries.notices.disk.lacking", lambda home: "Greenroom's disk has 1 MB free"
+    )
     for _ in range(3):
         turn()
     assert sorted("The disk of Greenroom is low" in mail for mail in mailbox) == [False, True]
@@ -282,8 +284,8 @@ def test_without_a_mail_server_an_address_is_refused_with_the_setting(alice, sho
 
 
 def test_a_mail_server_that_is_not_there_is_a_word(settings, home):
+    from greenroom.webhooks.channels.email import CHANNEL
     from greenroom.webhooks.channels.kind import Message
-    from greenroom.webhooks.channels.mail import CHANNEL
 
     settings.MAIL_SERVER = MailServer(host="127.0.0.1", port=1)
     message = Message(body={"data": {}}, secret="", authorization="")

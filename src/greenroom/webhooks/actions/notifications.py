@@ -22,8 +22,6 @@ from greenroom.webhooks.rules import notices
 from greenroom.webhooks.rules.notices import Notice
 
 MOST = 20
-WEBHOOKS = "webhook"
-"""The channel of Heroku's webhooks, which have their own commands."""
 
 
 def add(
@@ -39,7 +37,7 @@ def add(
     empty. UserError for an invalid target or event.
     """
     channel = channels.of(url)
-    if channel is None or channel.name == WEBHOOKS:
+    if channel is None or not channel.hidden:
         raise UserError(
             f"target must begin with {_schemes()}.",
             hint=(
@@ -111,6 +109,5 @@ def _detail(row: Notification) -> dict[str, object]:
 
 
 def _schemes() -> str:
-    others = [channel for channel in channels.every() if channel.name != WEBHOOKS]
-    names = [f"{scheme}:" for channel in others for scheme in channel.schemes]
+    names = [f"{scheme}:" for scheme in channels.schemes(hidden=True)]
     return f"{', '.join(names[:-1])} or {names[-1]}"

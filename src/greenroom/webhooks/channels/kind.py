@@ -54,6 +54,10 @@ class Channel(Protocol):
     def schemes(self) -> Sequence[str]:
         """Schemes of its target URLs; no two channels share one."""
 
+    @property
+    def hidden(self) -> bool:
+        """Whether it is for notifications, whose targets are encrypted, and not for webhooks, whose URLs are listed."""
+
     def problem(self, url: str, allowed: Sequence[outgoing.Network]) -> Problem | None:
         """The error of a target URL, without network access; None if it is valid. allowed: networks besides the public
         ones.

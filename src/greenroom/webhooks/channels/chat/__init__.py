@@ -23,6 +23,7 @@ class Chat:
     """A title and a text to a service of Apprise."""
 
     name = "chat"
+    hidden = True
     schemes = (
         "discord",
         "gchat",

@@ -16,6 +16,7 @@ class HttpWebhook:
 
     name = "webhook"
     schemes = ("https", "http")
+    hidden = False
 
     def problem(self, url: str, allowed: Sequence[outgoing.Network]) -> Problem | None:
         """Checks the URL's format and a literal address. A host name is resolved anew for each attempt."""

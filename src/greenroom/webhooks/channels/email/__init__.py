@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 from collections.abc import Sequence
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -24,11 +25,12 @@ UNSET = Problem(
 )
 
 
-class Mail:
+class Email:
     """One message of plain text to one address."""
 
-    name = "mail"
+    name = "email"
     schemes = ("mailto",)
+    hidden = True
 
     def problem(self, url: str, allowed: Sequence[outgoing.Network]) -> Problem | None:
         """Checks the address, and that there is a mail server."""
@@ -75,7 +77,7 @@ def _address(url: str) -> str:
     return unquote(url.partition(":")[2].removeprefix("//").rstrip("/"))
 
 
-def _letter(address: str, message: Message, connection: object) -> EmailMessage:
+def _letter(address: str, message: Message, connection: Any) -> EmailMessage:
     """The message, with the id of its delivery: a repetition is recognised as such."""
     data = message.body.get("data") or {}
     delivery = (message.body.get("webhook_metadata") or {}).get("delivery", {}).get("id", message.body.get("id", ""))
@@ -87,7 +89,7 @@ def _letter(address: str, message: Message, connection: object) -> EmailMessage:
     }
     subject = " ".join(str(data.get("subject") or "An event of Greenroom").split())
     text = str(data.get("text") or "")
-    return EmailMessage(subject[:250], text, sender, [address], connection=connection, headers=headers)  # type: ignore[arg-type]
+    return EmailMessage(subject[:250], text, sender, [address], connection=connection, headers=headers)
 
 
-CHANNEL = Mail()
+CHANNEL = Email()
