@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps', '0007_egress'),
-        ('dynos', '0006_planned_start'),
+        ('dynos', '0007_attached'),
         ('releases', '0002_on_delete'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
