@@ -16,6 +16,7 @@ TOPICS: dict[str, str] = {
     "run": "one-off dynos",
     "jobs": "jobs: commands that run at planned times",
     "logs": "logs and drains",
+    "notify": "notifications: who is told of what",
     "deliveries": "deliveries: pushes, config changes and rollbacks",
     "builds": "builds",
     "checks": "the gate: checks, findings and overrides",
@@ -90,6 +91,10 @@ logs        logs                 logs:logs                 show the log
 logs        drains               drains:drains             list the log drains of an app
 logs        drains:add           drains:add                add a log drain
 logs        drains:remove        drains:remove             remove a log drain
+notify      notify               notify:notify             list who is told of the events of an app
+notify      notify:add           notify:add                tell a person or a chat of events
+notify      notify:remove        notify:remove             remove a notification
+notify      notify:test          notify:test               send a test message
 deliveries  deliveries           deliveries:deliveries     list deliveries
 deliveries  deliveries:info      deliveries:info           show details of a delivery
 deliveries  deliveries:drop      deliveries:drop           drop the held release

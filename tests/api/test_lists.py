@@ -105,6 +105,8 @@ BOUNDED = {
     "/oauth/clients": "empty",
     "/addon-services": "one fixed list",
     "/addon-services/{service}/plans": "one fixed list",
+    "/apps/{app}/notifications": "20 at most",
+    "/notifications": "20 at most",
     "/apps/{app}/volumes": "5 at most",
     "/apps/{app}/volumes/{volume}/snapshots": "the newest 5 are kept",
     "/regions": "one",

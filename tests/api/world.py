@@ -39,7 +39,7 @@ from greenroom.engine.memory import MemoryEngine
 from greenroom.entrypoints.api.drivers import use_engine
 from greenroom.releases.actions import conclude, release
 from greenroom.slugs.models import Slug
-from greenroom.webhooks.models import Event, WebhookDelivery
+from greenroom.webhooks.models import Event, Notification, WebhookDelivery
 from tests.api import world_more
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB{:02}mJ7JX0nqGrUgj1cMsCZCFqb0l1hU0R2vXyLHTdI0 alice@laptop"
@@ -264,6 +264,13 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
     webhook = app.webhooks.create(url="https://example.com/hook", include=["api:release"], level="notify", secret=b"x")
     event = Event.objects.create(app=app, include="api:release", payload={"a": 1})
     delivery = WebhookDelivery.objects.create(webhook=webhook, event=event)
+    told = Event.objects.create(app=app, include="alerts", payload={"data": {"event": "crashed"}})
+    people = [
+        Notification.objects.create(app=it, channel="email", url=b"x", shown="mailto:a@example.com", events=["live"])
+        for it in (app, None)
+    ]
+    for row in people:
+        WebhookDelivery.objects.create(notification=row, event=told)
     spare, _ = accounts.create_token(actor=owner, account=account)
     return {
         "addon": [addon.name, str(addon.id)],
@@ -283,7 +290,15 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
         "hostname": [domain.hostname],
         "email": [f"bob-of-{app.name}@example.com"],
         "token": [str(token.id)],
-        "id": [str(webhook.pk), str(delivery.pk), str(event.pk), str(key.id), str(spare.id), "~"],
+        "id": [
+            *(str(row.pk) for row in people),
+            str(webhook.pk),
+            str(delivery.pk),
+            str(event.pk),
+            str(key.id),
+            str(spare.id),
+            "~",
+        ],
     }
 
 

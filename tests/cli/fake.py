@@ -489,7 +489,7 @@ def _mail() -> list[tuple[str, str, Any]]:
 
 
 def certificates() -> list[tuple[str, str, Any]]:
-    """One certificate, one drain, two mails."""
+    """One certificate, one drain, one notification, two mails."""
     facts = {
         "acm": False,
         "ca_signed?": False,
@@ -509,7 +509,21 @@ def certificates() -> list[tuple[str, str, Any]]:
         "sent_at": T1,
         "error": None,
     }
+    sent = {"id": "w1", "event": "live", "status": "succeeded", "num_attempts": 1, "error": None, "updated_at": T1}
+    notification = {
+        "id": "n1",
+        "app": None,
+        "channel": "email",
+        "target": "mailto:ops@example.com",
+        "events": ["live", "failed"],
+        "last_delivery": sent,
+    }
     return [
+        ("GET", "A/notifications", [notification]),
+        ("POST", "A/notifications", Reply(notification, 201)),
+        ("GET", "A/notifications/n1", notification),
+        ("DELETE", "A/notifications/n1", notification),
+        ("POST", "A/notifications/n1/actions/test", Reply(sent, 202)),
         ("GET", "A/sni-endpoints", [row]),
         ("GET", "A/sni-endpoints/stegosaurus-1", row),
         ("POST", "A/sni-endpoints", Reply(row, 201)),

@@ -45,7 +45,10 @@ class Delivery(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["app", "seq"], name="one_delivery_per_seq")]
-        indexes = [models.Index(fields=["finished_at"])]
+        indexes = [
+            models.Index(fields=["finished_at"]),
+            models.Index(fields=["updated_at"], name="deliveries_changed"),
+        ]
 
     @property
     def transcript(self) -> str:

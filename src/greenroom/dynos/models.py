@@ -10,6 +10,9 @@ from greenroom.accounts.models import Account
 from greenroom.apps.models import App
 from greenroom.releases.models import Release
 
+CRASHES = 3
+"""Consecutive crashes of a dyno after which its app's people are told."""
+
 
 class Formation(models.Model):
     """The desired number and size of an app's dynos of one process type."""
@@ -92,7 +95,10 @@ class Dyno(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["app", "state"])]
+        indexes = [
+            models.Index(fields=["app", "state"]),
+            models.Index(fields=["created_at"], condition=models.Q(restarts=CRASHES), name="dynos_that_crash_again"),
+        ]
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from greenroom.basics.errors import PlatformError
+from greenroom.webhooks.rules.mail_server import SETTING, MailServer, parse
 
 DEFAULTS: dict[str, Any] = {
     "version": 1,
@@ -54,6 +55,14 @@ def number(name: str, default: int) -> int:
             f"{name} is {text[:20]!r}; it must be an integer, 0 for no limit", hint=f"unset {name} for {default}"
         )
     return int(text) if text else default
+
+
+def mail_server() -> MailServer | None:
+    """The SMTP server of the environment; None for none. Raises PlatformError if its URL is invalid."""
+    try:
+        return parse(os.environ.get(SETTING, "").strip())
+    except ValueError as error:
+        raise PlatformError(f"{error}", hint=f"unset {SETTING} for no e-mail") from error
 
 
 def read_installation(home: Path) -> dict[str, Any]:

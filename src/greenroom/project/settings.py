@@ -8,7 +8,7 @@ from pathlib import Path
 from greenroom.accounts.rules import rate_of
 from greenroom.basics.outgoing import networks
 from greenroom.git.rules.submodules import HOSTS
-from greenroom.project.installation import database_from_url, number, read_installation, required
+from greenroom.project.installation import database_from_url, mail_server, number, read_installation, required
 
 HOME = Path(required("GREENROOM_HOME"))
 INSTALLATION = read_installation(HOME)
@@ -110,3 +110,7 @@ SUBMODULE_HOSTS = tuple(
     word for word in os.environ.get("GREENROOM_SUBMODULE_HOSTS", " ".join(HOSTS)).lower().split() if word != "none"
 )
 """Hosts from which builds fetch submodules, such as ``github.com``; ``*``: all with https."""
+MAIL_SERVER = mail_server()
+"""The SMTP server that notifications by e-mail go through, as ``smtps://USER:PASSWORD@HOST``. Default: none."""
+MAIL_FROM = os.environ.get("GREENROOM_MAIL_FROM", "") or "Greenroom <greenroom@localhost>"
+"""The sender of this e-mail."""

@@ -151,7 +151,7 @@ def build(home: Path) -> list[Runner]:
         *((name, loop.turn, 1.0) for kind in registry.kinds() for name, loop in kind.loops(home, PLATFORM).items()),
         *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0) for number in numbers),
         ("pipelines", pipelines.Loop(engine, home).turn, IDLE),
-        ("webhooks", webhooks.Loop(home, private).turn, 1.0),
+        ("webhooks", webhooks.Loop(home, private, installation=installation).turn, 1.0),
         ("drains", drains.Loop(home, private).turn, 0.5),
         ("sources", sources.Loop(home, private).turn, 1.0),
         ("source reports", reports.Loop(home, installation, private).turn, IDLE),

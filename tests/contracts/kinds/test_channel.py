@@ -28,9 +28,13 @@ from greenroom.webhooks.channels.kind import Outcome, Problem
 class Toy:
     name = "toy"
     schemes = ("toy",)
+    hidden = False
 
     def problem(self, url, allowed):
         return None if url.startswith("toy:///") else Problem(text="must be toy:///FILE", hint="toy:///tmp/x")
+
+    def shown(self, url):
+        return url
 
     def deliver(self, url, message, allowed):
         path = url.removeprefix("toy://")
@@ -55,7 +59,8 @@ def test_a_channel_is_found_by_its_schemes_alone(channel):
     for scheme in channel.schemes:
         assert channels.of(f"{scheme}://example.com/x") is channel
         assert channels.of(f"{scheme.upper()}://example.com/x") is channel
-    assert len(set(channels.schemes())) == len(channels.schemes())
+    every = channels.schemes() + channels.schemes(hidden=True)
+    assert len(set(every)) == len(every)
     assert channels.of("nonsense") is channels.of("ftp://example.com") is None
 
 

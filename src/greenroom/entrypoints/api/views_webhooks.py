@@ -45,7 +45,7 @@ def _delivery(row: WebhookDelivery) -> dict[str, Any]:
         "next_attempt_at": heroku_time(row.next_attempt_at),
         "last_attempt": last if row.attempt else None,
         "event": {"id": str(row.event_id), "include": row.event.include},
-        "webhook": {"id": str(row.webhook_id), "level": row.webhook.level},
+        "webhook": {"id": str(row.webhook_id), "level": row.webhook.level if row.webhook else ""},
         "created_at": heroku_time(row.created_at),
         "updated_at": heroku_time(row.updated_at),
     }

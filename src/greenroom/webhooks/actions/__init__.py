@@ -117,7 +117,7 @@ def _fill(
 def _url(url: str, allowed: Sequence[outgoing.Network]) -> str:
     """The URL, if a channel accepts it as a target."""
     channel = channels.of(url)
-    if channel is None:
+    if channel is None or channel.hidden:
         raise UserError(f"url {outgoing.url_problem(url, channels.schemes())}.")
     problem = channel.problem(url, allowed)
     if problem:

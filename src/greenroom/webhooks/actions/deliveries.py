@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -25,18 +26,23 @@ OUTBOX = Outbox(
 
 
 def claim() -> list[WebhookDelivery]:
-    """Claim due deliveries, a few of each app, each with a new attempt id."""
-    rows = OUTBOX.rows().select_related("webhook__app", "event").order_by("next_attempt_at")
+    """Claim due deliveries, a few of each app and each notification, each with a new attempt id."""
+    rows = OUTBOX.rows().select_related("webhook__app", "notification", "event").order_by("next_attempt_at")
     return OUTBOX.claim(rows, limit=BATCH, fits=_fits, attempt=uuid.uuid4, attempted_at=clock.now)
 
 
 def _fits(taken: list[WebhookDelivery], row: WebhookDelivery) -> bool:
-    return sum(other.webhook.app_id == row.webhook.app_id for other in taken) < PER_APP
+    return sum(_target(other) == _target(row) for other in taken) < PER_APP
+
+
+def _target(row: WebhookDelivery) -> UUID | None:
+    return row.webhook.app_id if row.webhook else row.notification_id
 
 
 def conclude(*, row: WebhookDelivery, outcome: Outcome) -> None:
     """Store the result of the claimed attempt and the time of the next one."""
     error = outcome.error
-    wait = rules.pause(level=row.webhook.level, attempts=row.num_attempts) if error else None
+    level = row.webhook.level if row.webhook else "sync"
+    wait = rules.pause(level=level, attempts=row.num_attempts) if error and outcome.again else None
     status = "succeeded" if not error else "failed" if wait is None else "retrying"
     OUTBOX.conclude(row, wait=wait, code=outcome.code, error=error, status=status)

@@ -19,7 +19,9 @@ from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.guard import Guard
 from greenroom.webhooks import queries, rules
-from greenroom.webhooks.models import Cursor, Event, Seen, Webhook, WebhookDelivery
+from greenroom.webhooks.actions import occurrences
+from greenroom.webhooks.models import Cursor, Event, Seen, WebhookDelivery
+from greenroom.webhooks.queries import notices
 
 guard = Guard(logging.getLogger(__name__))
 BATCH = 500
@@ -43,8 +45,12 @@ def read_audit() -> None:
 @transaction.atomic
 def _record_entry(entry: AuditEntry) -> None:
     """An entry that fails is skipped, so that it does not block later ones."""
-    app = App.objects.filter(pk=entry.app_id).first() if entry.app_id and entry.action in rules.AUDITED else None
+    told = entry.action in rules.AUDITED or entry.action == rules.LIMITED
+    app = App.objects.filter(pk=entry.app_id).first() if entry.app_id and told else None
     if app is None:
+        return
+    if entry.action == rules.LIMITED:
+        occurrences.record(notices.of_limit(app, str(entry.pk), entry.at, entry.detail))
         return
     include, action = rules.AUDITED[entry.action]
     data = {
@@ -80,19 +86,10 @@ def record(
 
     None if there is no such webhook.
     """
-    hooks = [row for row in Webhook.objects.filter(app=app, created_at__lte=at) if include in row.include]
+    hooks = occurrences.webhooks(app, include, at)
     if not hooks:
         return None
-    payload = {
-        "action": action,
-        "actor": actor,
-        "data": data,
-        "previous_data": {},
-        "resource": include.removeprefix("api:"),
-        "version": "application/vnd.heroku+json; version=3",
-        "published_at": clock.heroku_time(clock.now()),
-        "sequence": None,
-    }
+    payload = occurrences.payload(include=include, action=action, data=data, actor=actor)
     event = Event.objects.create(app=app, include=include, payload=payload)
     now = clock.now()
     rows = (WebhookDelivery(webhook=hook, event=event, next_attempt_at=now) for hook in hooks)

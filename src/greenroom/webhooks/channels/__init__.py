@@ -17,9 +17,9 @@ def every() -> list[Channel]:
     return [import_module(f"{__name__}.{name}").CHANNEL for name in folders]
 
 
-def schemes() -> tuple[str, ...]:
-    """The schemes of the URLs that can be targets."""
-    return tuple(scheme for channel in every() for scheme in channel.schemes)
+def schemes(*, hidden: bool = False) -> tuple[str, ...]:
+    """The schemes of the URLs that can be targets of webhooks, or of notifications (``hidden``)."""
+    return tuple(scheme for channel in every() if channel.hidden == hidden for scheme in channel.schemes)
 
 
 def of(url: str) -> Channel | None:

@@ -127,3 +127,34 @@ declare(
     "app-transfer.create", "The app and the recipient's e-mail.", {"app": "name", "recipient": "name", "?silent": "any"}
 )
 declare("app-transfer.update", "The recipient's answer.", {"state": "accepted|declined"})
+declare(
+    "notification",
+    "A person or a chat that is told of events. The target is shown without secrets; no app: all of them.",
+    {
+        "id": "uuid",
+        "app": "#named?",
+        "channel": "text",
+        "target": "text",
+        "events": "[text]",
+        "user": "#user?",
+        "last_delivery": "#notification-delivery?",
+        **TIMES,
+    },
+)
+declare(
+    "notification-delivery",
+    "The delivery of one event to a notification.",
+    {
+        "id": "uuid",
+        "event": "text",
+        "status": "pending|retrying|failed|succeeded",
+        "num_attempts": "count",
+        "error": "text?",
+        **TIMES,
+    },
+)
+declare(
+    "notification.create",
+    "The target (mailto:NAME@HOST, or a URL of Apprise) and the events; none: the usual ones.",
+    {"target": "name", "?events": ["[text]", "null"]},
+)

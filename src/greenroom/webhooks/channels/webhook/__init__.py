@@ -16,6 +16,7 @@ class HttpWebhook:
 
     name = "webhook"
     schemes = ("https", "http")
+    hidden = False
 
     def problem(self, url: str, allowed: Sequence[outgoing.Network]) -> Problem | None:
         """Checks the URL's format and a literal address. A host name is resolved anew for each attempt."""
@@ -25,6 +26,10 @@ class HttpWebhook:
         host = urlsplit(url).hostname or ""
         text = outgoing.host_problem(host, allowed)
         return Problem(text=text, hint=outgoing.allow_hint(host)) if text else None
+
+    def shown(self, url: str) -> str:
+        """The URL: it contains no credentials."""
+        return url[:200]
 
     def deliver(self, url: str, message: Message, allowed: Sequence[outgoing.Network]) -> Outcome:
         """Success is a 2xx response. Redirects are not followed."""

@@ -9,6 +9,7 @@ import hmac
 from greenroom.basics.backoff import Backoff
 
 INCLUDES = (
+    "alerts",
     "api:addon",
     "api:addon-attachment",
     "api:app",
@@ -17,6 +18,7 @@ INCLUDES = (
     "api:domain",
     "api:formation",
     "api:release",
+    "deliveries",
     "dyno",
     "jobs",
     "migrations",
@@ -39,6 +41,8 @@ AUDITED: dict[str, tuple[str, str]] = {
     "access.remove": ("api:collaborator", "destroy"),
 }
 """action of an audit row -> (kind of event, event action). Releases, builds and dynos have events for their states."""
+LIMITED = "addon.quota"
+"""The audit action that is an alert: a database or a volume changed its level."""
 
 
 def normal_includes(wanted: list[str]) -> list[str]:

@@ -1,0 +1,82 @@
+"""Records what people may be told of as events, each once, with a delivery for every webhook and notification of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.webhooks.models import Cursor, Event, Webhook, WebhookDelivery
+from greenroom.webhooks.queries import notices
+from greenroom.webhooks.queries.notices import Occurrence
+
+
+def payload(*, include: str, action: str, data: Mapping[str, Any], actor: Mapping[str, str]) -> dict[str, Any]:
+    """An event in Heroku's format."""
+    return {
+        "action": action,
+        "actor": dict(actor),
+        "data": dict(data),
+        "previous_data": {},
+        "resource": include.removeprefix("api:"),
+        "version": "application/vnd.heroku+json; version=3",
+        "published_at": clock.heroku_time(clock.now()),
+        "sequence": None,
+    }
+
+
+def webhooks(app: App, include: str, at: datetime) -> list[Webhook]:
+    """The app's webhooks that subscribe to a kind and are older than ``at``."""
+    return [row for row in Webhook.objects.filter(app=app, created_at__lte=at) if include in row.include]
+
+
+@transaction.atomic
+def record(it: Occurrence) -> Event | None:
+    """An event with its deliveries; None if nobody wants it, or if it is recorded already."""
+    people = list(notices.targets(it.app, it.notice.event, it.at))
+    hooks = webhooks(it.app, it.include, it.at) if it.app else []
+    if not people and not hooks:
+        return None
+    app = {"app": {"id": str(it.app.pk), "name": it.app.name}} if it.app else {}
+    told = {"event": it.notice.event, "subject": it.notice.subject, "text": it.notice.text}
+    body = payload(include=it.include, action="update", data={**app, **it.data, **told}, actor=it.actor)
+    event, new = Event.objects.get_or_create(
+        key=it.key, defaults={"app": it.app, "include": it.include, "payload": body}
+    )
+    if not new:
+        return None
+    now = clock.now()
+    rows = [WebhookDelivery(webhook=hook, event=event, next_attempt_at=now) for hook in hooks]
+    rows += [WebhookDelivery(notification=row, event=event, next_attempt_at=now) for row in people]
+    WebhookDelivery.objects.bulk_create(rows)
+    return event
+
+
+def look_at_deliveries(home: Path, installation: Mapping[str, Any]) -> None:
+    """Record what the deliveries of all apps have come to since the last look."""
+    cursor = Cursor.objects.get(pk=1)
+    since = cursor.deliveries_at or clock.now()
+    rows = notices.changed_deliveries(since)
+    keys = {row.pk: notices.key_of(row)[0] for row in rows}
+    known = set(Event.objects.filter(key__in=[key for key in keys.values() if key]).values_list("key", flat=True))
+    for row in rows:
+        if keys[row.pk] and keys[row.pk] not in known:
+            record(notices.of_delivery(row, home, installation))
+    newest = max([since, *(row.updated_at for row in rows)])
+    if newest != cursor.deliveries_at:
+        Cursor.objects.filter(pk=cursor.pk).update(deliveries_at=newest)
+
+
+def look_at_the_rest(home: Path, since: datetime) -> None:
+    """Record dynos that crash again and again since a time, certificates that end, and a low disk."""
+    now = clock.now()
+    found = [*notices.crashing(since, home), *notices.ending_certificates(now), *notices.low_disk(home, now)]
+    known = set(Event.objects.filter(key__in=[it.key for it in found]).values_list("key", flat=True))
+    for it in found:
+        if it.key not in known:
+            record(it)
