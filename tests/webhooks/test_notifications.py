@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,10 +17,11 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.accounts.rules import PLATFORM
-from greenroom.basics import clock, outgoing
+from greenroom.basics import backup_record, clock, outgoing
 from greenroom.config_vars.actions import write
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import CRASHES, Dyno
+from greenroom.project.installation import DEFAULTS
 from greenroom.releases.actions import release
 from greenroom.router.models import SniEndpoint
 from greenroom.webhooks import loop
@@ -78,7 +80,7 @@ def place(settings, monkeypatch, home):
 
 @pytest.fixture
 def turn(home):
-    made = loop.Loop(home, HERE, hands=0, installation={"http_port": 80, "https_port": 443})
+    made = loop.Loop(home, HERE, hands=0, installation={**DEFAULTS, "http_port": 80, "https_port": 443})
 
     def turn():
         made.looked = clock.now() - timedelta(minutes=1)
@@ -157,6 +159,25 @@ def test_an_administrator_is_told_of_all_apps_and_of_the_installation(alice, sho
         turn()
     assert sorted("The disk of Greenroom is low" in mail for mail in mailbox) == [False, True]
     assert sorted("[cafe]" in mail for mail in mailbox) == [False, True]
+
+
+def test_a_failed_backup_is_told_once_and_an_old_one_too(alice, home, turn, mailbox):
+    Account.objects.filter(pk=alice.account_id).update(is_admin=True)
+    add(client_of(alice), where="/notifications")
+    (home / backup_record.FOLDER).mkdir()
+    begun = backup_record.begin(home, origin="given")
+    backup_record.end(home, begun, error="no space left on the disk")
+    for _ in range(3):
+        turn()
+    (mail,) = mailbox
+    assert "The backup of Greenroom failed." in mail
+    assert "no space left on the disk" in mail
+    old = replace(begun, state="succeeded", started=begun.started - 3 * 86400)
+    backup_record.end(home, old, path="x")
+    for _ in range(3):
+        turn()
+    assert "The last backup of Greenroom is 3 days old." in mailbox[1]
+    assert len(mailbox) == 2
 
 
 def test_who_is_no_administrator_may_not(alice, bob, shop):

@@ -73,9 +73,14 @@ def look_at_deliveries(home: Path, installation: Mapping[str, Any]) -> None:
 
 
 def look_at_the_rest(home: Path, since: datetime) -> None:
-    """Record dynos that crash again and again since a time, certificates that end, and a low disk."""
+    """Record dynos that crash again and again since a time, certificates that end, a low disk, and failed backups."""
     now = clock.now()
-    found = [*notices.crashing(since, home), *notices.ending_certificates(now), *notices.low_disk(home, now)]
+    found = [
+        *notices.crashing(since, home),
+        *notices.ending_certificates(now),
+        *notices.low_disk(home, now),
+        *notices.failed_backup(home, now),
+    ]
     known = set(Event.objects.filter(key__in=[it.key for it in found]).values_list("key", flat=True))
     for it in found:
         if it.key not in known:

@@ -15,7 +15,7 @@ from django.db.models import Q
 from greenroom.accounts.models import Account
 from greenroom.apps.models import App
 from greenroom.apps.queries import web_url
-from greenroom.basics import disk
+from greenroom.basics import backup_record, disk
 from greenroom.builds.rules import masked, visible_config
 from greenroom.config_vars import queries as config_vars
 from greenroom.deliveries.models import Delivery
@@ -152,6 +152,22 @@ def low_disk(home: Path, now: datetime) -> Iterator[Occurrence]:
             command="greenroom doctor",
         )
         yield Occurrence(key=f"disk/{now:%Y%m%d}", app=None, at=now, notice=notice)
+
+
+def failed_backup(home: Path, now: datetime) -> Iterator[Occurrence]:
+    """A backup that failed or was stopped, and once a day the last good one that is too old."""
+    record = backup_record.read(home)
+    last, good = record.last, record.succeeded
+    if last is not None and last.state in ("failed", "interrupted"):
+        yield _of_backup("The backup of Greenroom failed.", last.error, f"{last.started:.0f}", now)
+    elif good is not None and now.timestamp() - good.started > backup_record.STALE:
+        days = int((now.timestamp() - good.started) // 86400)
+        yield _of_backup(f"The last backup of Greenroom is {days} days old.", "", f"old/{now:%Y%m%d}", now)
+
+
+def _of_backup(what: str, why: str, key: str, now: datetime) -> Occurrence:
+    notice = Notice(event="backup", app="", what=what, why=why, turn="an administrator", command="greenroom backup")
+    return Occurrence(key=f"backup/{key}", app=None, at=now, notice=notice)
 
 
 LIMITS = {
