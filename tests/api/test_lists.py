@@ -29,6 +29,10 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
         "accounts.Token",
         {"digest": "md5(g::text)", "app_id": "NULL", "session": "true", "revoked_at": "NULL"},
     ),
+    "/accounts/{email}/tokens": (
+        "accounts.Token",
+        {"digest": "md5(g::text)", "app_id": "NULL", "revoked_at": "NULL"},
+    ),
     "/audit": ("accounts.AuditEntry", {}),
     "/account/keys": ("accounts.SSHKey", {"fingerprint": "'f' || g"}),
     "/account/app-transfers": ("apps.AppTransfer", {"state": "'declined'"}),
@@ -103,6 +107,7 @@ BOUNDED = {
     "/account/features": "one fixed list",
     "/account/invoices": "empty",
     "/oauth/clients": "empty",
+    "/invitations": "500 at most",
     "/addon-services": "one fixed list",
     "/addon-services/{service}/plans": "one fixed list",
     "/apps/{app}/notifications": "20 at most",
