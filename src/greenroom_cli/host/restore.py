@@ -44,12 +44,12 @@ def restore(folder: Path, home: Path, *, passphrase_file: Path | None, ports: Po
     try:
         it = manifest.chosen(folder)
         secret = _passphrase(passphrase_file)
+        _refuse_used(home)
         manifest.verify(it, say)
         sealed_keys = (it.folder / manifest.KEYS).read_bytes()
         content = sealed.unseal(sealed_keys, passphrase=secret, bound_to=manifest.bound(it.data))
     except GreenroomError as error:
         raise HostError(error.message, error.hint) from error
-    _refuse_used(home)
     install = _installation(home, it, ports)
     _check_room(it, home)
     up.check(home, install)
