@@ -244,3 +244,9 @@ def test_two_restores_into_one_home_do_not_meet(tmp_path):
             a_set(tmp_path), home, passphrase_file=file_of(tmp_path), ports=restore.Ports(), say=lambda text: None
         )
     os.close(mark)
+
+
+def test_a_set_of_a_newer_postgresql_is_refused(tmp_path):
+    it = manifest.read(a_set(tmp_path, server_major=99))
+    with pytest.raises(HostError, match=r"of PostgreSQL 99, and this installation would use PostgreSQL \d+"):
+        restore._check_server(it, tmp_path / "home", homes.Installation())

@@ -12,6 +12,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from greenroom.basics import atomic
 from greenroom.basics.processes import Identity, identity, is_alive
@@ -84,9 +85,14 @@ def _stored(home: Path) -> Record:
     try:
         with (home / FILE).open("rb") as file:
             data = json.loads(file.read(LIMIT))
-        return Record(*(Outcome(**data[name]) if data.get(name) else None for name in ("last", "succeeded")))
+        return Record(*(_outcome(data.get(name)) for name in ("last", "succeeded")))
     except (OSError, ValueError, TypeError, AttributeError):
         return Record()
+
+
+def _outcome(row: dict[str, Any] | None) -> Outcome | None:
+    """Of a stored row; keys of other versions are ignored."""
+    return Outcome(**{key: row[key] for key in Outcome.__dataclass_fields__ if key in row}) if row else None
 
 
 def _write(home: Path, record: Record, owner: tuple[int, int] | None) -> None:

@@ -18,7 +18,18 @@ from typing import Any
 
 from greenroom.basics.errors import GreenroomError
 from greenroom.project.backups import archives, manifest, sealed
-from greenroom_cli.host import backup, down, keys, locks, mount_namespace, postgres_choice, processes, up, users
+from greenroom_cli.host import (
+    backup,
+    down,
+    keys,
+    locks,
+    mount_namespace,
+    postgres,
+    postgres_choice,
+    processes,
+    up,
+    users,
+)
 from greenroom_cli.host import home as homes
 from greenroom_cli.host.components import needed_paths, table
 from greenroom_cli.host.errors import HostError
@@ -44,14 +55,15 @@ def restore(folder: Path, home: Path, *, passphrase_file: Path | None, ports: Po
     try:
         it = manifest.chosen(folder)
         secret = _passphrase(passphrase_file)
+        _refuse_used(home)
         manifest.verify(it, say)
         sealed_keys = (it.folder / manifest.KEYS).read_bytes()
         content = sealed.unseal(sealed_keys, passphrase=secret, bound_to=manifest.bound(it.data))
     except GreenroomError as error:
         raise HostError(error.message, error.hint) from error
-    _refuse_used(home)
     install = _installation(home, it, ports)
     _check_room(it, home)
+    _check_server(it, home, install)
     up.check(home, install)
     home.mkdir(parents=True, exist_ok=True)
     mark = _mark(home)
@@ -127,6 +139,17 @@ def _check_room(it: manifest.Set, home: Path) -> None:
             f"The set has {it.bytes // 1_000_000} MB; its restore needs about {need // 1_000_000} MB, and the disk of"
             f" {home} has {free // 1_000_000} MB free.",
             "free disk space, or choose another --home",
+        )
+
+
+def _check_server(it: manifest.Set, home: Path, install: Installation) -> None:
+    """HostError if the set was made by a newer PostgreSQL, whose dumps this one cannot read."""
+    postgres_choice.use(install.postgres_bin)
+    made_by = int(it.data.get("server_major", 0))
+    if install.postgres == "embedded" and (found := postgres.major(home)) < made_by:
+        raise HostError(
+            f"The set is of PostgreSQL {made_by}, and this installation would use PostgreSQL {found}.",
+            f"set GREENROOM_POSTGRES_BIN to the bin folder of a PostgreSQL {made_by} or newer",
         )
 
 

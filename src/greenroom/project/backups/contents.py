@@ -22,8 +22,9 @@ from greenroom.slugs.models import Slug
 
 @dataclass(frozen=True)
 class Contents:
-    """trees: file of the set -> paths relative to home, which never change. apps: for the manifest. repos: of
-    these apps. addons: with the names of their parts. migrations: ``app.name`` of the control database's own.
+    """trees: file of the set -> paths relative to home, which never change. apps: for the manifest. repos: of these
+    apps. addons: with the names of their parts. migrations: ``app.name`` of the control database's own. server_major:
+    version of its server.
     """
 
     apps: list[dict[str, Any]] = field(default_factory=list)
@@ -31,7 +32,7 @@ class Contents:
     repos: list[App] = field(default_factory=list)
     addons: list[tuple[Addon, tuple[str, ...]]] = field(default_factory=list)
     migrations: list[str] = field(default_factory=list)
-    postgres: int = 0
+    server_major: int = 0
 
 
 def read(home: Path) -> Contents:

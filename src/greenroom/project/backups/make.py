@@ -104,7 +104,7 @@ def _fill(home: Path, draft: Path, earlier: manifest.Set | None, passphrase: str
         "greenroom": importlib.metadata.version("greenroom"),
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "migrations": found.migrations,
-        "postgres": found.postgres,
+        "server_major": found.server_major,
         "apps": found.apps,
         "settings": json.loads((home / "installation.json").read_text()),
         "files": {path: manifest.facts(draft / path) for path in paths},

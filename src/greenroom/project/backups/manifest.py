@@ -99,9 +99,7 @@ def chosen(folder: Path) -> Set:
         return read(folder)
     found = sets(folder) or [path for child in sorted(folder.glob("greenroom-*")) for path in sets(child)]
     if not found:
-        raise UserError(
-            f"There is no backup set in {folder}.", hint="name a folder that greenroom backup has made: ls it"
-        )
+        raise UserError(f"There is no backup set in {folder}.", hint="name a folder that greenroom backup has made")
     return read(max(found, key=lambda path: path.name))
 
 
