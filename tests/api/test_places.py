@@ -58,3 +58,10 @@ def test_a_domain_below_the_base_domain_belongs_to_the_installation(alice, shop,
         )
         assert answer.status_code == 422
         assert "belongs to this installation" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(("issuer", "warned"), [("own", True), ("acme", False)])
+def test_only_certificates_of_the_own_ca_come_with_a_warning(alice, shop, settings, issuer, warned):
+    settings.INSTALLATION = {**settings.INSTALLATION, "domain": "staging.example.org", "certificates": issuer}
+    answer = client_of(alice).post("/apps/shop/acm", {}, content_type="application/json")
+    assert ("X-Heroku-Warning" in answer) is warned

@@ -255,12 +255,13 @@ def remove_endpoint(call: Call) -> dict[str, Any]:
 
 def _acm(call: Call, *, on: bool, again: bool = False) -> Reply:
     app = sni_endpoints.switch_acm(actor=call.actor, app=call.app, home=HOME, on=on, again=again)
-    return Reply(shapes.app(app), 200, {"X-Heroku-Warning": OWN_CA} if on else {})
+    own = settings.INSTALLATION["certificates"] == "own"
+    return Reply(shapes.app(app), 200, {"X-Heroku-Warning": OWN_CA} if on and own else {})
 
 
 @route("POST", "/apps/{app}/acm", "domains", returns="app")
 def enable_acm(call: Call) -> Reply:
-    """Issue certificates of the installation's own CA for all custom domains, with automatic renewal."""
+    """Issue certificates of the installation's CA (its own, or a public one) for all custom domains, and renew them."""
     return _acm(call, on=True)
 
 
