@@ -17,6 +17,7 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.accounts.rules import PLATFORM
+from greenroom.app_migrations.models import MigrationState
 from greenroom.basics import backup_record, clock, outgoing
 from greenroom.config_vars.actions import write
 from greenroom.deliveries.models import Delivery
@@ -117,7 +118,8 @@ def test_a_withheld_push_is_told_once_by_mail_with_the_reason_and_the_next_comma
     for _ in range(3):
         turn()
     (mail,) = mailbox
-    assert "Subject: [shop] 1a2b3c4d, by alice@example.com, is withheld" in mail.replace("\n ", " ").replace("\r", "")
+    assert "Subject: [shop] 1a2b3c4d is withheld" in mail
+    assert "1a2b3c4d is withheld. By alice@example.com." in mail
     assert "`tests` failed: 2 of 214: ***" in mail
     assert "Nothing of this app runs yet." in mail
     assert "It is the turn of alice@example.com:" in mail
@@ -311,3 +313,18 @@ def test_a_mail_server_that_is_not_there_is_a_word(settings, home):
     settings.MAIL_SERVER = MailServer(host="127.0.0.1", port=1)
     message = Message(body={"data": {}}, secret="", authorization="")
     assert CHANNEL.deliver("mailto:a@example.org", message, ()).error == "no-connection"
+
+
+def test_a_live_release_with_pending_migrations_says_how_to_run_them(alice, shop, home, turn, mailbox):
+    add(client_of(alice))
+    turn()
+    config = write(app=shop, home=home, values={"N": "1"}, actor=alice)
+    made = release(actor=alice, app=shop, kind="config", description="Set N", slug=None, config=config)
+    names = [f"shop.000{number}_x" for number in range(1, 5)]
+    MigrationState.objects.create(app=shop, release=made, status="ok", pending=names)
+    deliver(shop, "live", Account.objects.get(pk=alice.account_id), release=made)
+    turn()
+    turn()
+    (mail,) = mailbox
+    assert "4 migrations are pending: shop.0001_x, shop.0002_x, shop.0003_x and 1 more." in mail.replace("=\n", "")
+    assert "greenroom run -a shop python manage.py migrate" in mail

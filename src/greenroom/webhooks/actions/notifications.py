@@ -50,7 +50,9 @@ def add(
         names = notices.chosen(events)
     except ValueError as error:
         raise UserError(f"{error}.") from error
-    if app is not None and not [name for name in names if name not in notices.INSTALLATION]:
+    if app is not None:
+        names = [name for name in names if name not in notices.INSTALLATION]
+    if not names:
         raise UserError("The events disk and backup are of the installation.", hint="greenroom notify:add TARGET --all")
     problem = channel.problem(url, allowed)
     if problem:

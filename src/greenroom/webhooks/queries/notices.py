@@ -13,6 +13,9 @@ from typing import Any
 from django.db.models import Q
 
 from greenroom.accounts.models import Account
+from greenroom.app_migrations import queries as migrations
+from greenroom.app_migrations.queries import states_of
+from greenroom.app_migrations.rules import migrate_command
 from greenroom.apps.models import App
 from greenroom.apps.queries import web_url
 from greenroom.basics import backup_record, disk
@@ -74,15 +77,16 @@ def of_delivery(row: Delivery, home: Path, installation: Mapping[str, Any]) -> O
     key, event = key_of(row)
     live = dynos.live(row.app)
     subject = f"v{row.release.version} ({row.sha[:8]})" if row.release and row.sha else row.sha[:8]
+    waiting = _pending(row) if event == "live" else []
     subject = subject or (f"v{row.release.version}" if row.release else f"Delivery {row.seq}")
     notice = notices.delivery_notice(
         event,
         app=row.app.name,
         subject=subject,
         by=row.account.email if row.account else "",
-        reason=without_secrets(row.app, _reason(row), home),
+        reason=notices.pending_text(waiting) if event == "live" else without_secrets(row.app, _reason(row), home),
         serving=f"v{live.release.version}" if live else "",
-        command=remedies.hint_of(row),
+        command=_migrate(row) if waiting else remedies.hint_of(row),
         url=web_url(row.app, installation) if event == "live" else "",
     )
     at = row.finished_at or row.created_at
@@ -100,7 +104,18 @@ def of_delivery(row: Delivery, home: Path, installation: Mapping[str, Any]) -> O
 
 def _reason(row: Delivery) -> str:
     """The reason, without the hint, which is the command of the notice."""
-    return row.reason.partition("\nhint: ")[0].strip() if row.state != "live" else ""
+    return row.reason.partition("\nhint: ")[0].strip()
+
+
+def _pending(row: Delivery) -> list[str]:
+    """The pending migrations of a delivery's release, as the radar knows them."""
+    state = states_of([row.release_id]).get(row.release_id) if row.release_id else None
+    return list(state.pending) if state else []
+
+
+def _migrate(row: Delivery) -> str:
+    framework = migrations.framework(row.release) if row.release else ""
+    return f"greenroom run -a {row.app.name} {migrate_command(framework)}"
 
 
 def crashing(since: datetime, home: Path) -> Iterator[Occurrence]:

@@ -27,6 +27,8 @@ USUAL = ("withheld", "held", "live", "failed", "refused", "crashed", "certificat
 DELIVERIES = ("opened", "withheld", "held", "live", "failed", "refused", "superseded")
 LONGEST = 1000
 """Characters of a reason."""
+SHOWN = 3
+"""Migrations that are named."""
 
 
 def chosen(wanted: Sequence[str]) -> list[str]:
@@ -53,13 +55,14 @@ def event_of(state: str, *, released: bool) -> str:
 class Notice:
     """An event for people.
 
-    app: name, empty for the installation; what: one sentence; why: the reason, empty if there is none; keeps: what
-    goes on running; turn: whose turn it is; command: what they enter; url: where they see it.
+    app: name, empty for the installation; what: one sentence; who: who caused it; why: the reason, empty if there is
+    none; keeps: what goes on running; turn: whose turn it is; command: what they enter; url: where they see it.
     """
 
     event: str
     app: str
     what: str
+    who: str = ""
     why: str = ""
     keeps: str = ""
     turn: str = ""
@@ -76,7 +79,7 @@ class Notice:
         """All of it, in short paragraphs of plain text."""
         now = f"It is the turn of {self.turn}:" if self.turn else "Next:"
         parts = [
-            self.what,
+            f"{self.what} {self.who}".strip(),
             self.why[:LONGEST],
             self.keeps,
             f"{now}\n    {self.command}" if self.command else "",
@@ -90,8 +93,8 @@ def delivery_notice(
 ) -> Notice:
     """The notice of a delivery.
 
-    subject: ``v12 (1a2b3c4d)`` or the commit; by: who caused it, empty for the platform; serving: the version that has
-    the traffic, empty for none; command: what continues it, empty for nothing.
+    subject: ``v12 (1a2b3c4d)`` or the commit; by: who pushed or caused it, empty for the platform; serving: the version
+    that has the traffic, empty for none; command: what continues it, empty for nothing.
     """
     verbs = {
         "opened": "is being delivered",
@@ -102,16 +105,25 @@ def delivery_notice(
         "refused": "was refused",
         "superseded": "was superseded",
     }
-    cause = f", by {by}" if by else ""
     keeps = f"{serving} keeps running." if serving else "Nothing of this app runs yet."
-    waits = event in ("withheld", "held", "failed", "refused")
+    waits = event in ("withheld", "held", "live", "failed", "refused")
     return Notice(
         event=event,
         app=app,
-        what=f"{subject}{cause}, {verbs[event]}." if cause else f"{subject} {verbs[event]}.",
+        what=f"{subject} {verbs[event]}.",
+        who=f"By {by}." if by else "",
         why=reason,
         keeps="" if event == "live" else keeps,
         turn=(by or "an operator") if waits and command else "",
         command=command if waits else "",
         url=url,
     )
+
+
+def pending_text(pending: Sequence[str]) -> str:
+    """``3 migrations are pending: shop.0002_a, shop.0003_b and 1 more.``; empty for none."""
+    if not pending:
+        return ""
+    shown, more = pending[:SHOWN], len(pending) - SHOWN
+    names = f"{', '.join(shown)} and {more} more" if more > 0 else ", ".join(shown)
+    return f"{len(pending)} migration{'s are' if len(pending) > 1 else ' is'} pending: {names}."
