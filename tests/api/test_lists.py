@@ -76,7 +76,11 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/apps/{app}/webhooks": ("webhooks.Webhook", {}),
     "/apps/{app}/webhook-deliveries": (
         "webhooks.WebhookDelivery",
-        {"event_id": "(SELECT id FROM nth_event WHERE n = g)"},
+        {
+            "event_id": "(SELECT id FROM nth_event WHERE n = g)",
+            "webhook_id": "(SELECT id FROM webhooks_webhook LIMIT 1)",
+            "notification_id": "NULL",
+        },
     ),
     "/apps/{app}/webhook-events": ("webhooks.Event", {}),
     "/pipelines": ("pipelines.Pipeline", {"name": "'pipe-' || g"}),

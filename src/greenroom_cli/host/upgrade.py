@@ -1,8 +1,9 @@
 """``greenroom upgrade``: the code on disk is new; its version takes over from the running one.
 
 Order: dump of the control database, rehearsal of the migrations on a copy, end of the host process, worker and web,
-migration, end of the engine's program, start of everything by ``up``. Dynos, Caddy and PostgreSQL keep running. This
-process holds web's ports meanwhile, so that connections wait. Each step can be repeated after a kill.
+another dump with what was recorded until then, migration, end of the engine's program, start of everything by ``up``.
+Dynos, Caddy and PostgreSQL keep running. This process holds web's ports meanwhile, so that connections wait. Each step
+can be repeated after a kill.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def run(home: Path, install: Installation, planned: Plan, say: Say) -> dict[str,
             say(f"rehearsed {len(planned.pending)} migrations on a copy of the control database")
         with _held_ports(home, install, say):
             began = time.monotonic()
-            managed = _replace(home, install, planned, dump, lock, say)
+            managed, dump = _replace(home, install, planned, dump, lock, say)
             os.close(lock)  # the next host process waits for it
             lock = None
             if not (managed and _taken_over(home, install, say)):
@@ -168,8 +169,10 @@ def _held_ports(home: Path, install: Installation, say: Say) -> Iterator[None]:
         handover.close(sockets)
 
 
-def _replace(home: Path, install: Installation, planned: Plan, dump: str, lock: int, say: Say) -> bool:
-    """End the old version, and migrate. Returns whether a service manager may start the host process again."""
+def _replace(home: Path, install: Installation, planned: Plan, dump: str, lock: int, say: Say) -> tuple[bool, str]:
+    """End the old version, and migrate. Returns whether a service manager may start the host process again, and the
+    dump to go back to.
+    """
     old = processes.known(home, up.HOST)
     managed = old is not None and not _is_detached(home, old.pid)
     if old:
@@ -178,6 +181,10 @@ def _replace(home: Path, install: Installation, planned: Plan, dump: str, lock: 
     try:
         for name in ("worker", "web"):
             _end(home, name, say)
+        if planned.pending and not planned.dump:  # what was recorded since the first dump must not be lost
+            before, dump = dump, _dump(home, install, lock, say)
+            if before != dump:
+                Path(before).unlink(missing_ok=True)
         _change(home, install, planned, dump, lock, say)
         program = engine_processes.part(install.engine).program
         if program:
@@ -185,7 +192,7 @@ def _replace(home: Path, install: Installation, planned: Plan, dump: str, lock: 
     finally:
         os.close(guard)
         processes.forget(processes.pid_file(home, up.HOST))
-    return managed
+    return managed, dump
 
 
 def _host_lock(home: Path) -> int:
