@@ -181,4 +181,4 @@ def test_a_removed_volume_leaves_no_file(alice, machine, media, shop, place):
     turned(Loop(place, Told().platform), lambda: facts.snapshot(media, row.name).state == "succeeded")
     for _ in range(2):
         actions.deprovision(addon=media, home=place)
-    assert list((place / "volumes" / shop.id.hex).iterdir()) == []
+    assert not (place / "volumes" / shop.id.hex).exists()

@@ -12,6 +12,7 @@ from django.utils import timezone
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.basics import outgoing
+from greenroom.project.installation import DEFAULTS
 from greenroom.sources.loop import Loop
 from greenroom.sources.loop.reports import Loop as ReportLoop
 from greenroom.sources.models import Source
@@ -81,4 +82,4 @@ def look(home):
 
 @pytest.fixture
 def tell(home):
-    return ReportLoop(home, {"http_port": 8080}, HERE).turn
+    return ReportLoop(home, {**DEFAULTS, "http_port": 8080}, HERE).turn

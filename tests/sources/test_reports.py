@@ -13,6 +13,7 @@ from greenroom.checks.models import CheckRun
 from greenroom.config_vars.actions import write
 from greenroom.deliveries.models import Delivery
 from greenroom.git.models import Push
+from greenroom.project.installation import DEFAULTS
 from greenroom.releases.actions import release
 from greenroom.sources import forges
 from greenroom.sources.actions import reports as actions
@@ -258,7 +259,7 @@ def test_only_commits_of_the_source_are_reported_and_only_with_a_token(api, foll
 def test_a_forge_at_a_private_address_is_told_nothing(follow, delivery, home, forge):
     follow("github")
     delivery("live", finished_at=clock.now())
-    Loop(home, {"http_port": 8080}, ()).turn()
+    Loop(home, {**DEFAULTS, "http_port": 8080}, ()).turn()
     assert forge.api() == []
     assert "not a public address" in Report.objects.get().error
 
