@@ -13,6 +13,7 @@ from greenroom.basics import outgoing
 from greenroom.basics.errors import UserError
 from greenroom.deliveries.models import Delivery
 from greenroom.git.models import Push
+from greenroom.project.installation import DEFAULTS
 from greenroom.sources import actions, forges
 from greenroom.sources.forges.kind import Call
 from greenroom.sources.loop.reports import Loop as ReportLoop
@@ -141,10 +142,10 @@ def test_a_forge_without_an_api_cannot_be_given_one_and_is_asked_nothing(alice, 
     Source.objects.filter(pk=row.pk).update(api="https://forge.example.org/api")
     push = Push.objects.create(app=shop, seq=1, ref="refs/heads/main", before="0" * 40, after=SHA, origin=URL)
     delivery = Delivery.objects.create(app=shop, seq=1, kind="push", sha=SHA, push=push, state="checking")
-    ReportLoop(home, {"http_port": 8080}).turn()
+    ReportLoop(home, {**DEFAULTS, "http_port": 8080}).turn()
     assert not Report.objects.exists()
     report = Report.objects.create(source=row, delivery=delivery, kind="status", context="c", state="pending")
-    ReportLoop(home, {"http_port": 8080}).turn()
+    ReportLoop(home, {**DEFAULTS, "http_port": 8080}).turn()
     report.refresh_from_db()
     assert (report.status, report.error) == ("failed", "the source's forge has no API")
 
@@ -171,7 +172,7 @@ def test_a_forge_made_by_the_recipe_is_guessed_believed_and_told(alice, shop, ho
         assert client.post(f"/hooks/{row.hook}", body, "application/json", headers=headers).status_code == 401
         push = Push.objects.create(app=shop, seq=1, ref="refs/heads/main", before="0" * 40, after=SHA, origin=url)
         Delivery.objects.create(app=shop, seq=1, kind="push", sha=SHA, push=push, state="checking")
-        ReportLoop(home, {"http_port": 8080}, HERE).turn()
+        ReportLoop(home, {**DEFAULTS, "http_port": 8080}, HERE).turn()
         assert server.api() == [("POST", f"/toy/team/shop/{SHA}", {"is": "pending"})]
         assert server.asked[-1][2]["X-Toy-Token"] == "token-1"
         assert Report.objects.get().status == "sent"
