@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import time
+from dataclasses import asdict
+from types import SimpleNamespace
 
 import pytest
 
@@ -201,6 +203,45 @@ def test_doctor_warns_about_an_old_backup_and_a_passphrase_that_is_nowhere_else(
     now = time.time()
     monkeypatch.setattr(backup_check.time, "time", lambda: now + age)
     assert level(tmp_path)[0] == wanted
+
+
+def test_names_and_certificates_are_those_of_the_set_and_ports_those_of_the_operator(tmp_path):
+    old = homes.Installation(
+        domain="staging.example.org",
+        certificates="acme",
+        email="ops@example.org",
+        acme_ca="https://ca.example.org/directory",
+        acme_root=True,
+        trusted_proxies=("10.2.0.7/32",),
+        bind="0.0.0.0",
+        api_bind="127.0.0.1",
+        host="box.example.org",
+        http_port=80,
+        https_port=443,
+    )
+    it = SimpleNamespace(data={"settings": json.loads(json.dumps(asdict(old)))})
+    assert set(asdict(old)) - set(restore.KEPT) == {
+        "mode",
+        "created_at",
+        "api_port",
+        "tls_port",
+        "rendezvous_port",
+        "pg_port",
+        "http_port",
+        "https_port",
+        "proxy_port",
+        "postgres",
+        "postgres_bin",
+        "engine",
+        "version",
+        "control_user",
+        "control_uid",
+        "control_gid",
+    }
+    found = restore._installation(tmp_path, it, restore.Ports(api=6000))
+    for name in restore.KEPT:
+        assert getattr(found, name) == getattr(old, name)
+    assert (found.api_port, found.http_port, found.https_port) == (6000, 80, 443)
 
 
 def test_keys_come_back_with_their_modes(tmp_path):

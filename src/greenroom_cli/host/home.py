@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pwd
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greenroom.basics import atomic
 from greenroom_cli.host import engine_processes, names, postgres_choice
@@ -108,6 +109,11 @@ def read(home: Path) -> Installation | None:
         ) from error
     except ValueError as error:
         raise HostError(f"{home / FILE} is not valid JSON: {error}.", "restore it, or choose another --home") from error
+    return of_stored(stored)
+
+
+def of_stored(stored: Mapping[str, Any]) -> Installation:
+    """The installation of the content of FILE; unknown keys are ignored."""
     known = {key: value for key, value in stored.items() if key in Installation.__dataclass_fields__}
     known["trusted_proxies"] = tuple(known.get("trusted_proxies", ()))
     return Installation(**known)

@@ -126,6 +126,12 @@ def take_root(home: Path, asked: Asked) -> None:
         atomic.write(path, data, mode=0o644)
 
 
+def publish_root(home: Path) -> None:
+    """Copy a restored ``keys/acme-root.pem`` to where all users can read it."""
+    if (home / ROOT).exists():
+        atomic.write(home / PUBLIC_ROOT, (home / ROOT).read_bytes(), mode=0o644)
+
+
 ROOT = "keys/acme-root.pem"
 PUBLIC_ROOT = "acme-root.pem"
 """A copy that all users of this machine can read, unlike ``keys``."""

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from greenroom_cli.host import (
     keys,
     locks,
     mount_namespace,
+    names,
     postgres,
     postgres_choice,
     processes,
@@ -37,6 +38,18 @@ from greenroom_cli.host.home import UNFINISHED, Installation
 
 MODULE = "greenroom.project.backups.load"
 STAGE = "restore"
+KEPT = (
+    "host",
+    "bind",
+    "api_bind",
+    "domain",
+    "certificates",
+    "email",
+    "acme_ca",
+    "acme_root",
+    "trusted_proxies",
+)
+"""Settings that a restored installation has from the set, whatever the machine."""
 Say = Callable[[str], None]
 
 
@@ -71,6 +84,7 @@ def restore(folder: Path, home: Path, *, passphrase_file: Path | None, ports: Po
     staged = _stage(it, home, install)
     try:
         archives.unpack_keys(content, home, backup.owner_of(install))
+        names.publish_root(home)
         result = _load(home, install, staged, say)
     except GreenroomError as error:
         raise HostError(error.message, error.hint) from error
@@ -118,14 +132,12 @@ def _mark(home: Path) -> int:
 
 
 def _installation(home: Path, it: manifest.Set, ports: Ports) -> Installation:
-    """The settings of the set for this machine: its ports and host name, this process's mode and database."""
-    stored = {
-        key: value for key, value in it.data["settings"].items() if key in {row.name for row in fields(Installation)}
-    }
-    old = Installation(**stored)
+    """The settings of the set for this machine: its ports and names, this process's mode and database."""
+    old = homes.of_stored(it.data["settings"])
     mode = "root" if os.geteuid() == 0 else "development"
     fresh = homes.settle(home, ports.api or old.api_port, ports.http or old.http_port, ports.https or old.https_port)
-    install = replace(fresh, host=old.host, bind=old.bind, mode=mode, proxy_port=0 if ports.api else old.proxy_port)
+    kept = {name: getattr(old, name) for name in KEPT}
+    install = replace(fresh, **kept, mode=mode, proxy_port=0 if ports.api else old.proxy_port)
     return replace(install, created_at=old.created_at or datetime.now(UTC).isoformat(timespec="seconds"))
 
 
