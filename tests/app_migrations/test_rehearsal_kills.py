@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a rehearsal: the rows stay correct, the next process ends the rehearsal, and no copy is
+"""kill -9 in each step of a rehearsal: the rows stay correct, the next process ends the rehearsal, and no copy is
 left.
 """
 
@@ -23,16 +23,27 @@ TIMES = int(os.environ.get("GREENROOM_KILLS", "20")) // 2
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.neighbours]
 
 
+def steps_of(child, row, until: str = "") -> list[str]:
+    """The steps of the rehearsal in their order, until the process ends or reaches ``until``."""
+    seen = []
+    while child.poll() is None and until not in seen:
+        step = Rehearsal.objects.values_list("step", flat=True).get(pk=row.pk)
+        if step and step not in seen:
+            seen.append(step)
+        time.sleep(0.01)
+    return seen
+
+
 def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice, app_state, home, database):
-    seen, whole = set(), 0.0
+    seen, steps = set(), []
     for number in range(TIMES + 1):
         row = rehearsals.ask(actor=alice, release=app_state[0])
-        began = time.monotonic()
         child = start("app_migrations/rehearsal_to_kill.py", home, row.pk)
         if number == 0:
-            child.wait()  # the first is not killed: it measures a whole one on this machine
-            whole = time.monotonic() - began
-        time.sleep(random.uniform(0.0, whole) if number else 0.0)
+            steps = steps_of(child, row, until="no such step")  # the first is not killed
+        else:
+            steps_of(child, row, until=steps[number % len(steps)])
+            time.sleep(random.uniform(0.0, 0.1))  # each of its dynos takes 0.2 seconds
         child.kill()
         child.wait()
         row.refresh_from_db()
@@ -49,4 +60,4 @@ def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice,
         with as_app(database[1]) as live:
             assert live.execute("SELECT count(*) FROM shop_order").fetchone() == (1000,)
         Rehearsal.objects.all().delete()
-    assert len(seen) >= 3, f"the kills hit nothing worth hitting: {seen}"
+    assert len(seen & set(steps)) >= 3, f"the kills hit {seen} of {steps}"
