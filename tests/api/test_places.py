@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.accounts.models import Account
 from tests.api.world import client_of
 
 pytestmark = pytest.mark.django_db
@@ -65,3 +66,20 @@ def test_only_certificates_of_the_own_ca_come_with_a_warning(alice, shop, settin
     settings.INSTALLATION = {**settings.INSTALLATION, "domain": "staging.example.org", "certificates": issuer}
     answer = client_of(alice).post("/apps/shop/acm", {}, content_type="application/json")
     assert ("X-Heroku-Warning" in answer) is warned
+
+
+@pytest.mark.parametrize(
+    ("named", "link"),
+    [
+        ({}, "http://localhost:"),
+        ({"domain": "staging.example.org", "https_port": 443}, "https://staging.example.org/invitations/accept/"),
+        ({"host": NAME}, f"https://{NAME}:"),
+    ],
+)
+def test_the_link_of_an_invitation_has_the_installations_name_whatever_the_administrator_uses(
+    alice, settings, named, link
+):
+    settings.INSTALLATION = {**settings.INSTALLATION, **named}
+    Account.objects.filter(pk=alice.account_id).update(is_admin=True)
+    made = client_of(alice).post("/invitations", {"email": "dora@example.com"}, "application/json")
+    assert made.json()["url"].startswith(link)

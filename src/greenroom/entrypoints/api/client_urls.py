@@ -39,15 +39,25 @@ def host() -> str:
     return LOCAL[0] if name in LOCAL else name
 
 
-def plain(path: str) -> str:
-    """A URL on the API's port. From another computer it uses the TLS port, because such a URL is a credential."""
-    return f"http://{host()}:{settings.INSTALLATION['api_port']}{path}" if host() in LOCAL else secure(path)
+def plain(path: str, name: str = "") -> str:
+    """A URL on the API's port. From another computer it uses the TLS port, because such a URL is a credential.
+
+    name: instead of the name by which the client came.
+    """
+    name = name or host()
+    return f"http://{name}:{settings.INSTALLATION['api_port']}{path}" if name in LOCAL else secure(path, name)
 
 
-def secure(path: str) -> str:
-    """A URL with TLS: at the router for its names, else on the TLS port."""
-    port = settings.INSTALLATION["https_port" if host() in _routed() else "tls_port"]
-    return f"https://{host()}{'' if port == 443 else f':{port}'}{path}"
+def for_others(path: str) -> str:
+    """A URL for another person, with the installation's own name, also if the client came by ``localhost``."""
+    return plain(path, _own())
+
+
+def secure(path: str, name: str = "") -> str:
+    """A URL with TLS: at the router for its names, else on the TLS port. name: as in ``plain``."""
+    name = name or host()
+    port = settings.INSTALLATION["https_port" if name in _routed() else "tls_port"]
+    return f"https://{name}{'' if port == 443 else f':{port}'}{path}"
 
 
 def rendezvous(path: str) -> str:

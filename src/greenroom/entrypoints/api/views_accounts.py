@@ -147,7 +147,7 @@ def invite(call: Call) -> Reply:
         role=call.text("role"),
         days=7 if days is None else days,
     )
-    return Reply({**_invitation(row), "url": client_urls.plain(f"/invitations/accept/{secret}")}, 201)
+    return Reply({**_invitation(row), "url": client_urls.for_others(f"/invitations/accept/{secret}")}, 201)
 
 
 @route("DELETE", "/invitations/{invitation}", "admin:token", returns="invitation")
