@@ -137,6 +137,17 @@ def test_what_was_before_a_notification_is_not_told(alice, shop, turn, mailbox):
     assert mailbox == []
 
 
+def test_more_changes_than_one_look_reads_are_all_told_in_the_next_ones(alice, shop, turn, mailbox, monkeypatch):
+    monkeypatch.setattr("greenroom.webhooks.queries.notices.MOST", 3)
+    add(client_of(alice))
+    turn()
+    for _ in range(8):
+        deliver(shop, "failed", None)
+    for _ in range(12):
+        turn()
+    assert len(mailbox) == 8
+
+
 def test_chosen_events_of_chosen_apps(alice, charlie, shop, cafe, turn, mailbox):
     assert add(client_of(alice), events=["live"]).json()["events"] == ["live"]
     turn()

@@ -20,7 +20,7 @@ from greenroom.basics import clock
 from greenroom.basics.guard import Guard
 from greenroom.webhooks import queries, rules
 from greenroom.webhooks.actions import occurrences
-from greenroom.webhooks.models import Cursor, Event, Seen, WebhookDelivery
+from greenroom.webhooks.models import Cursor, Event, Seen
 from greenroom.webhooks.queries import notices
 
 guard = Guard(logging.getLogger(__name__))
@@ -91,9 +91,7 @@ def record(
         return None
     payload = occurrences.payload(include=include, action=action, data=data, actor=actor)
     event = Event.objects.create(app=app, include=include, payload=payload)
-    now = clock.now()
-    rows = (WebhookDelivery(webhook=hook, event=event, next_attempt_at=now) for hook in hooks)
-    WebhookDelivery.objects.bulk_create(rows)
+    occurrences.send(event, hooks)
     return event
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ from django.db import transaction
 
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.webhooks.models import Cursor, Event, Webhook, WebhookDelivery
+from greenroom.webhooks.models import Cursor, Event, Notification, Webhook, WebhookDelivery
 from greenroom.webhooks.queries import notices
 from greenroom.webhooks.queries.notices import Occurrence
+
+STEP = timedelta(seconds=30)
+"""How far the cursor stays behind what is settled, so that an idle installation rarely writes it."""
 
 
 def payload(*, include: str, action: str, data: Mapping[str, Any], actor: Mapping[str, str]) -> dict[str, Any]:
@@ -50,26 +53,32 @@ def record(it: Occurrence) -> Event | None:
     )
     if not new:
         return None
+    send(event, hooks, people)
+    return event
+
+
+def send(event: Event, hooks: Sequence[Webhook], people: Sequence[Notification] = ()) -> None:
+    """Write a delivery of the event, due now, for each webhook and each notification."""
     now = clock.now()
     rows = [WebhookDelivery(webhook=hook, event=event, next_attempt_at=now) for hook in hooks]
     rows += [WebhookDelivery(notification=row, event=event, next_attempt_at=now) for row in people]
     WebhookDelivery.objects.bulk_create(rows)
-    return event
 
 
 def look_at_deliveries(home: Path, installation: Mapping[str, Any]) -> None:
     """Record what the deliveries of all apps have come to since the last look."""
-    cursor = Cursor.objects.get(pk=1)
-    since = cursor.deliveries_at or clock.now()
+    cursor, settled = Cursor.objects.get(pk=1), clock.now() - notices.SETTLED
+    since = cursor.deliveries_at or settled
     rows = notices.changed_deliveries(since)
     keys = {row.pk: notices.key_of(row)[0] for row in rows}
     known = set(Event.objects.filter(key__in=[key for key in keys.values() if key]).values_list("key", flat=True))
     for row in rows:
         if keys[row.pk] and keys[row.pk] not in known:
             record(notices.of_delivery(row, home, installation))
-    newest = max([since, *(row.updated_at for row in rows)])
-    if newest != cursor.deliveries_at:
-        Cursor.objects.filter(pk=cursor.pk).update(deliveries_at=newest)
+    full = len(rows) >= notices.MOST  # there are more
+    until = rows[-1].updated_at if full else max(since, settled)
+    if full or cursor.deliveries_at is None or until - since > STEP:
+        Cursor.objects.filter(pk=cursor.pk).update(deliveries_at=until)
 
 
 def look_at_the_rest(home: Path, since: datetime) -> None:

@@ -55,10 +55,8 @@ class Occurrence:
 
 
 def changed_deliveries(since: datetime) -> list[Delivery]:
-    """The deliveries that changed after ``since``, or a little before, of apps with notifications or webhooks; oldest
-    change first.
-    """
-    rows = Delivery.objects.filter(updated_at__gte=since - SETTLED).order_by("updated_at")
+    """The deliveries that changed since then, of apps with notifications or webhooks; oldest change first."""
+    rows = Delivery.objects.filter(updated_at__gte=since).order_by("updated_at")
     if not Notification.objects.filter(app=None).exists():
         told = Q(app__in=Notification.objects.values("app")) | Q(app__in=Webhook.objects.values("app"))
         rows = rows.filter(told)
@@ -73,7 +71,7 @@ def key_of(row: Delivery) -> tuple[str, str]:
 
 
 def of_delivery(row: Delivery, home: Path, installation: Mapping[str, Any]) -> Occurrence:
-    """What a delivery has come to; it has a key."""
+    """The state that a delivery has reached, with its text. The delivery must have a key."""
     key, event = key_of(row)
     live = dynos.live(row.app)
     subject = f"v{row.release.version} ({row.sha[:8]})" if row.release and row.sha else row.sha[:8]
@@ -195,7 +193,7 @@ LIMITS = {
 
 
 def of_limit(app: App, key: str, at: datetime, detail: Mapping[str, Any]) -> Occurrence:
-    """What an audit row says of the size of a database or a volume."""
+    """The size of a database or a volume, from an audit row."""
     level = str(detail.get("over") or "")
     notice = Notice(
         event="limit",
