@@ -86,7 +86,7 @@ class Hangs:
 
 
 def report() -> str:
-    """What this process and the suite's PostgreSQL are doing, at most LONGEST characters."""
+    """The stacks of this process and the state of the suite's PostgreSQL, at most LONGEST characters."""
     return f"{stacks()}\n{sessions()}\n{processes()}"[-LONGEST:]
 
 

@@ -22,6 +22,7 @@ from greenroom.basics.ids import is_uuid
 from greenroom.config_vars.drivers.encryption import unseal
 from greenroom.config_vars.models import DataKey
 from greenroom.config_vars.queries import open_data_key
+from greenroom.engine import names
 from greenroom.engine.contract import Forward, Mount
 
 
@@ -258,6 +259,11 @@ def loss(snapshot: Snapshot) -> Loss | None:
 def server_key(addon: Addon) -> str:
     """The key of a server that is a dyno: name of its service and its volume, and beginning of its dynos' ids."""
     return f"{addon.kind}-{addon.pk.hex}"
+
+
+def server_volume(addon: Addon) -> str:
+    """The artefact with the data of a server that is a dyno."""
+    return names.volume(addon.app_id.hex, server_key(addon))
 
 
 def server_start(addon: Addon) -> int:

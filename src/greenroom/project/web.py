@@ -17,7 +17,7 @@ import uvicorn
 
 from greenroom.basics import handover, unixsock
 from greenroom.basics.waiting_limits import Crowd
-from greenroom.project import connections, notifications, served_tls
+from greenroom.project import connections, listening, served_tls
 from greenroom.router.rules import public_names
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engi
             engine, key, bind, installation["rendezvous_port"], rendezvous_tls, holders, Starts(), listener=own
         )
     )
-    leavers = asyncio.create_task(notifications.listen(access.CHANNEL, holders.check))
+    leavers = asyncio.create_task(listening.listen(access.CHANNEL, holders.check))
     others = [hooks, attach, leavers]
     if installation["proxy_port"]:
         others.append(

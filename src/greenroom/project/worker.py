@@ -88,7 +88,7 @@ def listen(runners: list[Runner]) -> None:
     """Wake the loops on each NOTIFY of a committed change. Always reconnects."""
     from greenroom.accounts.actions import access
     from greenroom.apps.actions.worker import CHANNEL
-    from greenroom.project.notifications import parameters
+    from greenroom.project.listening import parameters
 
     while not runners[0].stopping.is_set():
         try:

@@ -1,4 +1,4 @@
-"""What Heroku's build image has for packages that are built from source, and what of it this machine lacks."""
+"""The compiler and headers of Heroku's build image for packages that are built from source; names the missing ones."""
 
 from __future__ import annotations
 

@@ -14,9 +14,8 @@ from greenroom.addons.actions import set_secret
 from greenroom.addons.drivers import service_dynos
 from greenroom.addons.drivers.engines import engine
 from greenroom.addons.models import Addon
-from greenroom.addons.queries import secret_of, server_dyno, server_key, server_start
+from greenroom.addons.queries import secret_of, server_dyno, server_key, server_start, server_volume
 from greenroom.basics import clock, ids
-from greenroom.engine import names
 
 FORMER = timedelta(minutes=10)
 """How long the former password remains valid after a rotation."""
@@ -45,8 +44,8 @@ def restart(*, addon: Addon, home: Path, start: Callable[[Addon], None]) -> None
 def remove(*, addon: Addon, home: Path) -> None:
     """End the server and remove its data."""
     key, last = server_key(addon), server_start(addon)
-    volume = names.volume(addon.app_id.hex, key)
-    service_dynos.remove(engine(home), key=key, numbers=range(max(1, last - 1), last + 1), volume=volume)
+    numbers = range(max(1, last - 1), last + 1)
+    service_dynos.remove(engine(home), key=key, numbers=numbers, volume=server_volume(addon))
 
 
 def renew_password(*, actor: Actor, addon: Addon, home: Path) -> Addon:

@@ -151,7 +151,7 @@ def removal(home: Path, *, purge: bool) -> list[Act]:
 
 
 def _data(home: Path) -> list[Path]:
-    """What the home contains, without the files of the whole machine. HostError for a folder that is no home."""
+    """The content of the home, without the files of the whole machine. HostError for a folder that is no home."""
     found = sorted(path for path in home.iterdir() if path.name not in KEPT) if home.exists() else []
     if found and homes.read(home) is None:
         raise HostError(f"{home} has no {homes.FILE}: it is not an installation.", "remove it by hand")

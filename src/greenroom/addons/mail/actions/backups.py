@@ -8,8 +8,7 @@ from greenroom.addons.contract import DATA
 from greenroom.addons.drivers import volume_archives
 from greenroom.addons.drivers.engines import engine
 from greenroom.addons.models import Addon
-from greenroom.addons.queries import server_key
-from greenroom.engine import names
+from greenroom.addons.queries import server_volume
 
 
 def parts(addon: Addon) -> tuple[str, ...]:
@@ -19,13 +18,9 @@ def parts(addon: Addon) -> tuple[str, ...]:
 
 def dump(*, addon: Addon, part: str, home: Path, target: Path) -> None:
     """See ``contract.Backups``. A message that arrives meanwhile may be missing: its envelope is written last."""
-    volume_archives.save(engine(home), addon, _volume(addon), target)
+    volume_archives.save(engine(home), addon, server_volume(addon), target)
 
 
 def load(*, addon: Addon, part: str, home: Path, source: Path) -> None:
     """See ``contract.Backups``."""
-    volume_archives.load(engine(home), addon, _volume(addon), source, home)
-
-
-def _volume(addon: Addon) -> str:
-    return names.volume(addon.app_id.hex, server_key(addon))
+    volume_archives.load(engine(home), addon, server_volume(addon), source, home)

@@ -11,10 +11,9 @@ from greenroom.addons.contract import DATA
 from greenroom.addons.drivers import volume_archives
 from greenroom.addons.drivers.engines import engine
 from greenroom.addons.models import Addon
-from greenroom.addons.queries import server_key
+from greenroom.addons.queries import server_volume
 from greenroom.addons.redis import queries, rules
 from greenroom.basics.errors import PlatformError
-from greenroom.engine import names
 
 REWRITES = "auto-aof-rewrite-percentage"
 USUAL = "100"
@@ -29,16 +28,12 @@ def parts(addon: Addon) -> tuple[str, ...]:
 def dump(*, addon: Addon, part: str, home: Path, target: Path) -> None:
     """See ``contract.Backups``. The files are copied while the server appends to them; it drops an incomplete end."""
     with _without_rewrites(addon, home):
-        volume_archives.save(engine(home), addon, _volume(addon), target)
+        volume_archives.save(engine(home), addon, server_volume(addon), target)
 
 
 def load(*, addon: Addon, part: str, home: Path, source: Path) -> None:
     """See ``contract.Backups``."""
-    volume_archives.load(engine(home), addon, _volume(addon), source, home)
-
-
-def _volume(addon: Addon) -> str:
-    return names.volume(addon.app_id.hex, server_key(addon))
+    volume_archives.load(engine(home), addon, server_volume(addon), source, home)
 
 
 @contextmanager
